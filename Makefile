@@ -1,0 +1,81 @@
+# Needs Python 3.11 or newer, pip 22.3 or newer, and make.  Everything else
+# goes into .venv.  `make PYTHON=/path/to/python3` uses another interpreter.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
+# Wheels only, each by its hash: nothing is compiled, nothing is resolved.
+LOCKED := install --quiet --require-hashes --no-deps --only-binary :all:
+SELF   := install --quiet --no-build-isolation --no-deps --editable .
+UV     := uv pip compile pyproject.toml --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock'
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help install install-dev run test bench format lint types floors \
+	unit lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' \
+		$(firstword $(MAKEFILE_LIST))
+
+install: $(VENV)/.installed  ## install thim into .venv
+
+install-dev: $(VENV)/.installed-dev  ## the same, with the tools and tests
+
+run: install  ## start the service on http://127.0.0.1:8080
+	exec $(BIN)/thim serve
+
+test: lint types floors unit  ## lint, types, floors, tests: what CI runs
+
+unit: install-dev  ## only the tests, with coverage (PYTEST='-k tcb' selects)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(PYTEST)
+
+bench: install-dev  ## measure against nginx on this machine
+	$(BIN)/python -m bench
+
+format: install-dev  ## rewrite the sources in the house style
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+lint: install-dev  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install-dev  ## mypy, strict
+	$(BIN)/mypy
+
+floors: install-dev  ## imports go down only
+	$(BIN)/lint-imports --no-logo
+
+# The smaller list is cut from the larger, so that both fit into one .venv.
+lock:  ## pin the dependencies anew (needs uv)
+	$(UV) --upgrade --extra build --extra dev -o requirements-dev.lock
+	$(UV) --extra build -c requirements-dev.lock -o requirements.lock
+
+clean:  ## remove .venv and what the tools leave behind
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Debian packs ensurepip apart; the interpreter's own pip reaches into .venv.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo '$(PYTHON) is older than Python 3.11' >&2; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null || \
+		{ echo 'pip is missing: on Debian, install python3-pip' >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) $(LOCKED) -r requirements.lock
+	$(PIP) $(SELF)
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(PIP) $(LOCKED) -r requirements-dev.lock
+	$(PIP) $(SELF)
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,3 @@
+"""
+Baselines: which collateral we stand behind, for whom, since when.
+"""

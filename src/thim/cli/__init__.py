@@ -1,0 +1,3 @@
+"""
+The command line: parse arguments, load configuration, wire, run.
+"""

@@ -1,0 +1,262 @@
+"""
+``thim collateral``: fill the archive, and look into it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thim.cli.options import Config, Json, Store, find_store
+from thim.collateral.freshness import is_expired
+from thim.collateral.records import CollateralKey, Kind
+from thim.errors import NotFoundError, OperatorError, ParameterError
+from thim.http.prefixes import parse_instant
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.coverage import Coverage, find_coverage
+from thim.store.replica import Entry, Replica
+
+
+if TYPE_CHECKING:
+    from thim.collateral.ports import Held
+
+app = typer.Typer(
+    help="Fill the archive, and look into it.", no_args_is_help=True
+)
+
+KindOption = Annotated[
+    Kind | None, typer.Option(help="Only documents of this kind.")
+]
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH…", help="Files and folders, in any order."
+        ),
+    ],
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Verify documents and take them into the archive.
+
+    Files may hold PCS answers (JSON), PEM, DER or hexadecimal text.  What is
+    refused is listed with its reason and never stops the rest.
+    """
+    from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
+
+    for path in paths:
+        if not path.exists():
+            msg = f"{path}: no such file or folder"
+            raise OperatorError(msg, reason="path-missing")
+    location = find_store(store, config)
+    run_import(paths, location, INTEL_SGX_ROOT, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    kind: KindOption = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Older versions too.")
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    List the newest document of each key and evaluation number.
+    """
+    now = datetime.now(UTC)
+    entries = [
+        entry
+        for entry in _entries(store, config, kind)
+        if everything or entry.is_head
+    ]
+    if as_json:
+        _write_json([_entry_json(entry, now) for entry in entries])
+        return
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    write_table(
+        ("document", "number", "issued", "next update", "state", "sha256"),
+        [
+            (
+                str(entry.key),
+                _spell(entry.evaluation_number),
+                _date(entry.issued),
+                _date(entry.next_update),
+                _state(entry, now),
+                entry.sha256.hex()[:16],
+            )
+            for entry in entries
+        ],
+    )
+
+
+@app.command()
+def show(
+    document: Annotated[
+        str,
+        typer.Argument(
+            metavar="DOCUMENT",
+            help="A name as `list` prints it, such as "
+            "intel/tcb-info/sgx:00906ED50000/3.",
+        ),
+    ],
+    number: Annotated[
+        int | None, typer.Option(help="TCB evaluation data number.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="What was current then."),
+    ] = None,
+    body: Annotated[
+        bool, typer.Option("--body", help="Write only the document's bytes.")
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Show one document: its dates, its issuer chain, its bytes.
+    """
+    key = _parse_key(document)
+    instant = None if at is None else parse_instant(at)
+    replica = Replica(find_store(store, config))
+    held = replica.find(key, number, instant)
+    replica.close()
+    if held is None:
+        msg = f"{document} number {_spell(number)} is not in the archive"
+        raise NotFoundError(msg)
+    if body:
+        sys.stdout.buffer.write(held.body)
+        return
+    _write_json(_held_json(held))
+
+
+@app.command()
+def coverage(
+    kind: KindOption = None,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show from when to when each document is covered, and where it is not.
+    """
+    found = find_coverage(_entries(store, config, kind))
+    if as_json:
+        _write_json([_coverage_json(c) for c in found])
+        return
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    write_table(
+        ("document", "number", "documents", "from", "to", "gaps"),
+        [
+            (
+                str(c.key),
+                _spell(c.evaluation_number),
+                str(c.documents),
+                _date(c.begin),
+                _date(c.end),
+                ", ".join(f"{g.begin:%F}…{g.end:%F}" for g in c.gaps) or "-",
+            )
+            for c in found
+        ],
+    )
+
+
+def _entries(
+    store: str | None, config: Path | None, kind: Kind | None
+) -> list[Entry]:
+    replica = Replica(find_store(store, config))
+    try:
+        entries = replica.entries()
+    finally:
+        replica.close()
+    return [e for e in entries if kind is None or e.key.kind is kind]
+
+
+def _parse_key(text: str) -> CollateralKey:
+    try:
+        vendor, kind, subject, structure = text.split("/")
+        return CollateralKey(
+            vendor=vendor,
+            kind=Kind(kind),
+            subject=subject,
+            structure=int(structure),
+        )
+    except ValueError:
+        expected = "expected VENDOR/KIND/SUBJECT/STRUCTURE"
+        raise ParameterError("DOCUMENT", text, expected) from None
+
+
+def _state(entry: Entry, now: datetime) -> str:
+    return "expired" if is_expired(entry.next_update, now) else "fresh"
+
+
+def _date(instant: datetime | None) -> str:
+    return "-" if instant is None else f"{instant:%FT%TZ}"
+
+
+def _spell(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else _date(instant)
+
+
+def _entry_json(entry: Entry, now: datetime) -> dict[str, object]:
+    return {
+        "document": str(entry.key),
+        "evaluation_number": entry.evaluation_number,
+        "issued": _iso(entry.issued),
+        "next_update": _iso(entry.next_update),
+        "state": _state(entry, now),
+        "is_head": entry.is_head,
+        "sha256": entry.sha256.hex(),
+        "size": entry.size,
+        "source": entry.source,
+    }
+
+
+def _held_json(held: Held) -> dict[str, object]:
+    return {
+        "document": str(held.key),
+        "evaluation_number": held.evaluation_number,
+        "issued": _iso(held.issued),
+        "next_update": _iso(held.next_update),
+        "sha256": held.sha256.hex(),
+        "fetched": _iso(held.fetched),
+        "issuer_chain": held.issuer_chain.decode("ascii"),
+        "body": held.body.hex()
+        if held.key.kind in {Kind.PCK_CRL, Kind.ROOT_CA_CRL}
+        else held.body.decode("utf-8"),
+    }
+
+
+def _coverage_json(found: Coverage) -> dict[str, object]:
+    return {
+        "document": str(found.key),
+        "evaluation_number": found.evaluation_number,
+        "documents": found.documents,
+        "from": _iso(found.begin),
+        "to": _iso(found.end),
+        "gaps": [
+            {"from": _iso(g.begin), "to": _iso(g.end)} for g in found.gaps
+        ],
+    }
+
+
+def _write_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))

@@ -1,0 +1,71 @@
+"""
+``thim config``: what the settings are, and where each comes from.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+
+from datetime import timedelta
+
+import typer
+
+from thim.cli.config import SETTINGS, Configuration
+from thim.cli.options import Config, Json, Store, configure
+
+
+app = typer.Typer(
+    help="Check and show the configuration.", no_args_is_help=True
+)
+
+
+@app.command()
+def check(config: Config = None, store: Store = None) -> None:
+    """
+    Read the configuration in full and say whether it can be used.
+    """
+    configure({"store": store}, config)
+    typer.echo("The configuration can be used.")
+
+
+@app.command()
+def show(
+    config: Config = None, store: Store = None, as_json: Json = False
+) -> None:
+    """
+    Show each setting, its value and its origin.
+    """
+    found = configure({"store": store}, config)
+    if as_json:
+        typer.echo(json.dumps(_as_json(found), indent=2))
+        return
+    for name, value in found.items():
+        shown = spell(value.value)
+        typer.echo(f"{name:<12} {shown:<40} # {value.origin}")
+
+
+def _as_json(found: Configuration) -> dict[str, dict[str, str | None]]:
+    return {
+        name: {
+            "value": None if value.value is None else spell(value.value),
+            "origin": value.origin,
+            "meaning": SETTINGS[name].meaning,
+        }
+        for name, value in found.items()
+    }
+
+
+def spell(value: object) -> str:
+    """
+    Write a setting's value as the configuration file would.
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, enum.Enum):
+        return str(value.value)
+    if isinstance(value, timedelta):
+        return f"{int(value.total_seconds())}s"
+    return str(value)

@@ -1,0 +1,54 @@
+"""
+``thim db``: make a store, and check one.
+"""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from thim.cli.options import Config, Json, Store, find_store
+from thim.intel.authorities import INTEL_SGX_ROOT
+
+
+app = typer.Typer(help="Make and check the store.", no_args_is_help=True)
+
+
+@app.command()
+def init(store: Store = None, config: Config = None) -> None:
+    """
+    Make an empty store where there is none.
+    """
+    from thim.store.create import create_store  # noqa: PLC0415 - loads Alembic
+
+    path = find_store(store, config)
+    create_store(path, INTEL_SGX_ROOT)
+    typer.echo(f"An empty store is in {path}")
+
+
+@app.command()
+def verify(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    Check the digest, signature and head of every stored record again.
+
+    Exit code 1 if anything is wrong.
+    """
+    from thim.services.audit import audit  # noqa: PLC0415 - loads SQLAlchemy
+    from thim.store.ledger import Ledger  # noqa: PLC0415
+
+    path = find_store(store, config)
+    with Ledger(path, INTEL_SGX_ROOT) as ledger:
+        report = audit(ledger, INTEL_SGX_ROOT)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        for finding in report.findings:
+            typer.echo(f"{finding.record}: {finding.reason}: {finding.detail}")
+        typer.echo(
+            f"{report.records} records, {report.heads} heads checked, "
+            f"{len(report.findings)} findings"
+        )
+    raise typer.Exit(1 if report.findings else 0)

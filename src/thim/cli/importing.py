@@ -1,0 +1,159 @@
+"""
+The run of ``thim collateral import``: read files, show progress, report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+)
+
+from thim.cli.tables import write_table
+from thim.errors import MalformedError, ThimError
+from thim.intel.recognise import MAX_SIZE
+from thim.services.ingest import Outcome, Result, ingest
+from thim.store.ledger import Ledger
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from thim.x509.chain import TrustAnchors
+
+_TITLES = {
+    Outcome.ACCEPTED: "accepted",
+    Outcome.KNOWN: "already known",
+    Outcome.REFUSED: "refused",
+}
+
+
+def run_import(
+    paths: Sequence[Path],
+    store: Path,
+    anchors: TrustAnchors,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Import *paths* into *store* and write a report.
+
+    Raises:
+        OperatorError: The store cannot be opened or written.
+    """
+    files = sorted({file for path in paths for file in _walk(path)})
+    with Ledger(store, anchors) as ledger, _progress() as progress:
+        read = progress.track(files, description="Reading")
+        found = ingest(
+            ((str(file), _read(file)) for file in read),
+            ledger=ledger,
+            anchors=anchors,
+            now=datetime.now(UTC),
+        )
+        results = list(
+            progress.track(found, total=None, description="Verifying")
+        )
+    if as_json:
+        typer.echo(json.dumps(_report(files, results), indent=2))
+    else:
+        _write_report(results)
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        yield from (Path(folder, name) for name in names)
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def _read(file: Path) -> bytes | ThimError:
+    try:
+        # A named pipe would block for ever if opened in the plain way.
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                msg = "not a regular file"
+                return MalformedError(msg, reason="unreadable")
+            return opened.read(MAX_SIZE + 1)
+    except OSError as e:
+        return MalformedError(str(e.strerror or e), reason="unreadable")
+
+
+def _report(
+    files: Sequence[Path], results: Iterable[Result]
+) -> dict[str, object]:
+    results = list(results)
+    counts = Counter(result.outcome for result in results)
+    return {
+        "files": len(files),
+        "accepted": counts[Outcome.ACCEPTED],
+        "already_known": counts[Outcome.KNOWN],
+        "refused": counts[Outcome.REFUSED],
+        "results": [_result_json(result) for result in results],
+    }
+
+
+def _result_json(result: Result) -> dict[str, object]:
+    return {
+        "file": result.source,
+        "document": result.what,
+        "outcome": result.outcome.value,
+        "transition": result.transition and result.transition.value,
+        "evaluation_number": result.evaluation_number,
+        "issued": result.issued and f"{result.issued:%FT%TZ}",
+        "reason": result.reason,
+        "detail": result.detail,
+    }
+
+
+def _write_report(results: Sequence[Result]) -> None:
+    refused = [r for r in results if r.outcome is Outcome.REFUSED]
+    if refused:
+        write_table(
+            ("refused", "reason", "why"),
+            [(r.source, r.reason or "", r.detail or "") for r in refused],
+        )
+        typer.echo()
+    write_table(("", *_TITLES.values()), _summary(results))
+
+
+def _summary(results: Sequence[Result]) -> Iterator[Sequence[str]]:
+    counts = Counter((r.outcome, _kind(r)) for r in results)
+    for kind in sorted({kind for _, kind in counts}):
+        yield kind, *(str(counts[outcome, kind]) for outcome in _TITLES)
+    totals = Counter(r.outcome for r in results)
+    yield "total", *(str(totals[outcome]) for outcome in _TITLES)
+
+
+def _kind(result: Result) -> str:
+    if result.outcome is Outcome.REFUSED:
+        return f"refused: {result.reason}"
+    return result.what.split("/")[1] if "/" in result.what else "certificate"

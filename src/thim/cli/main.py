@@ -1,0 +1,39 @@
+"""
+``thim``: the command line.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from thim.cli import collateral, configuration, database, serve
+from thim.errors import ThimError
+
+
+app = typer.Typer(
+    name="thim",
+    help="Trusted hardware identity management: collateral, verified, kept "
+    "for ever, served by baseline.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve")(serve.serve)
+app.add_typer(collateral.app, name="collateral")
+app.add_typer(database.app, name="db")
+app.add_typer(configuration.app, name="config")
+
+
+def main() -> None:
+    """
+    Run the command line; what was raised on purpose becomes one line and the
+    exit code 2.
+    """
+    try:
+        app()
+    except ThimError as e:
+        sys.stderr.write(f"thim: {e}\n")
+        sys.exit(2)

@@ -1,0 +1,145 @@
+"""
+``thim serve``: the service.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import socket
+import subprocess
+import sys
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+import uvicorn
+
+from uvicorn.supervisors import Multiprocess
+
+from thim.cli.config import Address, Configuration
+from thim.cli.options import Config, Store, configure
+from thim.errors import OperatorError
+from thim.http.app import AppFactory
+from thim.http.fast import FastHttpProtocol
+from thim.http.settings import HttpSettings
+from thim.store.replica import open_read_only
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_log: Final = logging.getLogger("uvicorn.error")
+_BACKLOG: Final = 2048
+_KEEP_ALIVE: Final = 60
+_SHUTDOWN: Final = 10
+
+
+def serve(
+    config: Config = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Default: 127.0.0.1:8080."),
+    ] = None,
+    tls_cert: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Certificate chain, PEM."),
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Its private key, PEM.")
+    ] = None,
+    store: Store = None,
+    offline: Annotated[
+        bool | None,
+        typer.Option("--offline", help="Never contact a vendor."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes. Default: 1.")
+    ] = None,
+) -> None:
+    """
+    Serve collateral.
+
+    The default store is made on the first run; one that is named must be
+    there (`thim db init`).
+    """
+    flags = {
+        "listen": listen,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "store": store,
+        "offline": offline,
+        "workers": workers,
+    }
+    found = configure(flags, config)
+    _provide_store(found)
+    _run(found)
+
+
+def _provide_store(found: Configuration) -> None:
+    path: Path = found["store"].value
+    if found["store"].origin == "default" and not path.exists():
+        # In a process of its own: a server has no use for the migrations.
+        command = [sys.executable, "-m", "thim", "db", "init", "--store"]
+        subprocess.run([*command, str(path)], check=False)  # noqa: S603
+    open_read_only(path).close()
+
+
+def _run(found: Configuration) -> None:
+    address: Address = found["listen"].value
+    listener = _listen(address)
+    config = _uvicorn_config(found)
+    scheme = "https" if config.is_ssl else "http"
+    server = uvicorn.Server(config)
+    address = dataclasses.replace(address, port=listener.getsockname()[1])
+    _log.info(
+        "thim serves on %s://%s from %s", scheme, address, found["store"].value
+    )
+    if config.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        server.run(sockets=[listener])
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        listener = socket.create_server(
+            (address.host, address.port), family=family, backlog=_BACKLOG
+        )
+    except OSError as e:
+        msg = f"cannot listen on {address}: {e.strerror or e}"
+        raise OperatorError(msg, reason="listen") from e
+    listener.set_inheritable(True)
+    return listener
+
+
+def _uvicorn_config(found: Configuration) -> uvicorn.Config:
+    tls_cert, tls_key = found["tls_cert"].value, found["tls_key"].value
+    return uvicorn.Config(
+        AppFactory(_http_settings(found)),
+        factory=True,
+        interface="asgi3",
+        lifespan="on",
+        loop="uvloop",
+        http=FastHttpProtocol,
+        ws="none",
+        workers=found["workers"].value,
+        access_log=found["access_log"].value,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_SHUTDOWN,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
+    )
+
+
+def _http_settings(found: Configuration) -> HttpSettings:
+    return HttpSettings(
+        store=found["store"].value,
+        profile=found["profile"].value,
+        max_age=found["max_age"].value,
+        old_api=found["old_api"].value == "serve",
+        memo_bytes=found["memo_bytes"].value,
+    )

@@ -1,0 +1,32 @@
+"""
+Tables for people: as wide as the terminal, or as wide as it takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.table import Table
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+#: Into a file or a pipe nothing is cut off.
+_WIDTH: Final = 400
+
+
+def write_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """
+    Print *rows* below *titles*.
+    """
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=_WIDTH)
+    console.print(table)

@@ -1,0 +1,100 @@
+"""
+Every error this package raises on purpose.
+
+- ThimError
+  - MalformedError: bytes that are not what they claim to be
+    - ParameterError: a caller's parameter that cannot be used
+  - UntrustedError: well-formed, but a signature, chain or date does not hold
+  - NotFoundError: nobody has it
+  - UpstreamError: a vendor service failed us; a retry may help
+  - UnavailableError: our own store cannot answer now; a retry may help
+  - OperatorError: a path, key or schema that the operator gave cannot work
+
+Each carries a *reason*: a short stable name in kebab-case for machines, beside
+the message for people.  HTTP status codes are not mentioned here: only the
+HTTP layer knows them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ThimError(Exception):
+    """
+    Superclass of all errors raised on purpose.
+
+    Never raised directly.
+    """
+
+    default_reason: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or self.default_reason
+
+
+class MalformedError(ThimError):
+    """
+    Input that cannot be read as the format it claims to be.
+    """
+
+    default_reason = "malformed"
+
+
+class ParameterError(MalformedError):
+    """
+    A request parameter whose value cannot be used.
+
+    The message names the parameter, the value and what was expected.
+    """
+
+    default_reason = "parameter"
+
+    def __init__(self, parameter: str, value: str, expected: str) -> None:
+        super().__init__(f"{parameter}: got {_shorten(value)}, {expected}")
+        self.parameter = parameter
+
+
+def _shorten(value: str, most: int = 80) -> str:
+    return repr(value if len(value) <= most else f"{value[:most]}…")
+
+
+class UntrustedError(ThimError):
+    """
+    Input that reads well, but whose signature, chain or date does not hold.
+    """
+
+    default_reason = "untrusted"
+
+
+class NotFoundError(ThimError):
+    """
+    Nothing is known under this name, and asking again will not help.
+    """
+
+    default_reason = "not-found"
+
+
+class UpstreamError(ThimError):
+    """
+    A vendor service failed to answer as it should; a retry may help.
+    """
+
+    default_reason = "upstream"
+
+
+class UnavailableError(ThimError):
+    """
+    Our own store cannot answer at the moment; a retry may help.
+    """
+
+    default_reason = "unavailable"
+
+
+class OperatorError(ThimError):
+    """
+    Something that the operator named cannot work: a path, a key, a schema.
+    """
+
+    default_reason = "setting"

@@ -1,0 +1,191 @@
+"""
+The routes of the verification-collateral surface.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from thim.errors import NotFoundError, ThimError
+from thim.http import pcs
+from thim.http.finish import finish
+from thim.http.prefixes import Prefix, split_prefix
+from thim.http.problems import to_reply
+from thim.http.query import parse_query
+from thim.http.reply import Reply
+from thim.intel.names import EnclaveKind, Tee
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from thim.http.service import Service
+    from thim.services.serve import Query
+
+_GET = ("GET",)
+_OLD = frozenset({"v2", "v3"})
+_GONE = (
+    "The Intel PCS API version {} reached planned EOL. Accordingly, "
+    "collateral from this API version cannot be retrieved any longer.\n"
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """An ASGI application that answers one route."""
+
+    answer: Callable[[pcs.Request, Service], Reply]
+    version: str
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        del receive  # nobody sends a body here, and none is read
+        try:
+            reply = self._reply(scope)
+        except ThimError as e:
+            reply = to_reply(e)
+        await finish(scope, send, reply)
+
+    def _reply(self, scope: Scope) -> Reply:
+        service: Service = scope["state"]["service"]
+        if self.version in _OLD and not service.settings.old_api:
+            return _gone(self.version)
+        path = scope["path"]
+        request = pcs.Request(
+            prefix=scope.get("thim.prefix", Prefix(path=path)),
+            version=self.version,
+            parameters=parse_query(scope["query_string"]),
+        )
+        return self.answer(request, service)
+
+
+def _gone(version: str) -> Reply:
+    return Reply(
+        status=410,
+        headers=(
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"thim-reason", b"old-api"),
+        ),
+        body=_GONE.format(version.removeprefix("v")).encode(),
+    )
+
+
+def _document(
+    read: Callable[[pcs.Request], Query],
+) -> Callable[[pcs.Request, Service], Reply]:
+    def answer(request: pcs.Request, service: Service) -> Reply:
+        return service.reply(read(request), None)
+
+    return answer
+
+
+def _crl(
+    read: Callable[[pcs.Request], Query], *, is_crl_path: bool = False
+) -> Callable[[pcs.Request, Service], Reply]:
+    def answer(request: pcs.Request, service: Service) -> Reply:
+        query = read(request)
+        encoding = pcs.choose_encoding(
+            request.parameters,
+            service.settings.profile,
+            is_crl_path=is_crl_path,
+        )
+        return service.reply(query, encoding)
+
+    return answer
+
+
+def _fmspcs(request: pcs.Request, service: Service) -> Reply:
+    return pcs.write_fmspcs(
+        service.replica.fmspcs(request.prefix.at),
+        request.parameters,
+        service.settings.max_age,
+    )
+
+
+def _tcb(tee: Tee) -> Callable[[pcs.Request, Service], Reply]:
+    return _document(lambda request: pcs.tcb_info_query(request, tee))
+
+
+def _identity(kind: EnclaveKind) -> Callable[[pcs.Request, Service], Reply]:
+    return _document(lambda request: pcs.identity_query(request, kind))
+
+
+def _numbers(tee: Tee) -> Callable[[pcs.Request, Service], Reply]:
+    return _document(lambda request: pcs.numbers_query(request, tee))
+
+
+_SGX = {
+    "tcb": _tcb(Tee.SGX),
+    "qe/identity": _identity(EnclaveKind.QE),
+    "qve/identity": _identity(EnclaveKind.QVE),
+    "qae/identity": _identity(EnclaveKind.QAE),
+    "pckcrl": _crl(pcs.crl_query),
+    "rootcacrl": _crl(pcs.root_crl_query),
+    "crl": _crl(pcs.uri_query, is_crl_path=True),
+    "tcbevaluationdatanumbers": _numbers(Tee.SGX),
+    "fmspcs": _fmspcs,
+}
+_TDX = {
+    "tcb": _tcb(Tee.TDX),
+    "qe/identity": _identity(EnclaveKind.TD_QE),
+    "tcbevaluationdatanumbers": _numbers(Tee.TDX),
+}
+_ROOT_CRL = _crl(pcs.root_crl_query, is_crl_path=True)
+
+
+def collateral_routes() -> list[Route]:
+    """
+    Return the routes that answer with collateral, bare or below a prefix.
+    """
+    return list(_collateral_routes())
+
+
+def _collateral_routes() -> Iterator[Route]:
+    for version in ("v2", "v3", "v4"):
+        for name, answer in _SGX.items():
+            yield _route(
+                f"/sgx/certification/{version}/{name}", answer, version
+            )
+    for name, answer in _TDX.items():
+        yield _route(f"/tdx/certification/v4/{name}", answer, "v4")
+    for name in ("IntelSGXRootCA.der", "IntelSGXRootCA.crl"):
+        yield _route(f"/{name}", _ROOT_CRL, "v4")
+
+
+def _route(
+    path: str,
+    answer: Callable[[pcs.Request, Service], Reply],
+    version: str,
+) -> Route:
+    return Route(path, _Endpoint(answer, version), methods=_GET)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prefixed:
+    """An ASGI application that takes a prefix off and hands on the rest."""
+
+    collateral: ASGIApp
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """
+        Answer a request below a prefix.
+        """
+        try:
+            prefix = split_prefix(scope["path"])
+            if prefix.is_bare:
+                msg = f"{scope['path']!r} is no path of this service"
+                raise NotFoundError(msg, reason="unknown-path")
+        except ThimError as e:
+            await finish(scope, send, to_reply(e))
+            return
+        inner = {**scope, "path": prefix.path, "thim.prefix": prefix}
+        await self.collateral(inner, receive, send)

@@ -1,0 +1,339 @@
+"""
+The fast path: a request that was answered before is answered from memory.
+
+A `Memo` knows requests by their exact bytes.  The ordinary application stays
+the reference: it is asked first, decides by ``Reply.until`` whether and how
+long its answer holds, and has everything forgotten when the store has changed.
+A hit gives the same answer but for ``Date``, ``Age`` and ``Request-ID``, which
+are written anew.
+
+Only a request that can be answered by its bytes alone comes into question:
+one whole GET by HTTP/1.1 in one read, without a body, and with no header but
+those in ``_HARMLESS``.  So one with credentials, a cookie, a condition, a
+range, a forwarded address or an ID of its own always goes to the application;
+and so does one that is split or pipelined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import itertools
+import os
+import time
+import urllib.parse
+
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    RequestResponseCycle,
+)
+from uvicorn.protocols.utils import get_client_addr
+from uvicorn.server import ServerState
+
+from thim.http.connection import LimitedHttpProtocol, Phase
+from thim.http.reply import Reply, count_age, lasting_headers
+
+
+_OK: Final = 200
+# No real client's GET is larger; a larger one is not worth hashing.
+_LARGEST_REQUEST: Final = 4096
+# What an entry costs beside its bytes, measured and rounded up.
+_OVERHEAD: Final = 512
+
+# None of these can be different in a request of the same bytes and yet make a
+# different answer, because the application does not look beyond them.
+_HARMLESS: Final = frozenset(
+    {
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"connection",
+        b"host",
+        b"sec-fetch-mode",
+        b"user-agent",
+    }
+)
+
+
+class Entry:
+    """
+    One remembered answer, ready to be written.
+    """
+
+    __slots__ = ("aged_since", "body", "head", "hits", "raw", "size", "until")
+
+    def __init__(self, raw: bytes, reply: Reply, until: float) -> None:
+        lines = [b"%b: %b\r\n" % header for header in lasting_headers(reply)]
+        self.raw = raw
+        self.head = b"".join(lines)
+        self.body = reply.body
+        self.aged_since = reply.aged_since
+        self.until = until
+        self.hits = 0
+        self.size = len(raw) + len(self.head) + len(self.body) + _OVERHEAD
+
+    @property
+    def logged_target(self) -> str:
+        """
+        Return the request's target as uvicorn's access log writes it.
+        """
+        target = self.raw[len(b"GET ") : self.raw.index(b" HTTP/1.1\r\n")]
+        path, _, query = target.decode("ascii").partition("?")
+        path = urllib.parse.quote(urllib.parse.unquote(path))
+        return f"{path}?{query}" if query else path
+
+
+class _Offer(bytes):
+    """A request's bytes, and how often the memo had been cleared by then."""
+
+    clearings: int
+
+
+class Memo:
+    """
+    The answers that one listener remembers, the least recently used going
+    first when there are too many.
+
+    Args:
+        capacity: In bytes, everything counted; 0 remembers nothing.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.size = 0
+        self.hits = 0
+        # IDs count from a random number: no two processes give the same.
+        start = int.from_bytes(os.urandom(16), "big") >> 1
+        self.next_id = itertools.count(start).__next__
+        self.preamble = _Preamble()
+        self._clearings = 0
+        self._entries: collections.OrderedDict[bytes, Entry] = (
+            collections.OrderedDict()
+        )
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def lookup(self, raw: bytes, now: float) -> Entry | None:
+        """
+        Return what answers the request *raw* at *now*, and count it as a hit.
+        """
+        entry = self._entries.get(raw)
+        if entry is None:
+            return None
+        if now >= entry.until:
+            self._forget(entry)
+            return None
+        self._entries.move_to_end(raw)
+        entry.hits += 1
+        self.hits += 1
+        return entry
+
+    def offer(self, raw: bytes) -> bytes:
+        """
+        Return *raw* in the form in which it is handed back to `remember`.
+        """
+        offer = _Offer(raw)
+        offer.clearings = self._clearings
+        return offer
+
+    def remember(self, raw: bytes, reply: Reply) -> None:
+        """
+        Keep *reply* for the request *raw*.
+
+        An answer that may not be given again is left out, and so is one to an
+        offer older than the last `clear`: it may come from before the change.
+        """
+        is_late = isinstance(raw, _Offer) and raw.clearings != self._clearings
+        if reply.status != _OK or reply.until is None or is_late:
+            return
+        self.discard(raw)
+        entry = Entry(bytes(raw), reply, reply.until)
+        if entry.size > self.capacity:
+            return
+        self._entries[entry.raw] = entry
+        self.size += entry.size
+        while self.size > self.capacity:
+            self._forget(next(iter(self._entries.values())))
+
+    def discard(self, raw: bytes) -> None:
+        """
+        Forget the answer to the request *raw*, if there is one.
+        """
+        entry = self._entries.get(raw)
+        if entry is not None:
+            self._forget(entry)
+
+    def clear(self) -> None:
+        """
+        Forget everything: what it was made from has changed.
+        """
+        self._clearings += 1
+        self._entries.clear()
+        self.size = 0
+
+    def _forget(self, entry: Entry) -> None:
+        del self._entries[entry.raw]
+        self.size -= entry.size
+
+
+class _Preamble:
+    """The status line and uvicorn's own headers, which change each second."""
+
+    __slots__ = ("_headers", "_written")
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] | None = None
+        self._written = b""
+
+    def write(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        # uvicorn makes a new list and never changes one.
+        if headers is not self._headers:
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self._written = STATUS_LINE[_OK] + b"".join(lines)
+            self._headers = headers
+        return self._written
+
+
+class FastHttpProtocol(LimitedHttpProtocol):
+    """
+    A connection that answers from ``app_state["memo"]`` where it can.
+
+    A request that may be remembered comes to the application with its bytes
+    in ``scope["extensions"]["thim.memo"]``.  A memo belongs to one server and
+    so to one listener: the address and the scheme are no part of the key.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._memo: Memo | None = app_state.get("memo")
+        self._candidate: bytes | None = None
+        self._idle_since = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """
+        Answer from the memo, or take the ordinary way.
+        """
+        memo = self._memo
+        cycle: RequestResponseCycle | None = self.cycle
+        if (
+            memo is None
+            or len(data) > _LARGEST_REQUEST
+            or self.phase is not Phase.IDLE
+            or not (cycle is None or cycle.response_complete)
+        ):
+            super().data_received(data)
+            return
+        now = time.time()
+        entry = None if self.flow.write_paused else memo.lookup(data, now)
+        if entry is not None:
+            self._answer(memo, entry, now)
+            return
+        self._candidate = data
+        super().data_received(data)
+        self._candidate = None
+
+    def _answer(self, memo: Memo, entry: Entry, now: float) -> None:
+        state = self.server_state
+        age = b""
+        if entry.aged_since is not None:
+            age = b"age: %d\r\n" % count_age(entry.aged_since, now)
+        self.transport.write(
+            b"%b%b%brequest-id: %032x\r\n\r\n%b"
+            % (
+                memo.preamble.write(state.default_headers),
+                entry.head,
+                age,
+                memo.next_id(),
+                entry.body,
+            )
+        )
+        state.total_requests += 1
+        if self.access_log:
+            self._log(entry)
+        self._stay_alive()
+
+    def _log(self, entry: Entry) -> None:
+        self.access_logger.info(
+            '%s - "%s %s HTTP/%s" %d',
+            get_client_addr({"client": self.client}),  # type: ignore[arg-type]
+            "GET",
+            self.root_path + entry.logged_target,
+            "1.1",
+            _OK,
+        )
+
+    def _stay_alive(self) -> None:
+        """
+        Begin to wait for the next request.
+
+        To set a timer costs more than all the rest of an answer, so the one
+        that runs is left alone and looks at the time when it fires.
+        """
+        self._idle_since = self.loop.time()
+        if self._clock is not None:
+            self.stop_clock()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """
+        End the connection if there was no answer since the timer was set.
+        """
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                left, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
+
+    def on_headers_complete(self) -> None:
+        """
+        Offer the request to the application for the memo, if it qualifies.
+        """
+        candidate, self._candidate = self._candidate, None
+        if (
+            candidate is not None
+            and self._memo is not None
+            and self._is_whole(candidate)
+            and self._is_plain()
+        ):
+            offer = self._memo.offer(candidate)
+            self.scope["extensions"] = {"thim.memo": offer}  # type: ignore[dict-item]
+        super().on_headers_complete()
+
+    def _is_whole(self, data: bytes) -> bool:
+        """
+        Tell whether *data* is this request and nothing else.
+
+        The parser accepts no line end but CR LF, so the headers can be
+        counted: whatever else is in *data* has a line end too many, or none
+        at its end.
+        """
+        return (
+            data.startswith(b"GET /")
+            and data.endswith(b"\r\n\r\n")
+            and data.count(b"\n") == len(self.headers) + 2
+            and b" HTTP/1.1\r\n" in data
+            and b"#" not in self.url
+        )
+
+    def _is_plain(self) -> bool:
+        for name, value in self.headers:
+            if name not in _HARMLESS:
+                return False
+            if name == b"connection" and value.lower() != b"keep-alive":
+                return False
+        return self.parser.get_http_version() == "1.1"

@@ -1,0 +1,72 @@
+"""
+Health for orchestrators: started, alive, ready.
+
+Ready means that the store is loaded and answers.  Expired documents and a
+silent vendor are reasons in the body, never a failure: restarting a process
+would not mend them, and its neighbours serve from the same store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from starlette.routing import Route
+
+from thim.errors import UnavailableError
+from thim.http.finish import ReplyResponse
+from thim.http.reply import Reply
+
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from thim.http.service import Service
+
+
+def health_routes() -> list[Route]:
+    """
+    Return ``/health/live``, ``/health/ready`` and ``/health/startup``.
+    """
+    return [
+        Route("/health/live", _live, methods=["GET"]),
+        Route("/health/startup", _live, methods=["GET"]),
+        Route("/health/ready", _ready, methods=["GET"]),
+    ]
+
+
+async def _live(_request: Request) -> ReplyResponse:
+    return _json(200, {"status": "ok"})
+
+
+async def _ready(request: Request) -> ReplyResponse:
+    service: Service = request.state.service
+    try:
+        reasons = _reasons(service)
+    except UnavailableError as e:
+        return _json(503, {"status": "unavailable", "reasons": [str(e)]})
+    return _json(200, {"status": "ok", "reasons": reasons})
+
+
+def _reasons(service: Service) -> list[str]:
+    with service.replica.snapshot():
+        heads, expired = service.replica.count_heads(service.clock())
+    if not heads:
+        return ["the archive is empty: `thim collateral import` fills it"]
+    if expired:
+        return [f"{expired} of {heads} newest documents are expired"]
+    return []
+
+
+def _json(status: int, value: object) -> ReplyResponse:
+    return ReplyResponse(
+        Reply(
+            status=status,
+            headers=(
+                (b"content-type", b"application/json"),
+                (b"cache-control", b"no-store"),
+            ),
+            body=msgspec.json.encode(value) + b"\n",
+        )
+    )

@@ -1,0 +1,91 @@
+"""
+The prefixes that select a baseline or an instant before a collateral path.
+
+``/baseline/<name or number>/`` and ``/at/<instant>/``, in this order: the one
+form of choice that every client can send, since all of them let the base URL
+be configured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+
+from typing import Final
+
+from thim.errors import NotFoundError, ParameterError
+
+
+_PREFIX: Final = re.compile(
+    r"(?:/baseline/(?P<baseline>[^/]*))?(?:/at/(?P<at>[^/]*))?(?P<rest>/.*)?",
+    re.DOTALL,
+)
+_INSTANT: Final = re.compile(
+    r"(\d{4})-?(\d\d)-?(\d\d)"
+    r"(?:[Tt](\d\d):?(\d\d):?(\d\d)(?:\.\d{1,9})?([Zz]|[+-]\d\d:\d\d))?",
+    re.ASCII,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """
+    What a path begins with; *path* is what follows.
+    """
+
+    path: str
+    baseline: str | None = None
+    at: datetime.datetime | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """
+        Whether there is no prefix.
+        """
+        return self.baseline is None and self.at is None
+
+
+def split_prefix(path: str) -> Prefix:
+    """
+    Take the prefixes off *path*.
+
+    Raises:
+        NotFoundError: ``/tenant/``: there are no tenants here.
+        ParameterError: An instant that cannot be read.
+    """
+    if path.startswith("/tenant/"):
+        msg = "no tenant of that name"
+        raise NotFoundError(msg, reason="unknown-tenant")
+    match = _PREFIX.fullmatch(path)
+    if match is None:
+        return Prefix(path=path)
+    at = match["at"]
+    return Prefix(
+        path=match["rest"] or "/",
+        baseline=match["baseline"],
+        at=None if at is None else parse_instant(at),
+    )
+
+
+def parse_instant(text: str) -> datetime.datetime:
+    """
+    Read RFC 3339, a bare date (its first second), or ``20250606T000000Z``.
+
+    Raises:
+        ParameterError: None of these, or no real instant.
+    """
+    match = _INSTANT.fullmatch(text)
+    if match:
+        year, month, day, hour, minute, second, zone = match.groups()
+        iso = (
+            f"{year}-{month}-{day}T{hour or '00'}:{minute or '00'}:"
+            f"{second or '00'}{(zone or 'Z').upper()}"
+        )
+        try:
+            return datetime.datetime.fromisoformat(iso).astimezone(datetime.UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise ParameterError(
+        "at", text, "expected an instant such as 2025-06-06T00:00:00Z"
+    )

@@ -1,0 +1,100 @@
+"""
+One process's view of the store, and the thread from a request to its reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import logging
+import sqlite3
+
+from typing import TYPE_CHECKING, Final
+
+from thim.http import pcs
+from thim.http.fast import Memo
+from thim.services.serve import find_answer
+from thim.store.replica import Replica
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from thim.http.reply import Reply
+    from thim.http.settings import HttpSettings
+    from thim.services.serve import Query
+
+_log: Final = logging.getLogger("thim.http")
+_POLL: Final = 0.05
+
+
+def utc_now() -> datetime.datetime:
+    """
+    Return the current instant.
+    """
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Service:
+    """
+    The store as one process serves it; lives on one event loop.
+
+    Args:
+        settings: What the process is told.
+        clock: Returns the current instant.
+
+    Raises:
+        OperatorError: The store is missing, of another schema, or made for
+            other trust anchors.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        clock: Callable[[], datetime.datetime] = utc_now,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.replica = Replica(settings.store)
+        self.replica.check_anchors(settings.anchors)
+        self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
+        self._generation = self.replica.generation()
+
+    def close(self) -> None:
+        """
+        Close the store.
+        """
+        self.replica.close()
+
+    def reply(self, query: Query, encoding: pcs.Encoding | None) -> Reply:
+        """
+        Answer *query* from the store; *encoding* is set for CRLs.
+
+        Raises:
+            ThimError: As ``services.serve.find_answer``.
+        """
+        now = self.clock()
+        return pcs.write_answer(
+            find_answer(self.replica, query, now),
+            encoding=encoding,
+            now=now,
+            policy=self.settings.max_age,
+            at=query.at,
+        )
+
+    async def follow(self) -> None:
+        """
+        Forget remembered answers within 100 ms of a new store generation.
+        """
+        while True:
+            await asyncio.sleep(_POLL)
+            with contextlib.suppress(sqlite3.Error):
+                self._check_generation()
+
+    def _check_generation(self) -> None:
+        generation = self.replica.generation()
+        if generation != self._generation:
+            self._generation = generation
+            if self.memo is not None:
+                self.memo.clear()

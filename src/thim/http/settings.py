@@ -1,0 +1,39 @@
+"""
+What a serving process is told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from thim.http.limits import Limits
+from thim.http.pcs import Profile
+from thim.intel.authorities import INTEL_SGX_ROOT
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from thim.x509.chain import TrustAnchors
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """
+    What a serving process is told; it travels to each worker.
+
+    A store made for other *anchors* is refused.  *max_age* is the policy in
+    ``Cache-Control``; *old_api* whether PCS v2 and v3 are still answered;
+    *memo_bytes* bounds the memo of answers, 0 turns it off.
+    """
+
+    store: Path
+    anchors: TrustAnchors = INTEL_SGX_ROOT
+    profile: Profile = Profile.PCCS
+    max_age: timedelta = timedelta(hours=24)
+    old_api: bool = True
+    memo_bytes: int = 32 * 1024 * 1024
+    limits: Limits = dataclasses.field(default_factory=Limits)

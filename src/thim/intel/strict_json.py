@@ -1,0 +1,120 @@
+"""
+JSON as a verifier must read it: no duplicate keys, no surprises.
+
+Two readers that disagree about one document are how signed data is forged
+around a verifier, so what JSON leaves open is refused here: duplicate keys,
+numbers that are not integers, text after the end, invalid UTF-8, deep nesting
+(32 levels, as in Intel's QVL 1.27).
+"""
+
+from __future__ import annotations
+
+import json
+
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+import msgspec
+
+from thim.errors import MalformedError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_JSON_SIZE: Final = 512 * 1024
+_MAX_DEPTH: Final = 32
+_WHITESPACE: Final = b" \t\r\n"
+
+T = TypeVar("T")
+
+
+def parse_strictly(raw: bytes) -> object:
+    """
+    Read *raw* as one JSON value.
+
+    Raises:
+        MalformedError: Too large, not UTF-8, not JSON, or one of the things
+            that this module refuses.
+    """
+    if len(raw) > MAX_JSON_SIZE:
+        msg = f"JSON of {len(raw)} bytes, expected at most {MAX_JSON_SIZE}"
+        raise MalformedError(msg, reason="too-large")
+    try:
+        value = _DECODER.decode(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as e:
+        msg = f"not JSON: {e}"
+        raise MalformedError(msg, reason="json") from e
+    _check_depth(value)
+    return value
+
+
+def convert(value: object, kind: type[T], what: str) -> T:
+    """
+    Make the parsed *value* into a *kind*; *what* names it in errors.
+
+    Raises:
+        MalformedError: A field is missing or of another type.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except (msgspec.ValidationError, OverflowError) as e:
+        msg = f"{what}: {e}"
+        raise MalformedError(msg, reason="fields") from e
+
+
+def members(raw: bytes) -> dict[str, bytes]:
+    """
+    Split the JSON object *raw* into its members, each as its exact bytes.
+
+    White space around a member's value belongs to the object, not to it.
+
+    Raises:
+        MalformedError: Not an object, or refused by ``parse_strictly``.
+    """
+    if not isinstance(parse_strictly(raw), dict):
+        msg = "JSON is not an object"
+        raise MalformedError(msg, reason="json")
+    try:
+        found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError) as e:
+        msg = f"not JSON: {e}"
+        raise MalformedError(msg, reason="json") from e
+    return {k: bytes(v).strip(_WHITESPACE) for k, v in found.items()}
+
+
+def _pairs(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        msg = f"key {twice!r} stands twice in one object"
+        raise ValueError(msg)
+    return found
+
+
+def _refuse_number(text: str) -> NoReturn:
+    msg = f"number {text[:40]} is not an integer"
+    raise ValueError(msg)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs,
+    parse_float=_refuse_number,
+    parse_constant=_refuse_number,
+)
+
+
+def _check_depth(value: object) -> None:
+    level: list[object] = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    msg = f"JSON is nested more than {_MAX_DEPTH} deep"
+    raise MalformedError(msg, reason="json")
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,3 @@
+"""
+Use cases: what people and clients come for.
+"""

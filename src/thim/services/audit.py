@@ -1,0 +1,156 @@
+"""
+Check a whole store again: every digest, signature, column and head.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from typing import TYPE_CHECKING
+
+from thim.collateral.intake import Intake, verify_crl, verify_document
+from thim.collateral.records import Kind, Record
+from thim.errors import ThimError
+from thim.intel.signed import SignedJson
+from thim.x509.chain import parse_pem_chain
+from thim.x509.crl import Crl
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thim.collateral.records import CollateralKey
+    from thim.store.archive import Stored
+    from thim.store.ledger import Ledger
+    from thim.x509.chain import TrustAnchors
+
+_CRLS = frozenset({Kind.PCK_CRL, Kind.ROOT_CA_CRL})
+_COMPARED = (
+    "key",
+    "evaluation_number",
+    "issued",
+    "next_update",
+    "signed_sha256",
+    "issuer_chain",
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something wrong with the store; *record* names what it is about."""
+
+    record: str
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was checked, and what is wrong."""
+
+    records: int
+    heads: int
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """
+        Write the report as JSON would.
+        """
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(slots=True)
+class _Series:
+    newest: Stored | None = None
+    head: Stored | None = None
+
+
+def audit(ledger: Ledger, anchors: TrustAnchors) -> Report:
+    """
+    Check every record of *ledger* as if it came in today.
+
+    1. The file itself is sound (SQLite's own check).
+    2. The digest is that of the body.
+    3. The body verifies under its stored chain, against the newest root CRL.
+    4. Key, number, dates and signed digest are what the body says.
+    5. Each series' head is its newest record.
+    """
+    findings = [
+        Finding(record="store", reason="file", detail=problem)
+        for problem in ledger.integrity_problems()
+    ]
+    root_crl = ledger.root_crl()
+    series: dict[tuple[CollateralKey, int | None], _Series] = {}
+    records = 0
+    for stored in ledger.stored():
+        records += 1
+        findings += _check_record(stored, anchors, root_crl)
+        _note(series, stored)
+    for found in series.values():
+        findings += _check_head(found)
+    return Report(
+        records=records,
+        heads=sum(found.head is not None for found in series.values()),
+        findings=tuple(findings),
+    )
+
+
+def _note(
+    series: dict[tuple[CollateralKey, int | None], _Series], stored: Stored
+) -> None:
+    record = stored.record
+    name = (record.key, record.evaluation_number)
+    found = series.setdefault(name, _Series())
+    if stored.is_head:
+        found.head = stored
+    newest = found.newest
+    if newest is None or record.issued > newest.record.issued:
+        found.newest = stored
+
+
+def _check_record(
+    stored: Stored, anchors: TrustAnchors, root_crl: Crl | None
+) -> Iterator[Finding]:
+    record = stored.record
+    name = f"record {stored.id} ({record.key})"
+    if hashlib.sha256(record.body).digest() != stored.sha256:
+        detail = "the digest is not that of the body"
+        yield Finding(record=name, reason="digest", detail=detail)
+    try:
+        again = _verify_again(record, anchors, root_crl)
+    except ThimError as e:
+        yield Finding(record=name, reason=e.reason, detail=str(e))
+        return
+    for column in _COMPARED:
+        if getattr(again, column) != getattr(record, column):
+            detail = f"{column} is not what the body says"
+            yield Finding(record=name, reason="column", detail=detail)
+
+
+def _verify_again(
+    record: Record, anchors: TrustAnchors, root_crl: Crl | None
+) -> Record:
+    intake = Intake(
+        anchors=anchors,
+        known=parse_pem_chain(record.issuer_chain),
+        root_crl=root_crl,
+        now=record.verified,
+    )
+    if record.key.kind in _CRLS:
+        crl = Crl.from_der(record.body)
+        return verify_crl(crl, intake, source=record.source)
+    document = SignedJson.from_json(record.body)
+    return verify_document(document, intake, source=record.source)
+
+
+def _check_head(found: _Series) -> Iterator[Finding]:
+    newest = found.newest
+    if newest is None:  # pragma: no cover - a series is noted with a record
+        return
+    expected = None if newest.record.is_archive_only else newest.id
+    actual = found.head.id if found.head else None
+    if actual != expected:
+        detail = f"the head is record {actual}, expected {expected}"
+        name = str(newest.record.key)
+        yield Finding(record=name, reason="head", detail=detail)

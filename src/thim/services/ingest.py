@@ -1,0 +1,251 @@
+"""
+Take documents in: recognise, verify, keep; refuse by name what does not hold.
+
+One run takes all its files together, so their order does not matter:
+certificates first, then revocation lists, then signed documents.  Nothing that
+one file holds can stop another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from thim.collateral.intake import (
+    Intake,
+    verify_ca_certificate,
+    verify_crl,
+    verify_document,
+)
+from thim.collateral.records import Kind
+from thim.collateral.transition import Transition
+from thim.errors import MalformedError, ThimError
+from thim.intel.authorities import Authority, authority_of
+from thim.intel.recognise import recognise
+from thim.intel.signed import SignedJson
+from thim.x509.chain import common_name
+from thim.x509.crl import Crl
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from thim.collateral.records import Record
+    from thim.store.ledger import Ledger
+    from thim.x509.chain import TrustAnchors
+
+T = TypeVar("T")
+
+
+class Outcome(enum.Enum):
+    """What became of one document."""
+
+    ACCEPTED = "accepted"
+    KNOWN = "known"
+    REFUSED = "refused"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """
+    What became of one document of one file.
+
+    *source* names the file.  *what* names the document, as far as it could be
+    read.  *transition* is set where a record was taken in or known already;
+    *reason* and *detail* where it was refused.
+    """
+
+    source: str
+    what: str
+    outcome: Outcome
+    transition: Transition | None = None
+    evaluation_number: int | None = None
+    issued: datetime | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Sourced(Generic[T]):
+    source: str
+    value: T
+
+
+@dataclasses.dataclass(slots=True)
+class _Gathered:
+    certificates: list[_Sourced[x509.Certificate]]
+    crls: list[_Sourced[Crl]]
+    signed: list[_Sourced[SignedJson]]
+
+
+def ingest(
+    files: Iterable[tuple[str, bytes | ThimError]],
+    *,
+    ledger: Ledger,
+    anchors: TrustAnchors,
+    now: datetime,
+) -> Iterator[Result]:
+    """
+    Take *files* in, pairs of a name and its bytes, and yield a result for
+    each document in them.
+
+    In the place of the bytes may stand the error with which reading failed.
+    A result is yielded after its document is safely on the disk.
+    """
+    gathered = _Gathered([], [], [])
+    for source, content in files:
+        yield from _gather(gathered, source, content)
+
+    run = _Run(ledger=ledger, anchors=anchors, now=now)
+    for sourced in sorted(gathered.certificates, key=_roots_first):
+        yield run.take_certificate(sourced)
+    for crl in sorted(gathered.crls, key=_root_crls_first):
+        yield run.take(crl, crl.value.der, verify_crl)
+    for document in gathered.signed:
+        yield run.take(document, document.value.body, verify_document)
+
+
+def _gather(
+    gathered: _Gathered, source: str, content: bytes | ThimError
+) -> Iterator[Result]:
+    try:
+        if isinstance(content, ThimError):
+            raise content
+        found = recognise(content)
+    except ThimError as e:
+        yield _refusal(source, "file", e)
+        return
+    gathered.certificates += [
+        _Sourced(source=source, value=c) for c in found.certificates
+    ]
+    gathered.crls += [_Sourced(source=source, value=c) for c in found.crls]
+    gathered.signed += [_Sourced(source=source, value=d) for d in found.signed]
+    for problem in found.problems:
+        yield _refusal(source, "part", problem)
+
+
+def _refusal(source: str, what: str, error: ThimError) -> Result:
+    return Result(
+        source=source,
+        what=what,
+        outcome=Outcome.REFUSED,
+        reason=error.reason,
+        detail=str(error),
+    )
+
+
+def _roots_first(sourced: _Sourced[x509.Certificate]) -> bool:
+    return authority_of(sourced.value) is not Authority.ROOT
+
+
+def _root_crls_first(sourced: _Sourced[Crl]) -> tuple[bool, float]:
+    crl = sourced.value
+    is_root = common_name(crl.issuer) == Authority.ROOT.value
+    return not is_root, -crl.this_update.timestamp()
+
+
+class _Run:
+    """One run's view of the store: what documents are judged by."""
+
+    def __init__(
+        self, *, ledger: Ledger, anchors: TrustAnchors, now: datetime
+    ) -> None:
+        self._ledger = ledger
+        self._intake = Intake(
+            anchors=anchors,
+            known=tuple(ledger.certificates()),
+            root_crl=ledger.root_crl(),
+            now=now,
+        )
+
+    def take_certificate(self, sourced: _Sourced[x509.Certificate]) -> Result:
+        """
+        Verify a certificate and remember it for building chains.
+        """
+        certificate = sourced.value
+        what = f"certificate {common_name(certificate.subject)!r}"
+        intake = self._intake
+        try:
+            authority = verify_ca_certificate(certificate, intake)
+        except ThimError as e:
+            return self._refuse(
+                sourced.source, what, e, certificate.public_bytes(Encoding.DER)
+            )
+        is_new = self._ledger.add_certificate(
+            certificate, authority, source=sourced.source, now=intake.now
+        )
+        if is_new:
+            known = (*intake.known, certificate)
+            self._intake = dataclasses.replace(intake, known=known)
+        return Result(
+            source=sourced.source,
+            what=what,
+            outcome=Outcome.ACCEPTED if is_new else Outcome.KNOWN,
+            issued=certificate.not_valid_before_utc,
+        )
+
+    def take(
+        self,
+        sourced: _Sourced[T],
+        body: bytes,
+        verify: Callable[..., Record],
+    ) -> Result:
+        """
+        Verify a document and take it into the archive.
+        """
+        try:
+            record = verify(sourced.value, self._intake, source=sourced.source)
+            verdict = self._add(record)
+        except ThimError as e:
+            return self._refuse(
+                sourced.source, _describe(sourced.value), e, body
+            )
+        is_known = verdict is Transition.EQUAL
+        return Result(
+            source=sourced.source,
+            what=str(record.key),
+            outcome=Outcome.KNOWN if is_known else Outcome.ACCEPTED,
+            transition=verdict,
+            evaluation_number=record.evaluation_number,
+            issued=record.issued,
+        )
+
+    def _add(self, record: Record) -> Transition:
+        verdict = self._ledger.add(record)
+        if verdict is Transition.FORK:
+            msg = (
+                f"{record.key} of {record.issued:%FT%TZ}: another document "
+                f"with this number and issue date is in the archive"
+            )
+            raise MalformedError(msg, reason="fork")
+        if record.key.kind is Kind.ROOT_CA_CRL:
+            self._intake = dataclasses.replace(
+                self._intake, root_crl=self._ledger.root_crl()
+            )
+        return verdict
+
+    def _refuse(
+        self, source: str, what: str, error: ThimError, body: bytes
+    ) -> Result:
+        self._ledger.quarantine(
+            body,
+            source=source,
+            reason=error.reason,
+            detail=str(error),
+            now=self._intake.now,
+        )
+        return _refusal(source, what, error)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, SignedJson):
+        return value.kind.value
+    if isinstance(value, Crl):
+        return f"CRL of {common_name(value.issuer)!r}"
+    return "document"

@@ -1,0 +1,190 @@
+"""
+Answer a request for collateral from the store, by the baseline in force.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING
+
+from thim.baseline.model import DEFAULT, Landscape, find_baseline
+from thim.baseline.select import Choice, Wish, choose, resolve
+from thim.collateral.freshness import is_expired
+from thim.collateral.records import (
+    ROOT_CA_CRL,
+    CollateralKey,
+    Kind,
+    numbers_key,
+    pck_crl_key,
+)
+from thim.errors import NotFoundError, ParameterError
+from thim.intel.names import PckCa, Tee
+from thim.intel.numbers import NumberList
+from thim.intel.signed import SignedJson
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from thim.collateral.ports import CollateralReader, Held
+
+#: Kinds of which each evaluation number has a document of its own.
+_NUMBERED = frozenset({Kind.TCB_INFO, Kind.IDENTITY})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """
+    What is asked for.
+
+    *keys* are the layouts of the document that would do, best first; an
+    answer from a later one says so.  *at* asks for what was current then.
+    """
+
+    keys: tuple[CollateralKey, ...]
+    wish: Wish
+    at: datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    The document, and everything that must be said about it.
+
+    *baseline* is the name in force.  *choice* is None for documents without
+    an evaluation number.  *is_other_layout* marks an answer in another layout
+    than the API version speaks.  *has_gap* marks an answer ``at`` an instant
+    for which the archive has no document that was valid then.  *issuer_chain*
+    is the PEM to send along, which for the root CRL is a PCK CA's.
+    """
+
+    held: Held
+    issuer_chain: bytes
+    baseline: str
+    choice: Choice | None
+    is_expired: bool
+    is_other_layout: bool
+    has_gap: bool
+
+
+def find_answer(
+    reader: CollateralReader, query: Query, now: datetime
+) -> Answer:
+    """
+    Find the one document that answers *query* at *now*.
+
+    Raises:
+        ParameterError: The query contradicts itself, or asks for the future.
+        NotFoundError: Nothing is known of the baseline, the number or the
+            document; the message says what is missing, and where the archive
+            begins if it does later.
+    """
+    if query.at is not None and query.at > now:
+        raise ParameterError(
+            "at", f"{query.at:%FT%TZ}", f"expected no later than {now:%FT%TZ}"
+        )
+    with reader.snapshot():
+        choice = _choose(query, read_landscape(reader, query.at), now)
+        held = _find(reader, query, choice.number if choice else None)
+        chain = _issuer_chain(reader, held, query.at)
+    return _answer(query, held, chain, choice, now)
+
+
+def read_landscape(
+    reader: CollateralReader, at: datetime | None = None
+) -> Landscape:
+    """
+    Read what is known of evaluation numbers, now or as of *at*.
+    """
+    signed = _signed_numbers(reader, at)
+    today = signed if at is None else _signed_numbers(reader, None)
+    return Landscape(
+        signed=signed,
+        archived=reader.numbers(at),
+        channels=reader.channels(at),
+        known=reader.numbers() | signed.keys() | today.keys(),
+    )
+
+
+def _signed_numbers(
+    reader: CollateralReader, at: datetime | None
+) -> Mapping[int, datetime]:
+    lists = (reader.find(numbers_key(tee), at=at) for tee in Tee)
+    return {
+        entry.number: entry.recovery_event
+        for held in lists
+        if held is not None
+        for entry in NumberList.from_json(
+            SignedJson.from_json(held.body).signed
+        ).numbers
+    }
+
+
+def _choose(query: Query, landscape: Landscape, now: datetime) -> Choice | None:
+    if query.keys[0].kind in _NUMBERED:
+        return resolve(query.wish, landscape, query.at or now)
+    # Revocation and the number lists are no baseline's matter, but a baseline
+    # of which nothing is known answers nothing.
+    if query.wish.baseline is not None:
+        choose(find_baseline(query.wish.baseline), landscape, now)
+    return None
+
+
+def _issuer_chain(
+    reader: CollateralReader, held: Held, at: datetime | None
+) -> bytes:
+    # Clients take every chain for two certificates, the root second, and
+    # Azure's wants one with the root CRL too: give it a PCK CA's.
+    if held.key == ROOT_CA_CRL:
+        for ca in PckCa:
+            found = reader.find(pck_crl_key(ca), at=at)
+            if found is not None:
+                return found.issuer_chain
+    return held.issuer_chain
+
+
+def _find(reader: CollateralReader, query: Query, number: int | None) -> Held:
+    for key in query.keys:
+        held = reader.find(key, number, query.at)
+        if held is not None:
+            return held
+    raise _missing(reader, query, number)
+
+
+def _missing(
+    reader: CollateralReader, query: Query, number: int | None
+) -> NotFoundError:
+    name = str(query.keys[-1])
+    if number is not None:
+        name = f"{name} of TCB evaluation data number {number}"
+    begins = [reader.begin(key, number) for key in query.keys]
+    first = min((begin for begin in begins if begin), default=None)
+    if query.at is not None and first is not None:
+        msg = f"{name}: the archive begins at {first:%FT%TZ}"
+        return NotFoundError(msg, reason="before-archive")
+    if first is not None:
+        msg = f"{name}: the signer of what we have is revoked"
+        return NotFoundError(msg, reason="signer-revoked")
+    return NotFoundError(f"{name} is not known", reason="unknown-document")
+
+
+def _answer(
+    query: Query,
+    held: Held,
+    issuer_chain: bytes,
+    choice: Choice | None,
+    now: datetime,
+) -> Answer:
+    return Answer(
+        held=held,
+        issuer_chain=issuer_chain,
+        baseline=choice.baseline
+        if choice
+        else query.wish.baseline or DEFAULT.name,
+        choice=choice,
+        is_expired=is_expired(held.next_update, now),
+        is_other_layout=held.key != query.keys[0],
+        has_gap=query.at is not None and is_expired(held.next_update, query.at),
+    )

@@ -1,0 +1,3 @@
+"""
+The ledger, which is the truth, and the replica, which is read to serve.
+"""

@@ -1,0 +1,314 @@
+"""
+The archive's statements: what one transaction of the ledger does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+
+from thim.collateral.records import (
+    ROOT_CA_CRL,
+    CollateralKey,
+    Kind,
+    Record,
+    Stamp,
+)
+from thim.collateral.transition import Transition, transition
+from thim.store import schema
+from thim.store.instants import from_stored, to_stored
+from thim.x509.chain import parse_pem_chain
+from thim.x509.crl import Crl
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, CursorResult
+
+QUARANTINE_SIZE: Final = 2000
+QUARANTINE_BODY_SIZE: Final = 256 * 1024
+_PAGE: Final = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A record as it lies in the archive, with its row's number."""
+
+    id: int
+    record: Record
+    sha256: bytes
+    is_head: bool
+
+
+def add_record(connection: Connection, record: Record) -> Transition:
+    """
+    Take *record* into its series; see ``Ledger.add``.
+    """
+    series_id = _series_id(connection, record)
+    head_id, head = _find_head(connection, series_id)
+    twin = _find_twin(connection, series_id, record.issued)
+    verdict = transition(record.stamp, head=head, twin=twin)
+    if verdict in {Transition.EQUAL, Transition.FORK}:
+        return verdict
+    record_id = _insert_record(connection, series_id, record)
+    if record.key == ROOT_CA_CRL and verdict is Transition.NEWER:
+        _mark_revoked_chains(connection, Crl.from_der(record.body))
+    if verdict is Transition.NEWER and not record.is_archive_only:
+        _move_head(connection, series_id, head_id, record_id, record.verified)
+    return verdict
+
+
+def _is_key(
+    key: CollateralKey, number: int | None
+) -> tuple[ColumnElement[bool], ...]:
+    s = schema.series.c
+    return (
+        s.vendor == key.vendor,
+        s.kind == key.kind.value,
+        s.subject == key.subject,
+        s.structure == key.structure,
+        func.coalesce(s.evaluation_number, -1)
+        == (-1 if number is None else number),
+    )
+
+
+def _series_id(connection: Connection, record: Record) -> int:
+    found = connection.scalar(
+        select(schema.series.c.id).where(
+            *_is_key(record.key, record.evaluation_number)
+        )
+    )
+    if found is not None:
+        return int(found)
+    row = connection.execute(
+        insert(schema.series).values(
+            vendor=record.key.vendor,
+            kind=record.key.kind.value,
+            subject=record.key.subject,
+            structure=record.key.structure,
+            evaluation_number=record.evaluation_number,
+        )
+    )
+    return _new_id(row)
+
+
+def _new_id(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    if key is None:  # pragma: no cover - an INSERT of one row has one
+        raise RuntimeError
+    return int(key[0])
+
+
+def _find_head(
+    connection: Connection, series_id: int
+) -> tuple[int | None, Stamp | None]:
+    r, h = schema.records, schema.heads
+    row = connection.execute(
+        select(r.c.id, r.c.issued, r.c.signed_sha256)
+        .join(h, h.c.record_id == r.c.id)
+        .where(h.c.series_id == series_id)
+    ).first()
+    return (None, None) if row is None else (row.id, _stamp(row))
+
+
+def _find_twin(
+    connection: Connection, series_id: int, issued: datetime
+) -> Stamp | None:
+    r = schema.records
+    row = connection.execute(
+        select(r.c.issued, r.c.signed_sha256).where(
+            r.c.series_id == series_id, r.c.issued == to_stored(issued)
+        )
+    ).first()
+    return None if row is None else _stamp(row)
+
+
+def _stamp(row: Any) -> Stamp:  # noqa: ANN401 - a row of any shape
+    return Stamp(
+        issued=from_stored(row.issued), signed_sha256=row.signed_sha256
+    )
+
+
+def _insert_record(
+    connection: Connection, series_id: int, record: Record
+) -> int:
+    row = connection.execute(
+        insert(schema.records).values(
+            series_id=series_id,
+            issued=to_stored(record.issued),
+            next_update=record.next_update and to_stored(record.next_update),
+            sha256=record.sha256,
+            signed_sha256=record.signed_sha256,
+            body=record.body,
+            chain_id=_chain_id(connection, record.issuer_chain),
+            source=record.source,
+            fetched=to_stored(record.fetched),
+            verified=to_stored(record.verified),
+        )
+    )
+    return _new_id(row)
+
+
+def _chain_id(connection: Connection, pem: bytes) -> int:
+    table = schema.issuer_chains
+    digest = hashlib.sha256(pem).digest()
+    found = connection.scalar(
+        select(table.c.id).where(table.c.sha256 == digest)
+    )
+    if found is not None:
+        return int(found)
+    row = connection.execute(insert(table).values(sha256=digest, pem=pem))
+    return _new_id(row)
+
+
+def _mark_revoked_chains(connection: Connection, root_crl: Crl) -> None:
+    table = schema.issuer_chains
+    for row in connection.execute(select(table.c.id, table.c.pem)).all():
+        revoked = any(
+            certificate.serial_number in root_crl.revoked
+            for certificate in parse_pem_chain(row.pem)
+        )
+        connection.execute(
+            update(table)
+            .where(table.c.id == row.id)
+            .values(revoked=int(revoked))
+        )
+
+
+def _move_head(
+    connection: Connection,
+    series_id: int,
+    expected: int | None,
+    record_id: int,
+    now: datetime,
+) -> None:
+    h = schema.heads
+    if expected is None:
+        connection.execute(
+            insert(h).values(series_id=series_id, record_id=record_id)
+        )
+    else:
+        moved = connection.execute(
+            update(h)
+            .where(h.c.series_id == series_id, h.c.record_id == expected)
+            .values(record_id=record_id)
+        )
+        if moved.rowcount != 1:
+            msg = f"head of series {series_id} moved under a transaction"
+            raise RuntimeError(msg)
+    connection.execute(
+        insert(schema.head_moves).values(
+            series_id=series_id, record_id=record_id, moved=to_stored(now)
+        )
+    )
+
+
+def add_to_quarantine(  # noqa: PLR0913 - one argument for each column
+    connection: Connection,
+    *,
+    body: bytes,
+    source: str,
+    reason: str,
+    detail: str,
+    now: datetime,
+) -> None:
+    """
+    Keep what was refused, and forget the oldest beyond the bound.
+    """
+    table = schema.quarantine
+    digest = hashlib.sha256(body).digest()
+    seen = {"reason": reason, "detail": detail, "last_seen": to_stored(now)}
+    again = connection.execute(
+        update(table).where(table.c.sha256 == digest).values(seen)
+    )
+    if again.rowcount:
+        return
+    connection.execute(
+        insert(table).values(
+            sha256=digest,
+            body=body[:QUARANTINE_BODY_SIZE],
+            source=source,
+            first_seen=to_stored(now),
+            **seen,
+        )
+    )
+    newest = select(func.max(table.c.id)).scalar_subquery()
+    connection.execute(
+        table.delete().where(table.c.id <= newest - QUARANTINE_SIZE)
+    )
+
+
+def _stored(row: Any) -> Stored:  # noqa: ANN401
+    return Stored(
+        id=row.id,
+        sha256=row.sha256,
+        is_head=row.head is not None,
+        record=Record(
+            key=CollateralKey(
+                vendor=row.vendor,
+                kind=Kind(row.kind),
+                subject=row.subject,
+                structure=row.structure,
+            ),
+            evaluation_number=row.evaluation_number,
+            body=row.body,
+            issuer_chain=row.pem,
+            issued=from_stored(row.issued),
+            next_update=None
+            if row.next_update is None
+            else from_stored(row.next_update),
+            signed_sha256=row.signed_sha256,
+            source=row.source,
+            fetched=from_stored(row.fetched),
+            verified=from_stored(row.verified),
+        ),
+    )
+
+
+def find_head_body(connection: Connection, key: CollateralKey) -> bytes | None:
+    """
+    Return the body of the head of *key*, which has no evaluation number.
+    """
+    r, s, h = schema.records, schema.series, schema.heads
+    body: bytes | None = connection.scalar(
+        select(r.c.body)
+        .select_from(h)
+        .join(s, s.c.id == h.c.series_id)
+        .join(r, r.c.id == h.c.record_id)
+        .where(*_is_key(key, None))
+    )
+    return body
+
+
+def read_page(connection: Connection, after: int) -> Sequence[Stored]:
+    """
+    Read the next records behind row *after*.
+    """
+    r, s = schema.records, schema.series
+    c, h = schema.issuer_chains, schema.heads
+    query = (
+        select(
+            r,
+            s.c.vendor,
+            s.c.kind,
+            s.c.subject,
+            s.c.structure,
+            s.c.evaluation_number,
+            c.c.pem,
+            h.c.record_id.label("head"),
+        )
+        .select_from(r)
+        .join(s, s.c.id == r.c.series_id)
+        .join(c, c.c.id == r.c.chain_id)
+        .outerjoin(h, h.c.record_id == r.c.id)
+        .where(r.c.id > after)
+        .order_by(r.c.id)
+        .limit(_PAGE)
+    )
+    return [_stored(row) for row in connection.execute(query)]

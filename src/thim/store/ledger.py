@@ -1,0 +1,210 @@
+"""
+The ledger: the one place where records are kept and heads are moved.
+
+Guarantees:
+
+* What ``add`` has returned for is on the disk.
+* A record is never changed or deleted.
+* A head is only ever moved to a newer record of its series, by
+  compare-and-swap.
+* No call holds a transaction while it waits for anything but the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from thim.collateral.records import ROOT_CA_CRL
+from thim.errors import OperatorError
+from thim.store import archive, schema
+from thim.store.engine import open_engine
+from thim.store.instants import to_stored
+from thim.store.replica import Replica, spell_anchors
+from thim.x509.chain import parse_certificate
+from thim.x509.crl import Crl
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+    from typing import Self
+
+    from cryptography.x509 import Certificate
+    from sqlalchemy import Connection
+
+    from thim.collateral.records import Record
+    from thim.collateral.transition import Transition
+    from thim.intel.authorities import Authority
+    from thim.intel.names import Update
+    from thim.store.archive import Stored
+    from thim.x509.chain import TrustAnchors
+
+
+def stamp_anchors(connection: Connection, anchors: TrustAnchors) -> None:
+    """
+    Write down which root keys a new store's documents lead to.
+    """
+    connection.execute(
+        insert(schema.settings).values(
+            name="anchors", value=spell_anchors(anchors)
+        )
+    )
+
+
+class Ledger:
+    """
+    A store opened for writing; close it, or use it in a ``with``.
+
+    Raises:
+        OperatorError: No store in *path*, one of another schema, or one made
+            for other trust *anchors*.
+    """
+
+    def __init__(self, path: Path, anchors: TrustAnchors) -> None:
+        with contextlib.closing(Replica(path)) as replica:
+            replica.check_anchors(anchors)
+        self._engine = open_engine(path)
+        self._path = path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """
+        Close the store.
+        """
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as e:
+            msg = f"store {self._path}: {e.orig}"
+            raise OperatorError(msg, reason="store-write") from e
+
+    def add(self, record: Record) -> Transition:
+        """
+        Take *record* into its series and say what it was to it.
+
+        *newer* is archived and becomes the head, *older* is archived, *equal*
+        changes nothing, and a *fork* is left out.
+        """
+        with self._transaction() as connection:
+            return archive.add_record(connection, record)
+
+    def add_certificate(
+        self,
+        certificate: Certificate,
+        authority: Authority,
+        *,
+        source: str,
+        now: datetime,
+    ) -> bool:
+        """
+        Remember a verified *certificate*; return whether it was new.
+        """
+        der = certificate.public_bytes(Encoding.DER)
+        row = {
+            "sha256": hashlib.sha256(der).digest(),
+            "authority": authority.value,
+            "der": der,
+            "source": source,
+            "added": to_stored(now),
+        }
+        table = schema.certificates
+        with self._transaction() as connection:
+            known = connection.scalar(
+                select(func.count()).where(table.c.sha256 == row["sha256"])
+            )
+            if not known:
+                connection.execute(insert(table).values(row))
+        return not known
+
+    def certificates(self) -> list[Certificate]:
+        """
+        Return the verified certificates of all authorities.
+        """
+        with self._transaction() as connection:
+            ders = connection.scalars(select(schema.certificates.c.der)).all()
+        return [parse_certificate(der) for der in ders]
+
+    def root_crl(self) -> Crl | None:
+        """
+        Return the newest root CRL, if there is one.
+        """
+        with self._transaction() as connection:
+            body = archive.find_head_body(connection, ROOT_CA_CRL)
+        return None if body is None else Crl.from_der(body)
+
+    def quarantine(
+        self,
+        body: bytes,
+        *,
+        source: str,
+        reason: str,
+        detail: str,
+        now: datetime,
+    ) -> None:
+        """
+        Keep what was refused, and forget the oldest beyond the bound.
+        """
+        with self._transaction() as connection:
+            archive.add_to_quarantine(
+                connection,
+                body=body,
+                source=source,
+                reason=reason,
+                detail=detail,
+                now=now,
+            )
+
+    def observe_channel(
+        self, update: Update, number: int, *, source: str, seen: datetime
+    ) -> None:
+        """
+        Write down that a channel was *seen* to point to *number*.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                insert(schema.channels).values(
+                    name=update.value,
+                    evaluation_number=number,
+                    seen=to_stored(seen),
+                    source=source,
+                )
+            )
+
+    def integrity_problems(self) -> list[str]:
+        """
+        Return what SQLite's own check finds wrong with the file.
+        """
+        with self._transaction() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check")
+            lines = [str(row[0]) for row in found]
+        return [line for line in lines if line != "ok"]
+
+    def stored(self) -> Iterator[Stored]:
+        """
+        Read every record back, oldest row first.
+        """
+        last = 0
+        while page := self._page(last):
+            yield from page
+            last = page[-1].id
+
+    def _page(self, after: int) -> Sequence[Stored]:
+        with self._transaction() as connection:
+            return archive.read_page(connection, after)

@@ -1,0 +1,3 @@
+"""
+The ledger's schema, revision by revision.
+"""

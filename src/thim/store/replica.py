@@ -1,0 +1,334 @@
+"""
+The replica: what a node serves from, a local SQLite file read directly.
+
+On one node it is the ledger's own file.  Each statement is prepared once per
+connection (the text is the key of sqlite3's statement cache) and the file is
+opened for reading only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sqlite3
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.collateral.ports import Held
+from thim.collateral.records import CollateralKey, Kind
+from thim.errors import OperatorError, UnavailableError
+from thim.intel.names import Tee, Update
+from thim.store.instants import from_stored, to_stored
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from thim.x509.chain import TrustAnchors
+
+#: Kept beside schema.REVISION, so that reading needs no SQLAlchemy.
+REVISION: Final = "0001"
+_NEVER: Final = 2**62
+
+_COLUMNS: Final = """
+    r.body, c.pem, r.issued, r.next_update, r.sha256, r.fetched
+"""
+_SERIES: Final = """
+    s.vendor = ? AND s.kind = ? AND s.subject = ? AND s.structure = ?
+    AND coalesce(s.evaluation_number, -1) = ?
+"""
+_HEAD: Final = f"""
+    SELECT {_COLUMNS}
+      FROM series s
+      JOIN heads h ON h.series_id = s.id
+      JOIN records r ON r.id = h.record_id
+      JOIN issuer_chains c ON c.id = r.chain_id
+     WHERE {_SERIES} AND c.revoked = 0
+"""  # noqa: S608 - constants only
+_AS_OF: Final = f"""
+    SELECT {_COLUMNS}
+      FROM series s
+      JOIN records r ON r.series_id = s.id
+      JOIN issuer_chains c ON c.id = r.chain_id
+     WHERE {_SERIES} AND r.issued <= ? AND c.revoked = 0
+     ORDER BY r.issued DESC LIMIT 1
+"""  # noqa: S608
+_BEGIN: Final = f"""
+    SELECT min(r.issued)
+      FROM series s JOIN records r ON r.series_id = s.id
+     WHERE {_SERIES}
+"""  # noqa: S608
+_NUMBERS: Final = """
+    SELECT DISTINCT s.evaluation_number
+      FROM series s
+     WHERE s.evaluation_number IS NOT NULL
+       AND EXISTS (SELECT 1 FROM records r
+                    WHERE r.series_id = s.id AND r.issued <= ?)
+"""
+_CHANNELS: Final = """
+    SELECT name, evaluation_number FROM channels
+     WHERE seen <= ? ORDER BY seen, id
+"""
+_FMSPCS: Final = """
+    SELECT DISTINCT s.subject
+      FROM series s
+      JOIN records r ON r.series_id = s.id
+      JOIN issuer_chains c ON c.id = r.chain_id
+     WHERE s.kind = 'tcb-info' AND s.evaluation_number IS NOT NULL
+       AND r.issued <= ? AND c.revoked = 0
+     ORDER BY s.subject
+"""
+_ENTRIES: Final = """
+    SELECT s.vendor, s.kind, s.subject, s.structure, s.evaluation_number,
+           r.issued, r.next_update, r.sha256, length(r.body), r.source,
+           h.record_id IS NOT NULL
+      FROM records r
+      JOIN series s ON s.id = r.series_id
+      LEFT JOIN heads h ON h.record_id = r.id
+     ORDER BY s.vendor, s.kind, s.subject, s.structure,
+              s.evaluation_number, r.issued
+"""
+_ANCHORS: Final = "SELECT value FROM settings WHERE name = 'anchors'"
+_COUNT: Final = """
+    SELECT count(*), sum(r.next_update < ?)
+      FROM heads h JOIN records r ON r.id = h.record_id
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the archive's table of contents; *size* in bytes."""
+
+    key: CollateralKey
+    evaluation_number: int | None
+    issued: datetime
+    next_update: datetime | None
+    sha256: bytes
+    size: int
+    source: str
+    is_head: bool
+
+
+class Replica:
+    """
+    A read-only view of a store in *path*; one per thread.
+
+    Implements ``collateral.ports.CollateralReader``.
+
+    Raises:
+        OperatorError: No store there, or one of another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db = open_read_only(path)
+
+    def close(self) -> None:
+        """
+        Close the file.
+        """
+        self._db.close()
+
+    def check_anchors(self, anchors: TrustAnchors) -> None:
+        """
+        Refuse a store whose documents lead to other root keys.
+
+        Raises:
+            OperatorError: It was made for other trust anchors.
+        """
+        row = self._db.execute(_ANCHORS).fetchone()
+        stamped = row[0] if row else "none"
+        if stamped != spell_anchors(anchors):
+            msg = (
+                f"store {self._path}: made for the trust anchors {stamped}, "
+                f"this service has {spell_anchors(anchors)}"
+            )
+            raise OperatorError(msg, reason="store-anchors")
+
+    def generation(self) -> int:
+        """
+        Return a number that changes when anybody has committed to the store.
+        """
+        row = self._db.execute("PRAGMA data_version").fetchone()
+        return int(row[0])
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """
+        Hold the store still for the reads inside.
+
+        Raises:
+            UnavailableError: The file cannot be read at the moment.
+        """
+        try:
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
+        except sqlite3.Error as e:
+            msg = f"the store cannot be read: {e}"
+            raise UnavailableError(msg) from e
+
+    def entries(self) -> Sequence[Entry]:
+        """
+        List the whole archive, ordered by key, number and issue date.
+        """
+        return [_entry(row) for row in self._db.execute(_ENTRIES)]
+
+    def count_heads(self, expired_at: datetime) -> tuple[int, int]:
+        """
+        Count the heads, and those whose next update is before *expired_at*.
+        """
+        row = self._db.execute(_COUNT, (to_stored(expired_at),)).fetchone()
+        return int(row[0]), int(row[1] or 0)
+
+    def find(
+        self,
+        key: CollateralKey,
+        number: int | None = None,
+        at: datetime | None = None,
+    ) -> Held | None:
+        """
+        Find the head of *key* and *number*, or what was current at *at*.
+        """
+        names = _names(key, number)
+        if at is None:
+            row = self._db.execute(_HEAD, names).fetchone()
+        else:
+            row = self._db.execute(_AS_OF, (*names, to_stored(at))).fetchone()
+        return row and _held(key, number, row)
+
+    def begin(
+        self, key: CollateralKey, number: int | None = None
+    ) -> datetime | None:
+        """
+        Return the first issue date that the archive has.
+        """
+        row = self._db.execute(_BEGIN, _names(key, number)).fetchone()
+        return None if row[0] is None else from_stored(row[0])
+
+    def numbers(self, at: datetime | None = None) -> frozenset[int]:
+        """
+        Return each evaluation number of which some document is archived.
+        """
+        rows = self._db.execute(_NUMBERS, (_until(at),))
+        return frozenset(number for (number,) in rows)
+
+    def channels(self, at: datetime | None = None) -> Mapping[Update, int]:
+        """
+        Return what the vendor's channels were last seen to point to.
+        """
+        rows = self._db.execute(_CHANNELS, (_until(at),))
+        return {Update(name): number for name, number in rows}
+
+    def fmspcs(self, at: datetime | None = None) -> Sequence[tuple[str, Tee]]:
+        """
+        Return each FMSPC (upper-case hex) and TEE with a verified TCB info.
+        """
+        rows = self._db.execute(_FMSPCS, (_until(at),))
+        pairs = (subject.split(":") for (subject,) in rows)
+        return [(fmspc, Tee(tee.upper())) for tee, fmspc in pairs]
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """
+    Open the store in *path* for reading.
+
+    Raises:
+        OperatorError: No store there, or one of another schema.
+    """
+    check_is_file(path)
+    try:
+        db = sqlite3.connect(
+            f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None
+        )
+        db.execute("PRAGMA busy_timeout = 5000")
+        row = db.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as e:
+        msg = f"store {path}: not a thim store ({e})"
+        raise OperatorError(msg, reason="store-unreadable") from e
+    if row is None or row[0] != REVISION:
+        found = row and row[0]
+        msg = f"store {path}: schema {found}, expected {REVISION}"
+        raise OperatorError(msg, reason="store-schema")
+    return db
+
+
+def spell_anchors(anchors: TrustAnchors) -> str:
+    """
+    Write *anchors* as a store is stamped with them.
+    """
+    return " ".join(sorted(pin.hex() for pin in anchors.spki_sha256))
+
+
+def check_is_file(path: Path) -> None:
+    """
+    Refuse a *path* at which there is no file: a typo must be an error, not an
+    empty store.
+
+    Raises:
+        OperatorError: No file there.
+    """
+    if not path.is_file():
+        msg = (
+            f"store {path}: no such file; `thim db init --store {path}` "
+            f"makes one"
+        )
+        raise OperatorError(msg, reason="store-missing")
+
+
+def _names(
+    key: CollateralKey, number: int | None
+) -> tuple[str, str, str, int, int]:
+    return (
+        key.vendor,
+        key.kind.value,
+        key.subject,
+        key.structure,
+        -1 if number is None else number,
+    )
+
+
+def _until(at: datetime | None) -> int:
+    return _NEVER if at is None else to_stored(at)
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    vendor, kind, subject, structure, number, issued, next_update, *rest = row
+    sha256, size, source, is_head = rest
+    return Entry(
+        key=CollateralKey(
+            vendor=vendor,
+            kind=Kind(kind),
+            subject=subject,
+            structure=structure,
+        ),
+        evaluation_number=number,
+        issued=from_stored(issued),
+        next_update=None if next_update is None else from_stored(next_update),
+        sha256=sha256,
+        size=size,
+        source=source,
+        is_head=bool(is_head),
+    )
+
+
+def _held(
+    key: CollateralKey,
+    number: int | None,
+    row: tuple[bytes, bytes, int, int | None, bytes, int],
+) -> Held:
+    body, chain, issued, next_update, sha256, fetched = row
+    return Held(
+        key=key,
+        evaluation_number=number,
+        body=body,
+        issuer_chain=chain,
+        issued=from_stored(issued),
+        next_update=None if next_update is None else from_stored(next_update),
+        sha256=sha256,
+        fetched=from_stored(fetched),
+    )

@@ -1,0 +1,3 @@
+"""
+Certificates, revocation lists and signatures, at a given instant.
+"""

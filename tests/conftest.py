@@ -1,0 +1,79 @@
+"""
+What all tests share: the corpus, and how strict a run is.
+
+Where ``CI`` is set, nothing may be skipped, and hypothesis tries the same
+examples each time.
+"""
+
+import os
+
+from pathlib import Path
+
+import pytest
+
+from hypothesis import settings
+
+
+IN_CI = bool(os.environ.get("CI"))
+PROJECT = Path(__file__).parents[1]
+
+settings.register_profile("local", deadline=None)
+settings.register_profile(
+    "strict", deadline=None, derandomize=True, database=None, print_blob=True
+)
+settings.load_profile("strict" if IN_CI else "local")
+
+
+def corpus_root() -> Path:
+    """
+    Where the vendors' real documents should be: they are no part of thim.
+    """
+    named = os.environ.get("THIM_CORPUS")
+    return Path(named) if named else PROJECT.parent / "shared" / "corpus"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """
+    The folder of the vendors' real documents; without it the test is skipped.
+    """
+    root = corpus_root()
+    if not (root / "manifest.json").is_file():
+        pytest.skip(f"no corpus at {root}: set THIM_CORPUS to its folder")
+    return root
+
+
+def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """
+    Turn a skip into a failure that keeps its reason, in CI.
+    """
+    if not (IN_CI and report.skipped) or hasattr(report, "wasxfail"):
+        return
+
+    match report.longrepr:
+        case (_, _, str(reason)):
+            why = reason
+        case other:
+            why = str(other)
+    report.outcome = "failed"
+    report.longrepr = f"In CI nothing may be skipped. {why}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport():
+    """
+    Judge the report of each test, after all other plugins have.
+    """
+    report = yield
+    forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report():
+    """
+    The same for modules that skip themselves while being collected.
+    """
+    report = yield
+    forbid_skip(report)
+    return report

@@ -1,0 +1,82 @@
+import pytest
+
+from thim.errors import (
+    MalformedError,
+    NotFoundError,
+    OperatorError,
+    ParameterError,
+    ThimError,
+    UnavailableError,
+    UntrustedError,
+    UpstreamError,
+)
+
+
+class TestReason:
+    @pytest.mark.parametrize(
+        ("kind", "expected"),
+        [
+            (MalformedError, "malformed"),
+            (UntrustedError, "untrusted"),
+            (NotFoundError, "not-found"),
+            (UpstreamError, "upstream"),
+            (UnavailableError, "unavailable"),
+            (OperatorError, "setting"),
+        ],
+    )
+    def test_default(self, kind, expected):
+        """
+        Each kind of error has a reason of its own, and is a ThimError.
+        """
+        error = kind("what happened")
+
+        assert isinstance(error, ThimError)
+        assert expected == error.reason
+        assert "what happened" == str(error)
+
+    def test_given(self):
+        """
+        A reason that is given replaces the default one, for this error only.
+        """
+        assert "json" == MalformedError("no", reason="json").reason
+        assert "malformed" == MalformedError("no").reason
+
+
+class TestParameterError:
+    def test_says_what_was_wrong(self):
+        """
+        The message names the parameter, its value and what was expected.
+        """
+        error = ParameterError("fmspc", "xyz", "expected 12 digits")
+
+        assert "fmspc: got 'xyz', expected 12 digits" == str(
+            error
+        ).removeprefix("parameter ")
+        assert "fmspc" == error.parameter
+        assert "parameter" == error.reason
+
+    def test_is_malformed(self):
+        """
+        A bad parameter is malformed input, and handled wherever that is.
+        """
+        with pytest.raises(MalformedError, match="update"):
+            raise ParameterError("update", "", "expected early")
+
+    @pytest.mark.parametrize(
+        ("size", "shown"), [(80, "x" * 80), (81, "x" * 80 + "…")]
+    )
+    def test_long_value_is_cut(self, size, shown):
+        """
+        No message repeats more than 80 characters of a value.
+        """
+        error = ParameterError("uri", "x" * size, "expected less")
+
+        assert f"got '{shown}', " in str(error)
+
+    def test_control_characters_are_spelled(self):
+        """
+        A value cannot break the line that it is reported in.
+        """
+        error = ParameterError("uri", "a\r\nb\x1b", "expected a URI")
+
+        assert str(error).isprintable()
