@@ -24,7 +24,11 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, utils, x25519
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificateIssuerPrivateKeyTypes,
+    CertificatePublicKeyTypes,
+)
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.intel_documents import (
@@ -116,7 +120,9 @@ class Intel:
         since: datetime.datetime = SINCE,
         until: datetime.datetime | None = None,
         serial: int | None = None,
-        key: ec.EllipticCurvePrivateKey | None = None,
+        key: CertificateIssuerPrivateKeyTypes
+        | x25519.X25519PrivateKey
+        | None = None,
         name: str | None = None,
         is_ca: bool | None = None,
         without: Sequence[type[x509.ExtensionType]] = (),
@@ -170,7 +176,7 @@ class Intel:
 
     def _extensions(
         self,
-        public: ec.EllipticCurvePublicKey,
+        public: CertificatePublicKeyTypes,
         issuer: Authority,
         is_ca: bool,
     ) -> list[tuple[x509.ExtensionType, bool]]:

@@ -49,9 +49,7 @@ class TestParameterError:
         """
         error = ParameterError("fmspc", "xyz", "expected 12 digits")
 
-        assert "fmspc: got 'xyz', expected 12 digits" == str(
-            error
-        ).removeprefix("parameter ")
+        assert "fmspc: got 'xyz', expected 12 digits" == str(error)
         assert "fmspc" == error.parameter
         assert "parameter" == error.reason
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import logging
-import sqlite3
 
 from typing import TYPE_CHECKING, Final
 
+from thim.errors import UnavailableError
 from thim.http import pcs
 from thim.http.fast import Memo
 from thim.services.serve import find_answer
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from thim.http.settings import HttpSettings
     from thim.services.serve import Query
 
-_log: Final = logging.getLogger("thim.http")
 _POLL: Final = 0.05
 
 
@@ -89,7 +87,7 @@ class Service:
         """
         while True:
             await asyncio.sleep(_POLL)
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(UnavailableError):
                 self._check_generation()
 
     def _check_generation(self) -> None:

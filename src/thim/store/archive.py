@@ -163,22 +163,27 @@ def _chain_id(connection: Connection, pem: bytes) -> int:
     )
     if found is not None:
         return int(found)
-    row = connection.execute(insert(table).values(sha256=digest, pem=pem))
+    body = find_head_body(connection, ROOT_CA_CRL)
+    revoked = body is not None and _is_revoked(pem, Crl.from_der(body))
+    row = connection.execute(
+        insert(table).values(sha256=digest, pem=pem, revoked=int(revoked))
+    )
     return _new_id(row)
 
 
 def _mark_revoked_chains(connection: Connection, root_crl: Crl) -> None:
     table = schema.issuer_chains
     for row in connection.execute(select(table.c.id, table.c.pem)).all():
-        revoked = any(
-            certificate.serial_number in root_crl.revoked
-            for certificate in parse_pem_chain(row.pem)
-        )
         connection.execute(
             update(table)
             .where(table.c.id == row.id)
-            .values(revoked=int(revoked))
+            .values(revoked=int(_is_revoked(row.pem, root_crl)))
         )
+
+
+def _is_revoked(pem: bytes, root_crl: Crl) -> bool:
+    below_the_root = parse_pem_chain(pem)[:-1]
+    return any(c.serial_number in root_crl.revoked for c in below_the_root)
 
 
 def _move_head(

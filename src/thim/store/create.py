@@ -7,7 +7,6 @@ interrupted run leaves no half store.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError
 from thim.store import ledger
@@ -36,31 +36,39 @@ def create_store(path: Path, anchors: TrustAnchors) -> None:
     Raises:
         OperatorError: Something is there already, or it cannot be written.
     """
-    if path.exists():
-        msg = f"store {path}: exists already; nothing was changed"
-        raise OperatorError(msg, reason="store-exists")
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
+        if path.exists():
+            raise _exists(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _build(path, anchors)
-    except FileExistsError as e:
-        msg = f"store {path}: somebody else made it meanwhile"
-        raise OperatorError(msg, reason="store-exists") from e
-    except OSError as e:
-        msg = f"store {path}: cannot be made ({e.strerror})"
+        _build(new, path, anchors)
+    except (OSError, DBAPIError) as e:
+        why = e.strerror if isinstance(e, OSError) else e.orig
+        msg = f"store {path}: cannot be made ({why})"
         raise OperatorError(msg, reason="store-unwritable") from e
 
 
-def _build(path: Path, anchors: TrustAnchors) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+def _exists(path: Path) -> OperatorError:
+    msg = f"store {path}: exists already; nothing was changed"
+    return OperatorError(msg, reason="store-exists")
+
+
+def _build(new: Path, path: Path, anchors: TrustAnchors) -> None:
     try:
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         _fill(new, anchors)
-        os.link(new, path)
-        _sync_folder(path.parent)
+        _move_in(new, path)
     finally:
-        for leftover in new.parent.glob(f"{new.name}*"):
-            with contextlib.suppress(FileNotFoundError):
-                leftover.unlink()
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+
+
+def _move_in(new: Path, path: Path) -> None:
+    try:
+        os.link(new, path)
+    except FileExistsError:  # somebody else was faster
+        raise _exists(path) from None
+    _sync_folder(path.parent)
 
 
 def _fill(path: Path, anchors: TrustAnchors) -> None:

@@ -36,7 +36,11 @@ def parse_location(text: str) -> Path:
     if not text or "\0" in text:
         msg = "store: the path is empty"
         raise OperatorError(msg, reason="store-url")
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as e:
+        msg = f"store {text!r}: {e}"
+        raise OperatorError(msg, reason="store-url") from e
 
 
 def default_location(environment: Mapping[str, str]) -> Path:

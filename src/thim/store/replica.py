@@ -138,7 +138,7 @@ class Replica:
         Raises:
             OperatorError: It was made for other trust anchors.
         """
-        row = self._db.execute(_ANCHORS).fetchone()
+        row = self._first(_ANCHORS)
         stamped = row[0] if row else "none"
         if stamped != spell_anchors(anchors):
             msg = (
@@ -151,8 +151,7 @@ class Replica:
         """
         Return a number that changes when anybody has committed to the store.
         """
-        row = self._db.execute("PRAGMA data_version").fetchone()
-        return int(row[0])
+        return int(self._first("PRAGMA data_version")[0])
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -162,28 +161,38 @@ class Replica:
         Raises:
             UnavailableError: The file cannot be read at the moment.
         """
+        self._first("BEGIN")
         try:
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._db.execute("COMMIT")
+            yield
+        finally:
+            self._first("COMMIT")
+
+    def _rows(
+        self, statement: str, values: tuple[object, ...] = ()
+    ) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as e:
             msg = f"the store cannot be read: {e}"
-            raise UnavailableError(msg) from e
+            raise UnavailableError(msg, reason="store-unreadable") from e
+
+    def _first(
+        self, statement: str, values: tuple[object, ...] = ()
+    ) -> tuple[Any, ...]:
+        return next(iter(self._rows(statement, values)), ())
 
     def entries(self) -> Sequence[Entry]:
         """
         List the whole archive, ordered by key, number and issue date.
         """
-        return [_entry(row) for row in self._db.execute(_ENTRIES)]
+        return [_entry(row) for row in self._rows(_ENTRIES)]
 
     def count_heads(self, expired_at: datetime) -> tuple[int, int]:
         """
         Count the heads, and those whose next update is before *expired_at*.
         """
-        row = self._db.execute(_COUNT, (to_stored(expired_at),)).fetchone()
-        return int(row[0]), int(row[1] or 0)
+        heads, expired = self._first(_COUNT, (to_stored(expired_at),))
+        return heads, expired or 0
 
     def find(
         self,
@@ -196,10 +205,10 @@ class Replica:
         """
         names = _names(key, number)
         if at is None:
-            row = self._db.execute(_HEAD, names).fetchone()
+            row = self._first(_HEAD, names)
         else:
-            row = self._db.execute(_AS_OF, (*names, to_stored(at))).fetchone()
-        return row and _held(key, number, row)
+            row = self._first(_AS_OF, (*names, to_stored(at)))
+        return _held(key, number, row) if row else None
 
     def begin(
         self, key: CollateralKey, number: int | None = None
@@ -207,28 +216,28 @@ class Replica:
         """
         Return the first issue date that the archive has.
         """
-        row = self._db.execute(_BEGIN, _names(key, number)).fetchone()
-        return None if row[0] is None else from_stored(row[0])
+        (first,) = self._first(_BEGIN, _names(key, number))
+        return None if first is None else from_stored(first)
 
     def numbers(self, at: datetime | None = None) -> frozenset[int]:
         """
         Return each evaluation number of which some document is archived.
         """
-        rows = self._db.execute(_NUMBERS, (_until(at),))
+        rows = self._rows(_NUMBERS, (_until(at),))
         return frozenset(number for (number,) in rows)
 
     def channels(self, at: datetime | None = None) -> Mapping[Update, int]:
         """
         Return what the vendor's channels were last seen to point to.
         """
-        rows = self._db.execute(_CHANNELS, (_until(at),))
+        rows = self._rows(_CHANNELS, (_until(at),))
         return {Update(name): number for name, number in rows}
 
     def fmspcs(self, at: datetime | None = None) -> Sequence[tuple[str, Tee]]:
         """
         Return each FMSPC (upper-case hex) and TEE with a verified TCB info.
         """
-        rows = self._db.execute(_FMSPCS, (_until(at),))
+        rows = self._rows(_FMSPCS, (_until(at),))
         pairs = (subject.split(":") for (subject,) in rows)
         return [(fmspc, Tee(tee.upper())) for tee, fmspc in pairs]
 
@@ -272,7 +281,12 @@ def check_is_file(path: Path) -> None:
     Raises:
         OperatorError: No file there.
     """
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as e:
+        msg = f"store {path}: {e.strerror}"
+        raise OperatorError(msg, reason="store-missing") from e
+    if not is_there:
         msg = (
             f"store {path}: no such file; `thim db init --store {path}` "
             f"makes one"
@@ -319,7 +333,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 def _held(
     key: CollateralKey,
     number: int | None,
-    row: tuple[bytes, bytes, int, int | None, bytes, int],
+    row: tuple[Any, ...],
 ) -> Held:
     body, chain, issued, next_update, sha256, fetched = row
     return Held(
