@@ -91,12 +91,7 @@ def verify_document(
     facts = _read(document)
     _check_dates(facts, intake.now)
     chain = _choose_chain(
-        find_chains(
-            Authority.TCB_SIGNING,
-            intake.known,
-            facts.issued,
-            facts.next_update,
-        ),
+        find_chains(Authority.TCB_SIGNING, intake.known, facts.issued),
         Authority.TCB_SIGNING,
         document.is_signed_by,
     )
@@ -182,7 +177,7 @@ def verify_crl(crl: Crl, intake: Intake, *, source: str) -> Record:
     )
     _check_dates(facts, intake.now)
     chain = _choose_chain(
-        find_chains(authority, intake.known, crl.this_update, crl.next_update),
+        find_chains(authority, intake.known, crl.this_update),
         authority,
         crl.is_signed_by,
     )

@@ -227,6 +227,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._asked is not None:
             # It is read to its end before the application sees it.
             self.flow.resume_reading()
+        elif self._waiting_size() > self.limits.body:
+            self._stop(limits.large_waiting(self.limits))
+
+    def _waiting_size(self) -> int:
+        return sum(len(cycle.body) for cycle, _ in self.pipeline)
 
     def on_message_complete(self) -> None:
         """

@@ -103,7 +103,7 @@ def _crl(
 
 def _fmspcs(request: pcs.Request, service: Service) -> Reply:
     return pcs.write_fmspcs(
-        service.replica.fmspcs(request.prefix.at),
+        service.fmspcs(request.prefix.at),
         request.parameters,
         service.settings.max_age,
     )

@@ -108,6 +108,14 @@ def many_waiting(limits: Limits) -> Refusal:
     return Refusal(429, f"Over {most} requests wait on this connection.")
 
 
+def large_waiting(limits: Limits) -> Refusal:
+    """
+    Refuse larger bodies, taken together, than may wait on one connection.
+    """
+    most = limits.body
+    return Refusal(429, f"Over {most} bytes wait on this connection.")
+
+
 def late_headers(limits: Limits) -> Refusal:
     """
     Refuse headers that took too long.

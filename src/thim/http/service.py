@@ -18,10 +18,11 @@ from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from thim.http.reply import Reply
     from thim.http.settings import HttpSettings
+    from thim.intel.names import Tee
     from thim.services.serve import Query
 
 _POLL: Final = 0.05
@@ -73,13 +74,26 @@ class Service:
             ThimError: As ``services.serve.find_answer``.
         """
         now = self.clock()
+        answer = find_answer(self.replica, query, now)
+        self._check_generation()
         return pcs.write_answer(
-            find_answer(self.replica, query, now),
+            answer,
             encoding=encoding,
             now=now,
             policy=self.settings.max_age,
             at=query.at,
         )
+
+    def fmspcs(self, at: datetime.datetime | None) -> Sequence[tuple[str, Tee]]:
+        """
+        List the FMSPCs and TEEs of the archive, now or *at* an instant.
+
+        Raises:
+            UnavailableError: The store cannot be read at the moment.
+        """
+        found = self.replica.fmspcs(at)
+        self._check_generation()
+        return found
 
     async def follow(self) -> None:
         """
@@ -91,6 +105,8 @@ class Service:
                 self._check_generation()
 
     def _check_generation(self) -> None:
+        # Also after each read: whoever got something new from the store must
+        # not get something older from the memo afterwards.
         generation = self.replica.generation()
         if generation != self._generation:
             self._generation = generation

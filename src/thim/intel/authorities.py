@@ -126,23 +126,18 @@ def find_chains(
     authority: Authority,
     known: Iterable[x509.Certificate],
     at: datetime,
-    until: datetime | None = None,
 ) -> list[tuple[x509.Certificate, ...]]:
     """
     Build the chains of *authority* that *known* certificates allow at *at*.
 
-    Certificates that are still valid *until* then come first, and of those
-    the ones that were issued last.  The chains are plausible by name and date
-    only: verify what you choose.
+    The certificates that last longest come first: a document is kept for
+    ever, and its chain should verify for as long as it can.  The chains are
+    plausible by name and date only: verify what you choose.
     """
-    last = until or at
-
-    def rank(certificate: x509.Certificate) -> tuple[bool, datetime, datetime]:
-        end = certificate.not_valid_after_utc
-        return end >= last, certificate.not_valid_before_utc, end
-
     valid = sorted(
-        (c for c in known if _is_valid(c, at)), key=rank, reverse=True
+        (c for c in known if _is_valid(c, at)),
+        key=lambda c: (c.not_valid_after_utc, c.not_valid_before_utc),
+        reverse=True,
     )
     roots = [c for c in valid if authority_of(c) is Authority.ROOT]
     if authority is Authority.ROOT:

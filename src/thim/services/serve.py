@@ -156,7 +156,7 @@ def _find(reader: CollateralReader, query: Query, number: int | None) -> Held:
 def _missing(
     reader: CollateralReader, query: Query, number: int | None
 ) -> NotFoundError:
-    name = str(query.keys[-1])
+    name = str(query.keys[0])
     if number is not None:
         name = f"{name} of TCB evaluation data number {number}"
     begins = [reader.begin(key, number) for key in query.keys]
