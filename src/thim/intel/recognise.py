@@ -34,8 +34,7 @@ MAX_SIZE: Final = 4 * 1024 * 1024
 _WHITESPACE: Final = b" \t\r\n"
 _HEX: Final = re.compile(rb"[0-9a-fA-F\s]+", re.ASCII)
 _PEM: Final = re.compile(
-    rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\s+([A-Za-z0-9+/=\s]+?)"
-    rb"-----END \1-----"
+    rb"-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]+)-----END \1-----"
 )
 _DER_SEQUENCE: Final = b"\x30"
 #: Version 3 to 5 and attestation key type 2, little-endian (SGX quote header),

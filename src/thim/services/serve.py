@@ -86,7 +86,7 @@ def find_answer(
             "at", f"{query.at:%FT%TZ}", f"expected no later than {now:%FT%TZ}"
         )
     with reader.snapshot():
-        choice = _choose(query, read_landscape(reader, query.at), now)
+        choice = _choose(reader, query, now)
         held = _find(reader, query, choice.number if choice else None)
         chain = _issuer_chain(reader, held, query.at)
     return _answer(query, held, chain, choice, now)
@@ -122,13 +122,17 @@ def _signed_numbers(
     }
 
 
-def _choose(query: Query, landscape: Landscape, now: datetime) -> Choice | None:
+def _choose(
+    reader: CollateralReader, query: Query, now: datetime
+) -> Choice | None:
     if query.keys[0].kind in _NUMBERED:
+        landscape = read_landscape(reader, query.at)
         return resolve(query.wish, landscape, query.at or now)
     # Revocation and the number lists are no baseline's matter, but a baseline
     # of which nothing is known answers nothing.
-    if query.wish.baseline is not None:
-        choose(find_baseline(query.wish.baseline), landscape, now)
+    name = query.wish.baseline
+    if name is not None:
+        choose(find_baseline(name), read_landscape(reader, query.at), now)
     return None
 
 

@@ -58,7 +58,11 @@ class Crl:
         try:
             parsed = x509.load_der_x509_crl(der)
             return cls._from_parsed(parsed)
-        except (ValueError, UnsupportedAlgorithm) as e:
+        except (
+            ValueError,
+            UnsupportedAlgorithm,
+            x509.DuplicateExtension,
+        ) as e:
             msg = f"not a CRL in DER: {e}"
             raise MalformedError(msg) from e
 
