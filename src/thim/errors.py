@@ -52,12 +52,16 @@ class ParameterError(MalformedError):
     default_reason = "parameter"
 
     def __init__(self, parameter: str, value: str, expected: str) -> None:
-        super().__init__(f"{parameter}: got {_shorten(value)}, {expected}")
+        super().__init__(f"{parameter}: got {shorten(value)}, {expected}")
         self.parameter = parameter
 
 
-def _shorten(value: str, most: int = 80) -> str:
-    return repr(value if len(value) <= most else f"{value[:most]}…")
+def shorten(value: object, most: int = 80) -> str:
+    """
+    Write *value* for a message, cut off behind *most* characters.
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 class UntrustedError(ThimError):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from datetime import UTC, datetime
@@ -56,7 +57,7 @@ def import_(
     from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
 
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):
             msg = f"{path}: no such file or folder"
             raise OperatorError(msg, reason="path-missing")
     location = find_store(store, config)

@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.errors import OperatorError
+from thim.errors import OperatorError, shorten
 from thim.http.pcs import Profile
 from thim.store.location import default_location, parse_location
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE: Final = Path("/etc/thim/thim.toml")
 _DURATION: Final = re.compile(r"(\d{1,9})(s|m|h|d)", re.ASCII)
+_DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LAST_PORT: Final = 0xFFFF
 _LISTEN: Final = re.compile(
@@ -66,7 +67,7 @@ def _boolean(value: object) -> bool:
 
 def _whole_number(least: int, most: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
-        if isinstance(value, str) and value.isascii() and value.isdigit():
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
             value = int(value)
         if type(value) is not int or not least <= value <= most:
             msg = f"expected a whole number from {least} to {most}"
@@ -93,9 +94,13 @@ def _listen(value: object) -> Address:
 
 
 def _file(value: object) -> Path:
-    path = Path(_text(value)).expanduser()
-    if not path.is_file():
-        msg = "expected the path of a file that is there"
+    msg = "expected the path of a file that is there"
+    try:
+        path = Path(_text(value)).expanduser()
+        is_there = path.is_file()
+    except (RuntimeError, OSError):
+        raise ValueError(msg) from None
+    if not is_there:
         raise ValueError(msg)
     return path
 
@@ -111,7 +116,10 @@ def _one_of(*values: str) -> Callable[[object], str]:
 
 
 def _store(value: object) -> Path:
-    return parse_location(_text(value))
+    try:
+        return parse_location(_text(value))
+    except OperatorError as e:
+        raise ValueError(str(e)) from None
 
 
 def _profile(value: object) -> Profile:
@@ -275,7 +283,7 @@ def _parse(name: str, setting: Setting, raw: object, origin: str) -> object:
     try:
         return setting.parse(raw)
     except ValueError as e:
-        msg = f"{name} ({origin}): got {raw!r}, {e}"
+        msg = f"{name} ({origin}): got {shorten(raw)}, {e}"
         raise OperatorError(msg, reason="config-value") from None
 
 

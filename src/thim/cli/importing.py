@@ -77,9 +77,11 @@ def _walk(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for folder, folders, names in os.walk(path):
+    unread: list[OSError] = []
+    for folder, folders, names in os.walk(path, onerror=unread.append):
         folders.sort()
         yield from (Path(folder, name) for name in names)
+    yield from (Path(error.filename) for error in unread)
 
 
 def _progress() -> Progress:
@@ -139,10 +141,17 @@ def _write_report(results: Sequence[Result]) -> None:
     if refused:
         write_table(
             ("refused", "reason", "why"),
-            [(r.source, r.reason or "", r.detail or "") for r in refused],
+            [
+                (_printable(r.source), r.reason or "", r.detail or "")
+                for r in refused
+            ],
         )
         typer.echo()
     write_table(("", *_TITLES.values()), _summary(results))
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _summary(results: Sequence[Result]) -> Iterator[Sequence[str]]:

@@ -35,5 +35,7 @@ def main() -> None:
     try:
         app()
     except ThimError as e:
-        sys.stderr.write(f"thim: {e}\n")
+        # An argument that is no text must not break the message about it.
+        text = str(e).encode("utf-8", "backslashreplace").decode("utf-8")
+        sys.stderr.write(f"thim: {text}\n")
         sys.exit(2)

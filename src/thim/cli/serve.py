@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import socket
+import ssl
 import subprocess
 import sys
 
@@ -23,7 +25,8 @@ from thim.errors import OperatorError
 from thim.http.app import AppFactory
 from thim.http.fast import FastHttpProtocol
 from thim.http.settings import HttpSettings
-from thim.store.replica import open_read_only
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ def serve(
         "workers": workers,
     }
     found = configure(flags, config)
+    _check_tls(found)
     _provide_store(found)
     _run(found)
 
@@ -82,23 +86,44 @@ def _provide_store(found: Configuration) -> None:
         # In a process of its own: a server has no use for the migrations.
         command = [sys.executable, "-m", "thim", "db", "init", "--store"]
         subprocess.run([*command, str(path)], check=False)  # noqa: S603
-    open_read_only(path).close()
+    with contextlib.closing(Replica(path)) as replica:
+        replica.check_anchors(INTEL_SGX_ROOT)
+
+
+def _check_tls(found: Configuration) -> None:
+    certificate, key = found["tls_cert"].value, found["tls_key"].value
+    if certificate is None:
+        return
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as e:
+        msg = f"tls_cert {certificate}, tls_key {key}: {e}"
+        raise OperatorError(msg, reason="tls") from e
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL would ask on the terminal.
+    msg = "the key is encrypted, expected one without a password"
+    raise ValueError(msg)
 
 
 def _run(found: Configuration) -> None:
     address: Address = found["listen"].value
-    listener = _listen(address)
     config = _uvicorn_config(found)
-    scheme = "https" if config.is_ssl else "http"
-    server = uvicorn.Server(config)
-    address = dataclasses.replace(address, port=listener.getsockname()[1])
-    _log.info(
-        "thim serves on %s://%s from %s", scheme, address, found["store"].value
-    )
-    if config.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
-    else:
-        server.run(sockets=[listener])
+    with _listen(address) as listener:
+        scheme = "https" if config.is_ssl else "http"
+        port = listener.getsockname()[1]
+        _log.info(
+            "thim serves on %s://%s from %s",
+            scheme,
+            dataclasses.replace(address, port=port),
+            found["store"].value,
+        )
+        if config.workers > 1:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listen(address: Address) -> socket.socket:

@@ -20,6 +20,7 @@ import asyncio
 import collections
 import itertools
 import os
+import ssl
 import time
 import urllib.parse
 
@@ -38,13 +39,15 @@ from thim.http.reply import Reply, count_age, lasting_headers
 
 
 _OK: Final = 200
+_FOREVER: Final = float("inf")
+_IDLE: Final = Phase.IDLE  # to look it up in its class costs
 # No real client's GET is larger; a larger one is not worth hashing.
 _LARGEST_REQUEST: Final = 4096
 # What an entry costs beside its bytes, measured and rounded up.
-_OVERHEAD: Final = 512
+_OVERHEAD: Final = 768
 
-# None of these can be different in a request of the same bytes and yet make a
-# different answer, because the application does not look beyond them.
+# Of these the application sees no more than the bytes that are the key.  It is
+# the list of what may pass, so that a header nobody thought of falls through.
 _HARMLESS: Final = frozenset(
     {
         b"accept",
@@ -58,22 +61,51 @@ _HARMLESS: Final = frozenset(
 )
 
 
+Headers = list[tuple[bytes, bytes]]
+
+
 class Entry:
     """
     One remembered answer, ready to be written.
     """
 
-    __slots__ = ("aged_since", "body", "head", "hits", "raw", "size", "until")
+    __slots__ = (
+        "body",
+        "head",
+        "hits",
+        "raw",
+        "reply",
+        "size",
+        "written_for",
+        "written_until",
+    )
 
-    def __init__(self, raw: bytes, reply: Reply, until: float) -> None:
-        lines = [b"%b: %b\r\n" % header for header in lasting_headers(reply)]
+    def __init__(self, raw: bytes, reply: Reply) -> None:
         self.raw = raw
-        self.head = b"".join(lines)
+        self.reply = reply
         self.body = reply.body
-        self.aged_since = reply.aged_since
-        self.until = until
         self.hits = 0
-        self.size = len(raw) + len(self.head) + len(self.body) + _OVERHEAD
+        # All up to the request's ID, as it was last written.
+        self.head = b""
+        self.written_for: Headers | None = None
+        self.written_until = 0.0
+        lines = sum(len(k) + len(v) + 4 for k, v in reply.headers)
+        self.size = len(raw) + 2 * lines + len(self.body) + _OVERHEAD
+
+    def write_head(self, server_headers: Headers, now: float) -> None:
+        """
+        Write the head anew: the date has changed, or the age.
+        """
+        headers = [*server_headers, *lasting_headers(self.reply)]
+        self.written_for = server_headers
+        self.written_until = _FOREVER
+        since = self.reply.aged_since
+        if since is not None:
+            age = count_age(since, now)
+            headers.append((b"age", b"%d" % age))
+            self.written_until = since + age + 1
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.head = STATUS_LINE[_OK] + b"".join(lines)
 
     @property
     def logged_target(self) -> str:
@@ -105,10 +137,9 @@ class Memo:
         self.capacity = capacity
         self.size = 0
         self.hits = 0
-        # IDs count from a random number: no two processes give the same.
-        start = int.from_bytes(os.urandom(16), "big") >> 1
-        self.next_id = itertools.count(start).__next__
-        self.preamble = _Preamble()
+        # Of request IDs, the first half tells processes apart.
+        self._id_start = b"request-id: " + os.urandom(8).hex().encode("ascii")
+        self._next_id = itertools.count(1).__next__
         self._clearings = 0
         self._entries: collections.OrderedDict[bytes, Entry] = (
             collections.OrderedDict()
@@ -124,7 +155,7 @@ class Memo:
         entry = self._entries.get(raw)
         if entry is None:
             return None
-        if now >= entry.until:
+        if now >= (entry.reply.until or 0.0):
             self._forget(entry)
             return None
         self._entries.move_to_end(raw)
@@ -151,7 +182,7 @@ class Memo:
         if reply.status != _OK or reply.until is None or is_late:
             return
         self.discard(raw)
-        entry = Entry(bytes(raw), reply, reply.until)
+        entry = Entry(bytes(raw), reply)
         if entry.size > self.capacity:
             return
         self._entries[entry.raw] = entry
@@ -167,6 +198,19 @@ class Memo:
         if entry is not None:
             self._forget(entry)
 
+    def write(self, entry: Entry, server_headers: Headers, now: float) -> bytes:
+        """
+        Write an answer with what belongs to this sending only; uvicorn makes
+        its own headers anew each second.
+        """
+        if (
+            server_headers is not entry.written_for
+            or now >= entry.written_until
+        ):
+            entry.write_head(server_headers, now)
+        end_of_id = b"%016x\r\n\r\n" % self._next_id()
+        return b"".join((entry.head, self._id_start, end_of_id, entry.body))
+
     def clear(self) -> None:
         """
         Forget everything: what it was made from has changed.
@@ -178,24 +222,6 @@ class Memo:
     def _forget(self, entry: Entry) -> None:
         del self._entries[entry.raw]
         self.size -= entry.size
-
-
-class _Preamble:
-    """The status line and uvicorn's own headers, which change each second."""
-
-    __slots__ = ("_headers", "_written")
-
-    def __init__(self) -> None:
-        self._headers: list[tuple[bytes, bytes]] | None = None
-        self._written = b""
-
-    def write(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        # uvicorn makes a new list and never changes one.
-        if headers is not self._headers:
-            lines = [b"%b: %b\r\n" % header for header in headers]
-            self._written = STATUS_LINE[_OK] + b"".join(lines)
-            self._headers = headers
-        return self._written
 
 
 class FastHttpProtocol(LimitedHttpProtocol):
@@ -215,52 +241,53 @@ class FastHttpProtocol(LimitedHttpProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._memo: Memo | None = app_state.get("memo")
+        # Who shows a certificate is known by more than the request's bytes.
+        knows_clients = config.ssl_cert_reqs != ssl.CERT_NONE
+        memo = None if knows_clients else app_state.get("memo")
+        self._memo: Memo | None = memo
         self._candidate: bytes | None = None
         self._idle_since = 0.0
 
     def data_received(self, data: bytes) -> None:
         """
         Answer from the memo, or take the ordinary way.
+
+        All of a hit is in here and in two calls to the memo: it takes about a
+        microsecond, of which a call more would be a tenth.
         """
         memo = self._memo
         cycle: RequestResponseCycle | None = self.cycle
         if (
             memo is None
             or len(data) > _LARGEST_REQUEST
-            or self.phase is not Phase.IDLE
+            or self.phase is not _IDLE
             or not (cycle is None or cycle.response_complete)
         ):
             super().data_received(data)
             return
         now = time.time()
         entry = None if self.flow.write_paused else memo.lookup(data, now)
-        if entry is not None:
-            self._answer(memo, entry, now)
+        if entry is None:
+            self._candidate = data
+            super().data_received(data)
+            self._candidate = None
             return
-        self._candidate = data
-        super().data_received(data)
-        self._candidate = None
-
-    def _answer(self, memo: Memo, entry: Entry, now: float) -> None:
         state = self.server_state
-        age = b""
-        if entry.aged_since is not None:
-            age = b"age: %d\r\n" % count_age(entry.aged_since, now)
-        self.transport.write(
-            b"%b%b%brequest-id: %032x\r\n\r\n%b"
-            % (
-                memo.preamble.write(state.default_headers),
-                entry.head,
-                age,
-                memo.next_id(),
-                entry.body,
-            )
-        )
+        self.transport.write(memo.write(entry, state.default_headers, now))
         state.total_requests += 1
         if self.access_log:
             self._log(entry)
-        self._stay_alive()
+        # To set a timer would cost as much again: the one that runs is left
+        # alone, and looks at the time when it fires.
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._await_next()
+
+    def _await_next(self) -> None:
+        self.stop_clock()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _log(self, entry: Entry) -> None:
         self.access_logger.info(
@@ -271,21 +298,6 @@ class FastHttpProtocol(LimitedHttpProtocol):
             "1.1",
             _OK,
         )
-
-    def _stay_alive(self) -> None:
-        """
-        Begin to wait for the next request.
-
-        To set a timer costs more than all the rest of an answer, so the one
-        that runs is left alone and looks at the time when it fires.
-        """
-        self._idle_since = self.loop.time()
-        if self._clock is not None:
-            self.stop_clock()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
 
     def timeout_keep_alive_handler(self) -> None:
         """

@@ -13,6 +13,7 @@ from thim.collateral.intake import Intake, verify_crl, verify_document
 from thim.collateral.records import Kind, Record
 from thim.errors import ThimError
 from thim.intel.signed import SignedJson
+from thim.store.archive import Damaged, Stored, is_revoked
 from thim.x509.chain import parse_pem_chain
 from thim.x509.crl import Crl
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from thim.collateral.records import CollateralKey
-    from thim.store.archive import Stored
     from thim.store.ledger import Ledger
     from thim.x509.chain import TrustAnchors
 
@@ -70,21 +70,28 @@ def audit(ledger: Ledger, anchors: TrustAnchors) -> Report:
     """
     Check every record of *ledger* as if it came in today.
 
-    1. The file itself is sound (SQLite's own check).
-    2. The digest is that of the body.
-    3. The body verifies under its stored chain, against the newest root CRL.
-    4. Key, number, dates and signed digest are what the body says.
-    5. Each series' head is its newest record.
+    1. The file itself is sound (SQLite's own checks).
+    2. The certificates for building chains can be read, and the chains are
+       marked as the newest root CRL says.
+    3. The digest is that of the body.
+    4. The body verifies under its stored chain, against the newest root CRL.
+    5. Key, number, dates and signed digest are what the body says.
+    6. Each series' head is its newest record.
     """
-    findings = [
-        Finding(record="store", reason="file", detail=problem)
-        for problem in ledger.integrity_problems()
-    ]
-    root_crl = ledger.root_crl()
+    findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
+    findings += _check_certificates(ledger)
+    root_crl = _read_root_crl(ledger, findings)
+    findings += _check_marks(ledger, root_crl)
     series: dict[tuple[CollateralKey, int | None], _Series] = {}
     records = 0
     for stored in ledger.stored():
         records += 1
+        if isinstance(stored, Damaged):
+            name = f"record {stored.id}"
+            findings.append(
+                Finding(record=name, reason="row", detail=stored.detail)
+            )
+            continue
         findings += _check_record(stored, anchors, root_crl)
         _note(series, stored)
     for found in series.values():
@@ -94,6 +101,36 @@ def audit(ledger: Ledger, anchors: TrustAnchors) -> Report:
         heads=sum(found.head is not None for found in series.values()),
         findings=tuple(findings),
     )
+
+
+def _store_finding(reason: str, detail: str) -> Finding:
+    return Finding(record="store", reason=reason, detail=detail)
+
+
+def _check_certificates(ledger: Ledger) -> Iterator[Finding]:
+    try:
+        ledger.certificates()
+    except ThimError as e:
+        yield _store_finding("certificate", str(e))
+
+
+def _read_root_crl(ledger: Ledger, findings: list[Finding]) -> Crl | None:
+    try:
+        return ledger.root_crl()
+    except ThimError as e:
+        findings.append(_store_finding("root-crl", str(e)))
+        return None
+
+
+def _check_marks(ledger: Ledger, root_crl: Crl | None) -> Iterator[Finding]:
+    for pem, is_marked in ledger.chains():
+        try:
+            expected = root_crl is not None and is_revoked(pem, root_crl)
+        except ThimError:
+            continue  # each record under it is a finding already
+        if is_marked != expected:
+            detail = f"a chain is marked {is_marked}, expected {expected}"
+            yield _store_finding("revocation", detail)
 
 
 def _note(

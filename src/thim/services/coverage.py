@@ -70,7 +70,9 @@ def _cover(series: list[Entry]) -> Coverage:
 def _find_gaps(series: list[Entry]) -> Iterable[Gap]:
     covered = series[0].next_update
     for entry in series[1:]:
-        if covered is not None and covered < entry.issued:
+        if covered is None:  # what never expires covers all that follows
+            return
+        if covered < entry.issued:
             yield Gap(begin=covered, end=entry.issued)
-        if covered is not None and entry.next_update is not None:
-            covered = max(covered, entry.next_update)
+        if entry.next_update is None or entry.next_update > covered:
+            covered = entry.next_update

@@ -1,9 +1,9 @@
 """
 Take documents in: recognise, verify, keep; refuse by name what does not hold.
 
-One run takes all its files together, so their order does not matter:
-certificates first, then revocation lists, then signed documents.  Nothing that
-one file holds can stop another.
+One run takes all its files together, so their order does not matter: root
+certificates first, then root CRLs, other certificates, other CRLs, signed
+documents.  Nothing that one file holds can stop another.
 """
 
 from __future__ import annotations
@@ -103,12 +103,28 @@ def ingest(
         yield from _gather(gathered, source, content)
 
     run = _Run(ledger=ledger, anchors=anchors, now=now)
-    for sourced in sorted(gathered.certificates, key=_roots_first):
-        yield run.take_certificate(sourced)
-    for crl in sorted(gathered.crls, key=_root_crls_first):
-        yield run.take(crl, crl.value.der, verify_crl)
-    for document in gathered.signed:
-        yield run.take(document, document.value.body, verify_document)
+    roots, others = _split(
+        gathered.certificates,
+        lambda certificate: authority_of(certificate) is Authority.ROOT,
+    )
+    root_crls, crls = _split(
+        gathered.crls,
+        lambda crl: common_name(crl.issuer) == Authority.ROOT.value,
+    )
+    yield from map(run.take_certificate, roots)
+    # The newest first: an older one never decides.
+    root_crls.sort(key=lambda s: s.value.this_update, reverse=True)
+    yield from map(run.take_crl, root_crls)
+    yield from map(run.take_certificate, others)
+    yield from map(run.take_crl, crls)
+    yield from map(run.take_document, gathered.signed)
+
+
+def _split(
+    found: list[_Sourced[T]], is_first: Callable[[T], bool]
+) -> tuple[list[_Sourced[T]], list[_Sourced[T]]]:
+    first = [sourced for sourced in found if is_first(sourced.value)]
+    return first, [s for s in found if not is_first(s.value)]
 
 
 def _gather(
@@ -140,16 +156,6 @@ def _refusal(source: str, what: str, error: ThimError) -> Result:
     )
 
 
-def _roots_first(sourced: _Sourced[x509.Certificate]) -> bool:
-    return authority_of(sourced.value) is not Authority.ROOT
-
-
-def _root_crls_first(sourced: _Sourced[Crl]) -> tuple[bool, float]:
-    crl = sourced.value
-    is_root = common_name(crl.issuer) == Authority.ROOT.value
-    return not is_root, -crl.this_update.timestamp()
-
-
 class _Run:
     """One run's view of the store: what documents are judged by."""
 
@@ -174,15 +180,21 @@ class _Run:
         try:
             authority = verify_ca_certificate(certificate, intake)
         except ThimError as e:
+            if e.reason == "revoked":
+                # Known for this run, so that what it signed is refused for
+                # what it is and not for want of a chain.
+                self._know(certificate)
             return self._refuse(
                 sourced.source, what, e, certificate.public_bytes(Encoding.DER)
             )
         is_new = self._ledger.add_certificate(
-            certificate, authority, source=sourced.source, now=intake.now
+            certificate,
+            authority,
+            source=_storable(sourced.source),
+            now=intake.now,
         )
         if is_new:
-            known = (*intake.known, certificate)
-            self._intake = dataclasses.replace(intake, known=known)
+            self._know(certificate)
         return Result(
             source=sourced.source,
             what=what,
@@ -190,17 +202,31 @@ class _Run:
             issued=certificate.not_valid_before_utc,
         )
 
-    def take(
+    def _know(self, certificate: x509.Certificate) -> None:
+        known = (*self._intake.known, certificate)
+        self._intake = dataclasses.replace(self._intake, known=known)
+
+    def take_crl(self, sourced: _Sourced[Crl]) -> Result:
+        """
+        Verify a revocation list and take it into the archive.
+        """
+        return self._take(sourced, sourced.value.der, verify_crl)
+
+    def take_document(self, sourced: _Sourced[SignedJson]) -> Result:
+        """
+        Verify signed JSON and take it into the archive.
+        """
+        return self._take(sourced, sourced.value.body, verify_document)
+
+    def _take(
         self,
         sourced: _Sourced[T],
         body: bytes,
         verify: Callable[..., Record],
     ) -> Result:
-        """
-        Verify a document and take it into the archive.
-        """
         try:
-            record = verify(sourced.value, self._intake, source=sourced.source)
+            source = _storable(sourced.source)
+            record = verify(sourced.value, self._intake, source=source)
             verdict = self._add(record)
         except ThimError as e:
             return self._refuse(
@@ -235,12 +261,17 @@ class _Run:
     ) -> Result:
         self._ledger.quarantine(
             body,
-            source=source,
+            source=_storable(source),
             reason=error.reason,
             detail=str(error),
             now=self._intake.now,
         )
         return _refusal(source, what, error)
+
+
+def _storable(source: str) -> str:
+    # A file's name need not be text; what is not is written as escapes.
+    return source.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _describe(value: object) -> str:

@@ -165,7 +165,7 @@ def _missing(
         name = f"{name} of TCB evaluation data number {number}"
     begins = [reader.begin(key, number) for key in query.keys]
     first = min((begin for begin in begins if begin), default=None)
-    if query.at is not None and first is not None:
+    if query.at is not None and first is not None and first > query.at:
         msg = f"{name}: the archive begins at {first:%FT%TZ}"
         return NotFoundError(msg, reason="before-archive")
     if first is not None:

@@ -46,6 +46,14 @@ class Stored:
     is_head: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """A row of the archive that is no record any more."""
+
+    id: int
+    detail: str
+
+
 def add_record(connection: Connection, record: Record) -> Transition:
     """
     Take *record* into its series; see ``Ledger.add``.
@@ -164,7 +172,7 @@ def _chain_id(connection: Connection, pem: bytes) -> int:
     if found is not None:
         return int(found)
     body = find_head_body(connection, ROOT_CA_CRL)
-    revoked = body is not None and _is_revoked(pem, Crl.from_der(body))
+    revoked = body is not None and is_revoked(pem, Crl.from_der(body))
     row = connection.execute(
         insert(table).values(sha256=digest, pem=pem, revoked=int(revoked))
     )
@@ -177,13 +185,8 @@ def _mark_revoked_chains(connection: Connection, root_crl: Crl) -> None:
         connection.execute(
             update(table)
             .where(table.c.id == row.id)
-            .values(revoked=int(_is_revoked(row.pem, root_crl)))
+            .values(revoked=int(is_revoked(row.pem, root_crl)))
         )
-
-
-def _is_revoked(pem: bytes, root_crl: Crl) -> bool:
-    below_the_root = parse_pem_chain(pem)[:-1]
-    return any(c.serial_number in root_crl.revoked for c in below_the_root)
 
 
 def _move_head(
@@ -249,6 +252,13 @@ def add_to_quarantine(  # noqa: PLR0913 - one argument for each column
     )
 
 
+def _stored_or_damaged(row: Any) -> Stored | Damaged:  # noqa: ANN401
+    try:
+        return _stored(row)
+    except (ValueError, OverflowError, TypeError) as e:
+        return Damaged(id=row.id, detail=str(e))
+
+
 def _stored(row: Any) -> Stored:  # noqa: ANN401
     return Stored(
         id=row.id,
@@ -291,9 +301,9 @@ def find_head_body(connection: Connection, key: CollateralKey) -> bytes | None:
     return body
 
 
-def read_page(connection: Connection, after: int) -> Sequence[Stored]:
+def read_page(connection: Connection, after: int) -> Sequence[Stored | Damaged]:
     """
-    Read the next records behind row *after*.
+    Read the next records behind row *after*, also those that make no sense.
     """
     r, s = schema.records, schema.series
     c, h = schema.issuer_chains, schema.heads
@@ -316,4 +326,34 @@ def read_page(connection: Connection, after: int) -> Sequence[Stored]:
         .order_by(r.c.id)
         .limit(_PAGE)
     )
-    return [_stored(row) for row in connection.execute(query)]
+    return [_stored_or_damaged(row) for row in connection.execute(query)]
+
+
+def read_chains(connection: Connection) -> Sequence[tuple[bytes, bool]]:
+    """
+    Read each issuer chain (PEM) and whether it is marked as revoked.
+    """
+    table = schema.issuer_chains
+    rows = connection.execute(select(table.c.pem, table.c.revoked))
+    return [(row.pem, bool(row.revoked)) for row in rows]
+
+
+def is_revoked(pem: bytes, root_crl: Crl) -> bool:
+    """
+    Tell whether *root_crl* lists a certificate of the chain *pem*.
+
+    Raises:
+        MalformedError: The chain cannot be read.
+    """
+    below_the_root = parse_pem_chain(pem)[:-1]
+    return any(c.serial_number in root_crl.revoked for c in below_the_root)
+
+
+def find_orphans(connection: Connection) -> Sequence[str]:
+    """
+    Name what refers to a row that is not there.
+    """
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check")
+    return [
+        f"{table} row {row} refers to no {to}" for table, row, to, _ in found
+    ]

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from thim.collateral.transition import Transition
     from thim.intel.authorities import Authority
     from thim.intel.names import Update
-    from thim.store.archive import Stored
+    from thim.store.archive import Damaged, Stored
     from thim.x509.chain import TrustAnchors
 
 
@@ -189,14 +189,22 @@ class Ledger:
 
     def integrity_problems(self) -> list[str]:
         """
-        Return what SQLite's own check finds wrong with the file.
+        Return what SQLite's own checks find wrong with the file.
         """
         with self._transaction() as connection:
             found = connection.exec_driver_sql("PRAGMA integrity_check")
             lines = [str(row[0]) for row in found]
+            lines += archive.find_orphans(connection)
         return [line for line in lines if line != "ok"]
 
-    def stored(self) -> Iterator[Stored]:
+    def chains(self) -> Sequence[tuple[bytes, bool]]:
+        """
+        Return each issuer chain (PEM) and whether it is marked as revoked.
+        """
+        with self._transaction() as connection:
+            return archive.read_chains(connection)
+
+    def stored(self) -> Iterator[Stored | Damaged]:
         """
         Read every record back, oldest row first.
         """
@@ -205,6 +213,6 @@ class Ledger:
             yield from page
             last = page[-1].id
 
-    def _page(self, after: int) -> Sequence[Stored]:
+    def _page(self, after: int) -> Sequence[Stored | Damaged]:
         with self._transaction() as connection:
             return archive.read_page(connection, after)

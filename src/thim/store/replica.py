@@ -172,6 +172,8 @@ class Replica:
     ) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, values).fetchall()
+        except (OverflowError, UnicodeEncodeError):
+            return []  # a value that no column can hold stands in no row
         except sqlite3.Error as e:
             msg = f"the store cannot be read: {e}"
             raise UnavailableError(msg, reason="store-unreadable") from e
