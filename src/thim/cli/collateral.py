@@ -57,7 +57,7 @@ def import_(
     from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
 
     for path in paths:
-        if not os.path.exists(path):
+        if not os.path.exists(path):  # noqa: PTH110 - raises for no name
             msg = f"{path}: no such file or folder"
             raise OperatorError(msg, reason="path-missing")
     location = find_store(store, config)

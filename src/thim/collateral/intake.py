@@ -91,9 +91,7 @@ def verify_document(
     facts = _read(document)
     _check_dates(facts, intake.now)
     chain = _choose_chain(
-        find_chains(Authority.TCB_SIGNING, intake.known, facts.issued),
-        Authority.TCB_SIGNING,
-        document.is_signed_by,
+        Authority.TCB_SIGNING, facts.issued, document.is_signed_by, intake
     )
     verify_signed(
         document,
@@ -176,11 +174,7 @@ def verify_crl(crl: Crl, intake: Intake, *, source: str) -> Record:
         next_update=crl.next_update,
     )
     _check_dates(facts, intake.now)
-    chain = _choose_chain(
-        find_chains(authority, intake.known, crl.this_update),
-        authority,
-        crl.is_signed_by,
-    )
+    chain = _choose_chain(authority, crl.this_update, crl.is_signed_by, intake)
     verify_authority(
         chain,
         expected=(authority,),
@@ -263,10 +257,14 @@ def _check_dates(facts: _Facts, now: datetime) -> None:
 
 
 def _choose_chain(
-    chains: Sequence[Chain],
     authority: Authority,
+    issued: datetime,
     is_signed_by: Callable[[Certificate], bool],
+    intake: Intake,
 ) -> Chain:
+    chains = find_chains(authority, intake.known, issued)
+    # A key may have several certificates, of which one is revoked.
+    chains.sort(key=lambda chain: _is_revoked(chain, intake.root_crl))
     for chain in chains:
         if is_signed_by(chain[0]) and is_issued_by(chain[0], chain[-1]):
             return chain
@@ -278,6 +276,10 @@ def _choose_chain(
         f"known that was valid when the document was issued"
     )
     raise UntrustedError(msg, reason="no-issuer-chain")
+
+
+def _is_revoked(chain: Chain, root_crl: Crl | None) -> bool:
+    return root_crl is not None and chain[0].serial_number in root_crl.revoked
 
 
 def _record(  # noqa: PLR0913, PLR0917 - the parts of a record, gathered once
