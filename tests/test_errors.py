@@ -9,6 +9,7 @@ from thim.errors import (
     UnavailableError,
     UntrustedError,
     UpstreamError,
+    shorten,
 )
 
 
@@ -60,16 +61,14 @@ class TestParameterError:
         with pytest.raises(MalformedError, match="update"):
             raise ParameterError("update", "", "expected early")
 
-    @pytest.mark.parametrize(
-        ("size", "shown"), [(80, "x" * 80), (81, "x" * 80 + "…")]
-    )
-    def test_long_value_is_cut(self, size, shown):
+    def test_long_value_is_cut(self):
         """
-        No message repeats more than 80 characters of a value.
+        No message repeats a value that is longer than it is useful.
         """
-        error = ParameterError("uri", "x" * size, "expected less")
+        error = ParameterError("uri", "x" * 1000, "expected less")
 
-        assert f"got '{shown}', " in str(error)
+        assert f"uri: got {shorten('x' * 1000)}, expected less" == str(error)
+        assert 120 > len(str(error))
 
     def test_control_characters_are_spelled(self):
         """
@@ -78,3 +77,27 @@ class TestParameterError:
         error = ParameterError("uri", "a\r\nb\x1b", "expected a URI")
 
         assert str(error).isprintable()
+
+
+class TestShorten:
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("a\n", r"'a\n'"),
+            (17, "17"),
+            (b"\xff", r"b'\xff'"),
+            ("x" * 78, "'" + "x" * 78 + "'"),
+            ("x" * 79, "'" + "x" * 79 + "…"),
+        ],
+    )
+    def test_most(self, value, expected):
+        """
+        A value is spelled as in Python, up to 80 characters.
+        """
+        assert expected == shorten(value)
+
+    def test_other_length(self):
+        """
+        The length may be chosen.
+        """
+        assert "1234…" == shorten(123456, most=4)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 from datetime import UTC, datetime
@@ -57,11 +56,18 @@ def import_(
     from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
 
     for path in paths:
-        if not os.path.exists(path):  # noqa: PTH110 - raises for no name
-            msg = f"{path}: no such file or folder"
-            raise OperatorError(msg, reason="path-missing")
+        _check_path(path)
     location = find_store(store, config)
     run_import(paths, location, INTEL_SGX_ROOT, as_json=as_json)
+
+
+def _check_path(path: Path) -> None:
+    try:
+        path.stat()
+    except (OSError, ValueError) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        msg = f"{path}: {why}"
+        raise OperatorError(msg, reason="path-missing") from e
 
 
 @app.command("list")

@@ -49,6 +49,7 @@ def verify(
             typer.echo(f"{finding.record}: {finding.reason}: {finding.detail}")
         typer.echo(
             f"{report.records} records, {report.heads} heads checked, "
+            f"{report.revoked} under a revoked signer, "
             f"{len(report.findings)} findings"
         )
     raise typer.Exit(1 if report.findings else 0)

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 import uvicorn
@@ -25,6 +25,7 @@ from thim.errors import OperatorError
 from thim.http.app import AppFactory
 from thim.http.fast import FastHttpProtocol
 from thim.http.settings import HttpSettings
+from thim.http.tls import TlsHttpProtocol
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.store.replica import Replica
 
@@ -141,13 +142,14 @@ def _listen(address: Address) -> socket.socket:
 
 def _uvicorn_config(found: Configuration) -> uvicorn.Config:
     tls_cert, tls_key = found["tls_cert"].value, found["tls_key"].value
+    protocol: Any = TlsHttpProtocol if tls_cert else FastHttpProtocol
     return uvicorn.Config(
         AppFactory(_http_settings(found)),
         factory=True,
         interface="asgi3",
         lifespan="on",
         loop="uvloop",
-        http=FastHttpProtocol,
+        http=protocol,
         ws="none",
         workers=found["workers"].value,
         access_log=found["access_log"].value,

@@ -45,6 +45,9 @@ def max_age_changes(
     """
     if next_update is None or now > next_update:
         return None
-    if next_update - now > policy:
+    left = next_update - now
+    if left > policy:
         return next_update - policy
-    return now + _SECOND
+    # Not a second from now: max_age steps down on next_update's own seconds,
+    # and in the last fraction it is next_update itself that comes next.
+    return now + (left % _SECOND or _SECOND)

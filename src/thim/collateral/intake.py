@@ -24,7 +24,7 @@ from thim.collateral.records import (
     pck_crl_key,
     tcb_info_key,
 )
-from thim.errors import MalformedError, UntrustedError
+from thim.errors import MalformedError, ThimError, UntrustedError
 from thim.intel.authorities import (
     Authority,
     authority_of,
@@ -201,13 +201,16 @@ def verify_ca_certificate(
         name = common_name(certificate.subject)
         msg = f"certificate of {name!r}, which is not an Intel CA"
         raise UntrustedError(msg, reason=_foreign_reason(certificate))
-    chains = _chains_above(certificate, authority, intake.known)
-    for chain in chains:
-        _verify_chain_of(chain, authority, intake)
-        return authority
-
     msg = f"{authority.value}: no root certificate known that signed it"
-    raise UntrustedError(msg, reason="no-issuer-chain")
+    why: ThimError = UntrustedError(msg, reason="no-issuer-chain")
+    for chain in _chains_above(certificate, authority, intake.known):
+        try:
+            _verify_chain_of(chain, authority, intake)
+        except ThimError as e:
+            why = e
+        else:
+            return authority
+    raise why
 
 
 def _foreign_reason(certificate: Certificate) -> str:

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from thim.errors import MalformedError, UntrustedError
-from thim.x509.chain import TrustAnchors, common_name, verify_chain
+from thim.x509.chain import (
+    EXTENSION_ERRORS,
+    TrustAnchors,
+    common_name,
+    verify_chain,
+)
 
 
 if TYPE_CHECKING:
@@ -116,7 +121,7 @@ def _check_extensions(certificate: x509.Certificate) -> None:
     for kind in _REQUIRED_EXTENSIONS:
         try:
             certificate.extensions.get_extension_for_class(kind)
-        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        except EXTENSION_ERRORS:
             name = common_name(certificate.subject)
             msg = f"{name}: extension {kind.oid.dotted_string} missing or bad"
             raise MalformedError(msg, reason="certificate-extensions") from None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FMSPC: Final = re.compile(r"[0-9a-fA-F]{12}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 _CUSTOM_SIZE: Final = 1024
+#: ``;`` in what Azure's client sends, ``&`` in Open Enclave's documentation.
+_SEPARATORS: Final = re.compile("[;&]")
 _CUSTOM_KEYS: Final = frozenset({"tcbevaluationdatanumber", "region"})
 
 
@@ -108,7 +110,11 @@ def parse_custom_parameter(parameters: Mapping[str, str]) -> int | None:
     if len(text) > _CUSTOM_SIZE:
         expected = f"expected at most {_CUSTOM_SIZE} characters"
         raise ParameterError("customParameter", text, expected)
-    pairs = dict(_custom_pairs(text))
+    listed = _custom_pairs(text)
+    pairs = dict(listed)
+    if len(pairs) != len(listed):
+        expected = "expected each key once in it"
+        raise ParameterError("customParameter", text, expected)
     if unknown := pairs.keys() - _CUSTOM_KEYS:
         expected = f"expected no key {min(unknown)!r} in it"
         raise ParameterError("customParameter", text, expected)
@@ -122,7 +128,7 @@ def _custom_pairs(text: str) -> list[tuple[str, str]]:
     bare = text.rstrip("=")
     try:
         raw = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-        entries = raw.decode("ascii").removesuffix("\0").split(";")
+        entries = _SEPARATORS.split(raw.decode("ascii").removesuffix("\0"))
         pairs = [entry.split("=", 1) for entry in entries if entry]
         return [(key.strip().lower(), value) for key, value in pairs]
     except ValueError:

@@ -90,7 +90,10 @@ class SignedJson:
         """
         Tell whether *certificate*'s key made the signature.
         """
-        key = p256_key(certificate)
+        try:
+            key = p256_key(certificate)
+        except UntrustedError:
+            return False
         return is_p256_signature(key, self.signature, self.signed)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -41,6 +41,18 @@ if TYPE_CHECKING:
     from thim.x509.chain import TrustAnchors
 
 T = TypeVar("T")
+
+#: Refused because it is none of what is kept here, not because it is bad:
+#: not worth a place in quarantine.
+_NOT_COLLATERAL: Final = frozenset(
+    {
+        "evidence",
+        "foreign-certificate",
+        "pck-certificate",
+        "too-large",
+        "unrecognised",
+    }
+)
 
 
 class Outcome(enum.Enum):
@@ -98,11 +110,11 @@ def ingest(
     In the place of the bytes may stand the error with which reading failed.
     A result is yielded after its document is safely on the disk.
     """
+    run = _Run(ledger=ledger, anchors=anchors, now=now)
     gathered = _Gathered([], [], [])
     for source, content in files:
-        yield from _gather(gathered, source, content)
+        yield from run.gather(gathered, source, content)
 
-    run = _Run(ledger=ledger, anchors=anchors, now=now)
     roots, others = _split(
         gathered.certificates,
         lambda certificate: authority_of(certificate) is Authority.ROOT,
@@ -125,25 +137,6 @@ def _split(
 ) -> tuple[list[_Sourced[T]], list[_Sourced[T]]]:
     first = [sourced for sourced in found if is_first(sourced.value)]
     return first, [s for s in found if not is_first(s.value)]
-
-
-def _gather(
-    gathered: _Gathered, source: str, content: bytes | ThimError
-) -> Iterator[Result]:
-    try:
-        if isinstance(content, ThimError):
-            raise content
-        found = recognise(content)
-    except ThimError as e:
-        yield _refusal(source, "file", e)
-        return
-    gathered.certificates += [
-        _Sourced(source=source, value=c) for c in found.certificates
-    ]
-    gathered.crls += [_Sourced(source=source, value=c) for c in found.crls]
-    gathered.signed += [_Sourced(source=source, value=d) for d in found.signed]
-    for problem in found.problems:
-        yield _refusal(source, "part", problem)
 
 
 def _refusal(source: str, what: str, error: ThimError) -> Result:
@@ -169,6 +162,26 @@ class _Run:
             root_crl=ledger.root_crl(),
             now=now,
         )
+
+    def gather(
+        self, gathered: _Gathered, source: str, content: bytes | ThimError
+    ) -> Iterator[Result]:
+        """
+        Sort out what a file holds; what is nothing is refused at once.
+        """
+        if isinstance(content, ThimError):
+            yield _refusal(source, "file", content)
+            return
+        try:
+            found = recognise(content)
+        except ThimError as e:
+            yield self._refuse(source, "file", e, content)
+            return
+        gathered.certificates += _sourced(source, found.certificates)
+        gathered.crls += _sourced(source, found.crls)
+        gathered.signed += _sourced(source, found.signed)
+        for problem in found.problems:
+            yield self._refuse(source, "part", problem, content)
 
     def take_certificate(self, sourced: _Sourced[x509.Certificate]) -> Result:
         """
@@ -259,13 +272,14 @@ class _Run:
     def _refuse(
         self, source: str, what: str, error: ThimError, body: bytes
     ) -> Result:
-        self._ledger.quarantine(
-            body,
-            source=_storable(source),
-            reason=error.reason,
-            detail=str(error),
-            now=self._intake.now,
-        )
+        if error.reason not in _NOT_COLLATERAL:
+            self._ledger.quarantine(
+                body,
+                source=_storable(source),
+                reason=error.reason,
+                detail=str(error),
+                now=self._intake.now,
+            )
         return _refusal(source, what, error)
 
 
@@ -274,9 +288,11 @@ def _storable(source: str) -> str:
     return source.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def _sourced(source: str, values: Iterable[T]) -> list[_Sourced[T]]:
+    return [_Sourced(source=source, value=value) for value in values]
+
+
 def _describe(value: object) -> str:
-    if isinstance(value, SignedJson):
-        return value.kind.value
     if isinstance(value, Crl):
         return f"CRL of {common_name(value.issuer)!r}"
-    return "document"
+    return value.kind.value if isinstance(value, SignedJson) else "document"

@@ -62,6 +62,8 @@ def add_record(connection: Connection, record: Record) -> Transition:
     head_id, head = _find_head(connection, series_id)
     twin = _find_twin(connection, series_id, record.issued)
     verdict = transition(record.stamp, head=head, twin=twin)
+    if verdict is Transition.EQUAL:
+        _replace_revoked_chain(connection, series_id, record)
     if verdict in {Transition.EQUAL, Transition.FORK}:
         return verdict
     record_id = _insert_record(connection, series_id, record)
@@ -177,6 +179,24 @@ def _chain_id(connection: Connection, pem: bytes) -> int:
         insert(table).values(sha256=digest, pem=pem, revoked=int(revoked))
     )
     return _new_id(row)
+
+
+def _replace_revoked_chain(
+    connection: Connection, series_id: int, record: Record
+) -> None:
+    # A key may have several certificates: a document that came under one that
+    # is revoked since is as good under another.
+    r, c = schema.records, schema.issuer_chains
+    revoked = select(c.c.id).where(c.c.revoked == 1)
+    connection.execute(
+        update(r)
+        .where(
+            r.c.series_id == series_id,
+            r.c.issued == to_stored(record.issued),
+            r.c.chain_id.in_(revoked),
+        )
+        .values(chain_id=_chain_id(connection, record.issuer_chain))
+    )
 
 
 def _mark_revoked_chains(connection: Connection, root_crl: Crl) -> None:

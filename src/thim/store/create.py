@@ -76,7 +76,9 @@ def _fill(path: Path, anchors: TrustAnchors) -> None:
     try:
         with engine.begin() as connection:
             config = Config()
-            config.set_main_option("script_location", str(_MIGRATIONS))
+            config.set_main_option(
+                "script_location", str(_MIGRATIONS).replace("%", "%%")
+            )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             ledger.stamp_anchors(connection, anchors)

@@ -187,7 +187,9 @@ class Replica:
         """
         List the whole archive, ordered by key, number and issue date.
         """
-        return [_entry(row) for row in self._rows(_ENTRIES)]
+        rows = self._rows(_ENTRIES)
+        with _making_sense():
+            return [_entry(row) for row in rows]
 
     def count_heads(self, expired_at: datetime) -> tuple[int, int]:
         """
@@ -210,7 +212,8 @@ class Replica:
             row = self._first(_HEAD, names)
         else:
             row = self._first(_AS_OF, (*names, to_stored(at)))
-        return _held(key, number, row) if row else None
+        with _making_sense():
+            return _held(key, number, row) if row else None
 
     def begin(
         self, key: CollateralKey, number: int | None = None
@@ -219,7 +222,8 @@ class Replica:
         Return the first issue date that the archive has.
         """
         (first,) = self._first(_BEGIN, _names(key, number))
-        return None if first is None else from_stored(first)
+        with _making_sense():
+            return None if first is None else from_stored(first)
 
     def numbers(self, at: datetime | None = None) -> frozenset[int]:
         """
@@ -233,15 +237,26 @@ class Replica:
         Return what the vendor's channels were last seen to point to.
         """
         rows = self._rows(_CHANNELS, (_until(at),))
-        return {Update(name): number for name, number in rows}
+        with _making_sense():
+            return {Update(name): number for name, number in rows}
 
     def fmspcs(self, at: datetime | None = None) -> Sequence[tuple[str, Tee]]:
         """
         Return each FMSPC (upper-case hex) and TEE with a verified TCB info.
         """
         rows = self._rows(_FMSPCS, (_until(at),))
-        pairs = (subject.split(":") for (subject,) in rows)
-        return [(fmspc, Tee(tee.upper())) for tee, fmspc in pairs]
+        with _making_sense():
+            pairs = (subject.split(":") for (subject,) in rows)
+            return [(fmspc, Tee(tee.upper())) for tee, fmspc in pairs]
+
+
+@contextlib.contextmanager
+def _making_sense() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as e:
+        msg = f"the store cannot be read: a row makes no sense ({e})"
+        raise UnavailableError(msg, reason="store-damaged") from e
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -256,16 +271,25 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(
             f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None
         )
+    except sqlite3.Error as e:
+        raise _unreadable(path, e) from e
+    try:
         db.execute("PRAGMA busy_timeout = 5000")
         row = db.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as e:
-        msg = f"store {path}: not a thim store ({e})"
-        raise OperatorError(msg, reason="store-unreadable") from e
+        db.close()
+        raise _unreadable(path, e) from e
     if row is None or row[0] != REVISION:
+        db.close()
         found = row and row[0]
         msg = f"store {path}: schema {found}, expected {REVISION}"
         raise OperatorError(msg, reason="store-schema")
     return db
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> OperatorError:
+    msg = f"store {path}: cannot be opened, or is not a thim store ({error})"
+    return OperatorError(msg, reason="store-unreadable")
 
 
 def spell_anchors(anchors: TrustAnchors) -> str:

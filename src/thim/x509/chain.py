@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: No vendor's chain is longer; a longer one is refused before it is parsed.
 MAX_CERTIFICATES: Final = 8
 MAX_PEM_SIZE: Final = 64 * 1024
+#: What cryptography raises for bytes that are no certificate.
+_UNREADABLE: Final = (ValueError, TypeError, x509.InvalidVersion)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +61,17 @@ class TrustAnchors:
 def spki_sha256(certificate: x509.Certificate) -> bytes:
     """
     Return the SHA-256 digest of *certificate*'s SubjectPublicKeyInfo (DER).
+
+    Raises:
+        UntrustedError: The key is of a kind that cannot be used.
     """
-    spki = certificate.public_key().public_bytes(
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    )
+    try:
+        spki = certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+    except (ValueError, UnsupportedAlgorithm) as e:
+        msg = f"{_name(certificate)}: the key cannot be used ({e})"
+        raise UntrustedError(msg, reason="key-kind") from e
     return hashlib.sha256(spki).digest()
 
 
@@ -72,6 +81,15 @@ def common_name(name: x509.Name) -> str:
     """
     found = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(found[0].value) if len(found) == 1 else ""
+
+
+#: What cryptography raises for an extension that is missing or unreadable.
+EXTENSION_ERRORS: Final = (
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    ValueError,
+)
 
 
 def parse_certificate(der: bytes) -> x509.Certificate:
@@ -87,10 +105,17 @@ def parse_certificate(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Parsed a serial number")
         try:
-            return x509.load_der_x509_certificate(der)
-        except ValueError as e:
+            certificate = x509.load_der_x509_certificate(der)
+            _read_names(certificate)
+        except _UNREADABLE as e:
             msg = f"not a certificate in DER: {e}"
             raise MalformedError(msg) from e
+    return certificate
+
+
+def _read_names(certificate: x509.Certificate) -> None:
+    # They are parsed only when they are asked for; now is the time to fail.
+    _ = certificate.subject, certificate.issuer
 
 
 def parse_pem_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
@@ -105,7 +130,9 @@ def parse_pem_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise MalformedError(msg, reason="too-large")
     try:
         chain = tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as e:
+        for certificate in chain:
+            _read_names(certificate)
+    except _UNREADABLE as e:
         msg = f"not a PEM certificate chain: {e}"
         raise MalformedError(msg) from e
     if len(chain) > MAX_CERTIFICATES:
@@ -186,13 +213,33 @@ def is_ca(certificate: x509.Certificate) -> bool:
     Tell whether *certificate* may sign certificates (RFC 5280, 4.2.1.3 and
     4.2.1.9).
     """
+    usage = _key_usage(certificate)
+    return usage is not None and usage.key_cert_sign and _is_issuer(certificate)
+
+
+def may_sign_crls(certificate: x509.Certificate) -> bool:
+    """
+    Tell whether *certificate* may sign CRLs (RFC 5280, 4.2.1.3).
+    """
+    usage = _key_usage(certificate)
+    return usage is not None and usage.crl_sign
+
+
+def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
     try:
         extensions = certificate.extensions
-        constraints = extensions.get_extension_for_class(x509.BasicConstraints)
-        usage = extensions.get_extension_for_class(x509.KeyUsage)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return extensions.get_extension_for_class(x509.KeyUsage).value
+    except EXTENSION_ERRORS:
+        return None
+
+
+def _is_issuer(certificate: x509.Certificate) -> bool:
+    try:
+        extensions = certificate.extensions
+        found = extensions.get_extension_for_class(x509.BasicConstraints)
+    except EXTENSION_ERRORS:
         return False
-    return constraints.value.ca and usage.value.key_cert_sign
+    return found.value.ca
 
 
 def _verify_dates(certificate: x509.Certificate, at: datetime) -> None:

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from thim.errors import MalformedError, UntrustedError
-from thim.x509.chain import common_name
+from thim.x509.chain import common_name, may_sign_crls
 
 
 if TYPE_CHECKING:
@@ -23,6 +23,17 @@ MAX_CRL_SIZE: Final = 1024 * 1024
 _REQUIRED: Final = (
     x509.CRLNumber.oid,
     x509.AuthorityKeyIdentifier.oid,
+)
+
+
+#: What cryptography raises for bytes that are no CRL.
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
 )
 
 
@@ -58,11 +69,7 @@ class Crl:
         try:
             parsed = x509.load_der_x509_crl(der)
             return cls._from_parsed(parsed)
-        except (
-            ValueError,
-            UnsupportedAlgorithm,
-            x509.DuplicateExtension,
-        ) as e:
+        except _UNREADABLE as e:
             msg = f"not a CRL in DER: {e}"
             raise MalformedError(msg) from e
 
@@ -84,10 +91,11 @@ class Crl:
 
     def verify(self, issuer: x509.Certificate) -> None:
         """
-        Verify that *issuer* issued and signed this list.
+        Verify that *issuer* may sign lists, and issued and signed this one
+        (RFC 5280, 6.3.3 f and g).
 
         Raises:
-            UntrustedError: With the reason ``issuer`` or
+            UntrustedError: With the reason ``issuer``, ``not-a-ca`` or
                 ``signature-invalid``.
         """
         if self.issuer != issuer.subject:
@@ -96,6 +104,9 @@ class Crl:
                 f"not by {common_name(issuer.subject)!r}"
             )
             raise UntrustedError(msg, reason="issuer")
+        if not may_sign_crls(issuer):
+            msg = f"{common_name(issuer.subject)!r} may not sign CRLs"
+            raise UntrustedError(msg, reason="not-a-ca")
         if not self.is_signed_by(issuer):
             msg = f"CRL signature is not {common_name(issuer.subject)!r}'s"
             raise UntrustedError(msg, reason="signature-invalid")
@@ -104,8 +115,8 @@ class Crl:
         """
         Tell whether *issuer*'s key made this list's signature.
         """
-        key = issuer.public_key()
         try:
+            key = issuer.public_key()
             return self.parsed.is_signature_valid(key)  # type: ignore[arg-type]
         except (TypeError, ValueError, UnsupportedAlgorithm):
             return False
@@ -120,4 +131,8 @@ def _check_extensions(parsed: x509.CertificateRevocationList) -> None:
     for oid, extension in present.items():
         if extension.critical and oid not in _REQUIRED:
             msg = f"CRL has the unknown critical extension {oid.dotted_string}"
+            raise MalformedError(msg)
+    for entry in parsed:
+        if any(extension.critical for extension in entry.extensions):
+            msg = f"CRL entry {entry.serial_number:x}: a critical extension"
             raise MalformedError(msg)

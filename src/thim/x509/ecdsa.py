@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
@@ -27,7 +27,10 @@ def p256_key(certificate: Certificate) -> ec.EllipticCurvePublicKey:
     Raises:
         UntrustedError: The key is of another kind.
     """
-    key = certificate.public_key()
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(
         key.curve, ec.SECP256R1
     ):

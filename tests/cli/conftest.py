@@ -1,0 +1,102 @@
+"""
+The command line as its users have it: arguments, environment, what is said.
+"""
+
+import dataclasses
+import json
+import os
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.made import INTEL
+from thim.cli import main
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.store.create import create_store
+from thim.store.ledger import Ledger
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """
+        Return what was written as text.
+        """
+        return self.out.decode()
+
+    @property
+    def json(self) -> Any:
+        """
+        Return what was written as JSON.
+        """
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    """
+    An environment in which nobody has set anything up.
+    """
+    for name in os.environ:
+        if name.startswith("THIM_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def thim(monkeypatch, capsysbinary):
+    """
+    Run a command in this process, from its arguments to its exit code.
+    """
+
+    def run(*arguments: str | Path) -> Run:
+        argv = ["thim", *map(str, arguments)]
+        monkeypatch.setattr("sys.argv", argv)
+        with pytest.raises(SystemExit) as caught:
+            main.main()
+        out, err = capsysbinary.readouterr()
+        code = caught.value.code
+        assert isinstance(code, int)
+        return Run(code, out, err.decode())
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """
+    An empty store for the vendor's own documents.
+    """
+    path = tmp_path / "thim.db"
+    create_store(path, INTEL_SGX_ROOT)
+    return path
+
+
+@pytest.fixture
+def our_store(tmp_path: Path) -> Path:
+    """
+    An empty store for what our own Intel signs: commands that only read take
+    it as any other.
+    """
+    path = tmp_path / "ours.db"
+    create_store(path, INTEL.anchors)
+    return path
+
+
+@pytest.fixture
+def ledger(our_store):
+    """
+    That store, opened for writing.
+    """
+    with Ledger(our_store, INTEL.anchors) as opened:
+        yield opened

@@ -1,0 +1,327 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from tests.services.made import INTEL, KEY, day, fill
+from thim.collateral.records import Kind
+from thim.intel.names import PckCa
+from thim.x509.chain import parse_pem_chain
+
+
+TCB_INFO = str(KEY)
+PLATFORM = "intel/pck-crl/platform/0"
+
+
+@pytest.fixture
+def filled(ledger, our_store, monkeypatch):
+    """
+    A store with a few documents, named in the environment.
+    """
+    fill(
+        ledger,
+        INTEL.tcb_info(issued=day(0)),
+        INTEL.tcb_info(issued=day(60)),
+        INTEL.tcb_info(number=18),
+        INTEL.tcb_info(structure=1),
+        INTEL.pck_crl(ca=PckCa.PLATFORM),
+    )
+    monkeypatch.setenv("THIM_STORE", str(our_store))
+    return our_store
+
+
+class TestList:
+    def test_heads(self, thim, filled):
+        """
+        The newest document of each key and number is listed.
+        """
+        run = thim("collateral", "list")
+        title, *lines = run.text.splitlines()
+
+        assert 0 == run.code
+        assert title.startswith("document")
+        assert [
+            [PLATFORM, "-", "2025-06-05T03:43:45Z"],
+            [TCB_INFO, "17", "2025-08-04T03:43:45Z"],
+            [TCB_INFO, "18", "2025-06-05T03:43:45Z"],
+        ] == [line.split()[:3] for line in lines]
+
+    def test_all(self, thim, filled):
+        """
+        With ``--all`` older versions are listed too.
+        """
+        lines = thim("collateral", "list", "--all").text.splitlines()
+
+        assert 6 == len(lines)
+        assert any("/1 " in line for line in lines)
+
+    @pytest.mark.parametrize(
+        ("kind", "count"), [(Kind.PCK_CRL, 1), (Kind.IDENTITY, 0)]
+    )
+    def test_kind(self, thim, filled, kind, count):
+        """
+        They can be restricted to a kind.
+        """
+        run = thim("collateral", "list", "--kind", kind.value)
+
+        assert count == len(run.text.splitlines()) - 1
+
+    def test_unknown_kind(self, thim, filled):
+        """
+        An unknown kind is an error of usage that lists the known ones.
+        """
+        run = thim("collateral", "list", "--kind", "tcbinfo")
+
+        assert 2 == run.code
+        assert "tcb-info" in run.err
+
+    def test_json(self, thim, filled):
+        """
+        As JSON there is all that is known of each.
+        """
+        listed = thim("collateral", "list", "--json").json
+
+        assert [PLATFORM, TCB_INFO, TCB_INFO] == [e["document"] for e in listed]
+        assert {
+            "document": TCB_INFO,
+            "evaluation_number": 18,
+            "issued": "2025-06-05T03:43:45Z",
+            "next_update": "2025-07-05T03:43:45Z",
+            "state": "expired",
+            "is_head": True,
+            "size": len(INTEL.tcb_info(number=18)),
+            "source": "2",
+        } == {k: v for k, v in listed[2].items() if k != "sha256"}
+        assert 64 == len(listed[2]["sha256"])
+
+    def test_fresh(self, thim, ledger, our_store):
+        """
+        A document that is not past its next update is fresh.
+        """
+        fill(ledger, INTEL.tcb_info(next_update=day(9999)))
+        run = thim("collateral", "list", "--json", "--store", our_store)
+
+        assert ["fresh"] == [entry["state"] for entry in run.json]
+
+    def test_empty(self, thim, store):
+        """
+        Of an empty archive there is an empty list.
+        """
+        assert [] == thim("collateral", "list", "--json", "--store", store).json
+
+    def test_narrow(self, thim, filled, monkeypatch):
+        """
+        Where it is not written to a terminal nothing is cut off.
+        """
+        monkeypatch.setenv("COLUMNS", "20")
+        run = thim("collateral", "list")
+
+        assert "…" not in run.text
+        assert TCB_INFO in run.text
+
+    def test_terminal(self, filled):
+        """
+        On a terminal it is as wide as that, and nothing is cut off either.
+        """
+        terminal, end = pty.openpty()
+        subprocess.run(
+            [sys.executable, "-m", "thim", "collateral", "list"],
+            stdout=end,
+            env={**os.environ, "TERM": "dumb", "COLUMNS": "60"},
+            check=True,
+        )
+        os.close(end)
+        lines = os.read(terminal, 65536).decode().splitlines()
+        os.close(terminal)
+
+        assert max(map(len, lines)) <= 60
+        assert not any("…" in line for line in lines)
+        assert len(lines) > 4
+
+
+class TestShow:
+    def test_newest(self, thim, filled):
+        """
+        A document is shown with its dates, its chain and its text.
+        """
+        run = thim("collateral", "show", TCB_INFO, "--number", "17")
+
+        assert 0 == run.code
+        assert TCB_INFO == run.json["document"]
+        assert (17, "2025-08-04T03:43:45Z", "2025-09-03T03:43:45Z") == (
+            run.json["evaluation_number"],
+            run.json["issued"],
+            run.json["next_update"],
+        )
+        assert INTEL.tcb_info(issued=day(60)).decode() == run.json["body"]
+        assert (INTEL.signer, INTEL.root) == parse_pem_chain(
+            run.json["issuer_chain"].encode()
+        )
+
+    def test_body(self, thim, filled):
+        """
+        With ``--body`` the very bytes are written, and nothing else.
+        """
+        run = thim("collateral", "show", TCB_INFO, "--number", "18", "--body")
+
+        assert INTEL.tcb_info(number=18) == run.out
+
+    def test_crl(self, thim, filled):
+        """
+        A CRL has no number; in JSON its bytes are hexadecimal.
+        """
+        shown = thim("collateral", "show", PLATFORM).json
+        body = thim("collateral", "show", PLATFORM, "--body").out
+
+        assert INTEL.pck_crl() == bytes.fromhex(shown["body"])
+        assert INTEL.pck_crl() == body
+        assert shown["evaluation_number"] is None
+
+    @pytest.mark.parametrize(
+        ("at", "issued"),
+        [
+            ("2025-06-06", "2025-06-05T03:43:45Z"),
+            ("20250804T034344Z", "2025-06-05T03:43:45Z"),
+            ("2025-08-04T05:43:45+02:00", "2025-08-04T03:43:45Z"),
+        ],
+    )
+    def test_at(self, thim, filled, at, issued):
+        """
+        With ``--at`` it is what was current then.
+        """
+        run = thim("collateral", "show", TCB_INFO, "--number", "17", "--at", at)
+
+        assert issued == run.json["issued"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([TCB_INFO], f"{TCB_INFO} number - is not in the archive"),
+            ([TCB_INFO, "--number", "19"], "number 19 is not in the archive"),
+            (
+                [TCB_INFO, "--number", "17", "--at", "2025-06-01"],
+                "is not in the archive",
+            ),
+            ([TCB_INFO, "--at", "yesterday"], "at: got 'yesterday'"),
+            (["tcb-info"], "DOCUMENT: got 'tcb-info'"),
+            (["intel/tcbinfo/x/3"], "DOCUMENT: got"),
+            (["intel/tcb-info/x/three"], "DOCUMENT: got"),
+            (["intel/tcb-info/x/3/4"], "DOCUMENT: got"),
+            (["amd/tcb-info/x/3"], "is not in the archive"),
+            ([f"intel/tcb-info/x/{10**30}"], ""),
+            ([TCB_INFO, "--number", str(10**30)], ""),
+        ],
+    )
+    def test_not_there(self, thim, filled, arguments, message):
+        """
+        What there is not, or no name can mean, is one line and exit code 2.
+        """
+        run = thim("collateral", "show", *arguments)
+
+        assert (2, b"") == (run.code, run.out)
+        assert message in run.err
+        assert 1 == run.err.count("\n")
+
+    def test_name_that_is_no_text(self, filled):
+        """
+        Nor does one that is not UTF-8 end in a traceback.
+        """
+        run = subprocess.run(
+            [
+                *(sys.executable, "-m", "thim", "collateral", "show"),
+                b"intel/tcb-info/\xff/3",
+            ],
+            capture_output=True,
+            check=False,
+        )
+
+        assert (2, b"") == (run.returncode, run.stdout)
+        assert 1 == run.stderr.count(b"\n")
+
+
+class TestCoverage:
+    def test_gaps(self, thim, filled):
+        """
+        Each key and number has a line with its gaps.
+        """
+        run = thim("collateral", "coverage", "--kind", "tcb-info")
+        _, *lines = run.text.splitlines()
+
+        assert 0 == run.code
+        assert 3 == len(lines)
+        assert [TCB_INFO, "17", "2"] == lines[1].split()[:3]
+        assert lines[1].rstrip().endswith("2025-07-05…2025-08-04")
+        assert "-" == lines[2].split()[-1]
+
+    def test_json(self, thim, filled):
+        """
+        As JSON the gaps are spans; what never ends has no end.
+        """
+        found = thim("collateral", "coverage", "--json").json
+        by_name = {(c["document"], c["evaluation_number"]): c for c in found}
+
+        assert {
+            "document": TCB_INFO,
+            "evaluation_number": 17,
+            "documents": 2,
+            "from": "2025-06-05T03:43:45Z",
+            "to": "2025-09-03T03:43:45Z",
+            "gaps": [
+                {"from": "2025-07-05T03:43:45Z", "to": "2025-08-04T03:43:45Z"}
+            ],
+        } == by_name[TCB_INFO, 17]
+        v1 = by_name[TCB_INFO[:-1] + "1", None]
+        assert (None, []) == (v1["to"], v1["gaps"])
+
+    def test_empty(self, thim, store):
+        """
+        An empty archive covers nothing.
+        """
+        run = thim("collateral", "coverage", "--json", "--store", store)
+
+        assert [] == run.json
+
+
+class TestStore:
+    @pytest.mark.parametrize(
+        "command", [["list"], ["coverage"], ["show", PLATFORM], ["import", "."]]
+    )
+    def test_missing(self, thim, tmp_path, command):
+        """
+        Every command needs a store that is there, and makes none.
+        """
+        path = tmp_path / "typo.db"
+        run = thim("collateral", *command, "--store", path)
+
+        assert (2, b"") == (run.code, run.out)
+        assert f"store {path}: no such file" in run.err
+        assert not path.exists()
+
+    @pytest.mark.parametrize(
+        "command", [["list"], ["coverage"], ["show", PLATFORM]]
+    )
+    def test_damaged(self, thim, filled, ledger, command):
+        """
+        A damaged one is one line and no traceback.
+        """
+        ledger.close()
+        raw = filled.read_bytes()
+        filled.write_bytes(raw[:4096] + bytes(len(raw) - 4096))
+        run = thim("collateral", *command)
+
+        assert (2, b"") == (run.code, run.out)
+        assert 1 == run.err.count("\n")
+
+    def test_from_the_file(self, thim, filled, tmp_path, monkeypatch):
+        """
+        The store may stand in the configuration.
+        """
+        monkeypatch.delenv("THIM_STORE")
+        path = tmp_path / "thim.toml"
+        path.write_text(f"store = {json.dumps(str(filled))}")
+        run = thim("collateral", "list", "--json", "--config", path)
+
+        assert 3 == len(run.json)

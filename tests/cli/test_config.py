@@ -1,0 +1,347 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from thim.cli.config import SETTINGS, Address, load
+from thim.errors import OperatorError
+from thim.http.pcs import Profile
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """
+    Write a configuration file and return its path.
+    """
+
+    def write_file(text: str | bytes) -> Path:
+        path = tmp_path / "thim.toml"
+        raw = text.encode() if isinstance(text, str) else text
+        path.write_bytes(raw)
+        return path
+
+    return write_file
+
+
+def values(found):
+    """
+    Return each setting's value without its origin.
+    """
+    return {name: value.value for name, value in found.items()}
+
+
+class TestDefaults:
+    def test_everything_has_one(self):
+        """
+        Without any word from anybody each setting has a value, from the
+        default.
+        """
+        found = load({}, {"XDG_DATA_HOME": "/data"}, None)
+
+        assert list(SETTINGS) == list(found)
+        assert {"default"} == {value.origin for value in found.values()}
+        assert {
+            "store": Path("/data/thim/thim.db"),
+            "listen": Address(host="127.0.0.1", port=8080),
+            "tls_cert": None,
+            "tls_key": None,
+            "workers": 1,
+            "offline": False,
+            "profile": Profile.PCCS,
+            "max_age": timedelta(days=1),
+            "old_api": "serve",
+            "memo_bytes": 32 * 1024 * 1024,
+            "access_log": False,
+        } == values(found)
+
+
+class TestPrecedence:
+    @pytest.mark.parametrize(
+        ("flag", "environment", "file", "expected", "origin"),
+        [
+            ("4", "3", "2", 4, "flag"),
+            (None, "3", "2", 3, "environment THIM_WORKERS"),
+            (None, "", "2", 2, "file {}"),
+            (None, None, "2", 2, "file {}"),
+            (None, None, None, 1, "default"),
+        ],
+    )
+    def test_first_who_says(
+        self, write, flag, environment, file, expected, origin
+    ):
+        """
+        The flag counts before the environment, that before the file, and that
+        before the default; the origin says which it was.
+        """
+        path = write("" if file is None else f"workers = {file}")
+        variables = {} if environment is None else {"THIM_WORKERS": environment}
+        found = load({"workers": flag}, variables, path)["workers"]
+
+        assert (expected, origin.format(path)) == (found.value, found.origin)
+
+    def test_each_for_itself(self, write):
+        """
+        Each setting is looked up for itself.
+        """
+        path = write('profile = "thim"\nmax_age = "1h"')
+        found = load({"offline": True}, {"THIM_MAX_AGE": "5m"}, path)
+
+        assert (True, Profile.THIM, timedelta(minutes=5)) == (
+            found["offline"].value,
+            found["profile"].value,
+            found["max_age"].value,
+        )
+
+    def test_store(self, tmp_path):
+        """
+        The store too is named by a flag or ``THIM_STORE``.
+        """
+        environment = {"THIM_STORE": f"sqlite:///{tmp_path}/env.db"}
+        by_flag = load({"store": str(tmp_path / "flag.db")}, environment, None)
+        by_environment = load({"store": None}, environment, None)
+
+        assert tmp_path / "flag.db" == by_flag["store"].value
+        assert tmp_path / "env.db" == by_environment["store"].value
+
+    def test_false_is_a_word(self):
+        """
+        A flag that says no is not a flag that says nothing.
+        """
+        found = load({"offline": False}, {"THIM_OFFLINE": "true"}, None)
+
+        assert (False, "flag") == (
+            found["offline"].value,
+            found["offline"].origin,
+        )
+
+
+class TestFile:
+    def test_named_in_the_environment(self, write):
+        """
+        The file may be named by ``THIM_CONFIG``.
+        """
+        path = write("workers = 2")
+        found = load({}, {"THIM_CONFIG": str(path)}, None)["workers"]
+
+        assert (2, f"file {path}") == (found.value, found.origin)
+
+    def test_named_by_flag(self, write):
+        """
+        The flag counts before it.
+        """
+        path = write("workers = 2")
+        environment = {"THIM_CONFIG": "/nonexistent"}
+
+        assert 2 == load({}, environment, path)["workers"].value
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("missing.toml", "No such file"),
+            ("", "Is a directory"),
+            ("x" * 300, "File name too long"),
+        ],
+    )
+    def test_unreadable(self, tmp_path, name, message):
+        """
+        A file that is named must be there.
+        """
+        with pytest.raises(OperatorError, match=message) as caught:
+            load({}, {}, tmp_path / name)
+
+        assert "config-file" == caught.value.reason
+        assert str(tmp_path) in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "text", ["workers = ", "workers 2", b"\xff", "a = 1\na = 2"]
+    )
+    def test_syntax(self, write, text):
+        """
+        A file that is no TOML is refused by its name.
+        """
+        path = write(text)
+
+        with pytest.raises(OperatorError, match=f"{path}") as caught:
+            load({}, {}, path)
+        assert "config-syntax" == caught.value.reason
+
+    @pytest.mark.parametrize(
+        ("key", "hint"),
+        [
+            ("worker", "did you mean 'workers'"),
+            ("tls-cert", "did you mean 'tls_cert'"),
+            ("listen_on", "did you mean 'listen'"),
+        ],
+    )
+    def test_unknown_key(self, write, key, hint):
+        """
+        An unknown key is refused, with what was probably meant.
+        """
+        path = write(f"{key} = 1")
+
+        with pytest.raises(
+            OperatorError, match=f"unknown key '{key}'; {hint}"
+        ) as caught:
+            load({}, {}, path)
+        assert "config-key" == caught.value.reason
+
+    def test_unknown_key_like_none(self, write):
+        """
+        A key that resembles nothing is refused without a guess.
+        """
+        with pytest.raises(OperatorError, match=r"unknown key 'zzz'$"):
+            load({}, {}, write("zzz = 1"))
+
+    def test_table(self, write):
+        """
+        A table is no value of ours.
+        """
+        with pytest.raises(OperatorError, match="unknown key 'server'"):
+            load({}, {}, write("[server]\nworkers = 2"))
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("name", "written", "expected"),
+        [
+            ("listen", '"0.0.0.0:80"', Address(host="0.0.0.0", port=80)),  # noqa: S104
+            ("listen", '"localhost:0"', Address(host="localhost", port=0)),
+            ("listen", '"[::1]:65535"', Address(host="::1", port=65535)),
+            (
+                "listen",
+                '"[::ffff:1.2.3.4]:1"',
+                Address(host="::ffff:1.2.3.4", port=1),
+            ),
+            ("workers", "256", 256),
+            ("workers", '"2"', 2),
+            ("offline", "true", True),
+            ("offline", '"False"', False),
+            ("profile", '"pcs"', Profile.PCS),
+            ("max_age", '"0s"', timedelta(0)),
+            ("max_age", '"90s"', timedelta(seconds=90)),
+            ("max_age", '"15m"', timedelta(minutes=15)),
+            ("max_age", '"24h"', timedelta(hours=24)),
+            ("max_age", '"14d"', timedelta(days=14)),
+            ("old_api", '"gone"', "gone"),
+            ("memo_bytes", "0", 0),
+        ],
+    )
+    def test_good(self, write, name, written, expected):
+        """
+        Each setting reads its own form.
+        """
+        found = load({}, {}, write(f"{name} = {written}"))
+
+        assert expected == found[name].value
+
+    @pytest.mark.parametrize(
+        ("name", "written", "expected"),
+        [
+            ("listen", '"8080"', "expected HOST:PORT"),
+            ("listen", "8080", "expected HOST:PORT"),
+            ("listen", '"host:65536"', "expected HOST:PORT"),
+            ("listen", '"::1:80"', "expected HOST:PORT"),
+            ("listen", '"[::1]"', "expected HOST:PORT"),
+            ("listen", '":80"', "expected HOST:PORT"),
+            ("listen", '"[host]:80"', "expected HOST:PORT"),
+            ("listen", '"host:٨"', "expected HOST:PORT"),
+            ("workers", "0", "expected a whole number from 1 to 256"),
+            ("workers", "257", "expected a whole number from 1 to 256"),
+            ("workers", "true", "expected a whole number from 1 to 256"),
+            ("workers", "2.0", "expected a whole number from 1 to 256"),
+            ("workers", '"two"', "expected a whole number from 1 to 256"),
+            ("workers", '"-1"', "expected a whole number from 1 to 256"),
+            ("memo_bytes", "-1", "expected a whole number from 0 to"),
+            ("memo_bytes", f'"{"9" * 5000}"', "expected a whole number from 0"),
+            ("offline", "1", "expected true or false"),
+            ("offline", '"yes"', "expected true or false"),
+            ("access_log", '""', "expected true or false"),
+            ("profile", '"PCCS"', "expected pccs or thim or pcs"),
+            ("profile", "1", "expected pccs or thim or pcs"),
+            ("max_age", "60", "expected a duration with its unit"),
+            ("max_age", '"60"', "expected a duration with its unit"),
+            ("max_age", '"1.5h"', "expected a duration with its unit"),
+            ("max_age", '"-1h"', "expected a duration with its unit"),
+            ("max_age", '"1h30m"', "expected a duration with its unit"),
+            ("max_age", '"1w"', "expected a duration with its unit"),
+            ("old_api", '"maybe"', "expected serve or gone"),
+            ("tls_cert", '"/nonexistent"', "expected the path of a file"),
+            ("tls_cert", "1", "expected text"),
+            ("tls_cert", '""', "expected text"),
+            ("tls_cert", '"~no-such-user/cert"', "no-such-user"),
+            ("store", "[]", "expected text"),
+            ("store", '"mysql://x"', "expected sqlite:///PATH"),
+        ],
+    )
+    def test_bad(self, write, name, written, expected):
+        """
+        A value that cannot be used is refused with its key, its origin, the
+        value and what was expected.
+        """
+        path = write(f"{name} = {written}")
+
+        with pytest.raises(OperatorError) as caught:
+            load({}, {}, path)
+        message = str(caught.value)
+        assert message.startswith(f"{name} (file {path}): got ")
+        assert expected in message
+        assert len(message) < 500
+
+    @pytest.mark.parametrize(
+        ("flags", "environment", "origin"),
+        [
+            ({"workers": 0}, {}, "flag"),
+            ({}, {"THIM_WORKERS": "0"}, "environment THIM_WORKERS"),
+        ],
+    )
+    def test_origin(self, flags, environment, origin):
+        """
+        So is one from a flag or the environment.
+        """
+        with pytest.raises(OperatorError, match="workers") as caught:
+            load(flags, environment, None)
+        assert str(caught.value).startswith(f"workers ({origin}): got ")
+
+    @pytest.mark.parametrize("days", ["999999999d", "999999999h"])
+    def test_very_long_duration(self, days):
+        """
+        The longest duration that can be written can be used.
+        """
+        found = load({}, {"THIM_MAX_AGE": days}, None)
+
+        assert found["max_age"].value > timedelta(days=10000)
+
+
+class TestTls:
+    @pytest.mark.parametrize(
+        ("given", "missing"),
+        [("tls_cert", "tls_key"), ("tls_key", "tls_cert")],
+    )
+    def test_one_without_the_other(self, tmp_path, given, missing):
+        """
+        A certificate without its key, or a key without its certificate, is
+        refused.
+        """
+        (tmp_path / "pem").touch()
+
+        with pytest.raises(OperatorError, match=f"{missing} is missing"):
+            load({given: str(tmp_path / "pem")}, {}, None)
+
+    def test_both(self, tmp_path):
+        """
+        Both are taken, from wherever they are named.
+        """
+        path = tmp_path / "pem"
+        path.touch()
+        found = load({"tls_cert": str(path)}, {"THIM_TLS_KEY": str(path)}, None)
+
+        assert (path, path) == (found["tls_cert"].value, found["tls_key"].value)
+
+
+class TestAddress:
+    @pytest.mark.parametrize("text", ["127.0.0.1:8080", "[::1]:80"])
+    def test_text(self, text):
+        """
+        An address is written as it is read.
+        """
+        assert text == str(load({"listen": text}, {}, None)["listen"].value)

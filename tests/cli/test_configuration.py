@@ -1,0 +1,168 @@
+import subprocess
+import sys
+
+import pytest
+
+from thim.cli.config import SETTINGS
+
+
+class TestCheck:
+    def test_good(self, thim):
+        """
+        What can be used is said to be usable.
+        """
+        run = thim("config", "check")
+
+        assert (0, "The configuration can be used.\n") == (run.code, run.text)
+
+    def test_bad_file(self, thim, tmp_path):
+        """
+        What cannot is said in one line, with exit code 2.
+        """
+        path = tmp_path / "thim.toml"
+        path.write_text('listenn = "x"')
+        run = thim("config", "check", "--config", path)
+
+        assert (2, b"") == (run.code, run.out)
+        assert 1 == run.err.count("\n")
+        assert "did you mean 'listen'?" in run.err
+
+    def test_bad_environment(self, thim, monkeypatch):
+        """
+        A bad value in the environment is found too, for every command.
+        """
+        monkeypatch.setenv("THIM_WORKERS", "many")
+
+        for command in (("config", "check"), ("collateral", "list")):
+            run = thim(*command)
+            assert 2 == run.code
+            assert "workers (environment THIM_WORKERS): got 'many'" in run.err
+
+    def test_missing_file(self, thim):
+        """
+        A file that is named and not there is an error.
+        """
+        run = thim("config", "check", "--config", "/nonexistent.toml")
+
+        assert 2 == run.code
+        assert (
+            "thim: configuration /nonexistent.toml: No such file or directory\n"
+            == run.err
+        )
+
+
+class TestShow:
+    def test_every_setting(self, thim, tmp_path, monkeypatch):
+        """
+        Each setting has a line with its value and its origin.
+        """
+        path = tmp_path / "thim.toml"
+        path.write_text('listen = "[::1]:80"\nmax_age = "15m"')
+        monkeypatch.setenv("THIM_PROFILE", "thim")
+        run = thim("config", "show", "--config", path, "--store", "/x/y.db")
+        lines = {line.split()[0]: line for line in run.text.splitlines()}
+
+        assert 0 == run.code
+        assert list(SETTINGS) == list(lines)
+        for name, value, origin in (
+            ("store", "/x/y.db", "flag"),
+            ("listen", "[::1]:80", f"file {path}"),
+            ("max_age", "900s", f"file {path}"),
+            ("profile", "thim", "environment THIM_PROFILE"),
+            ("offline", "false", "default"),
+            ("tls_key", "-", "default"),
+        ):
+            assert [name, value, f"# {origin}"] == lines[name].split(None, 2)
+
+    def test_json(self, thim):
+        """
+        As JSON each has its meaning beside it, and what is not set is null.
+        """
+        shown = thim("config", "show", "--json").json
+
+        assert list(SETTINGS) == list(shown)
+        assert {
+            "value": None,
+            "origin": "default",
+            "meaning": SETTINGS["tls_cert"].meaning,
+        } == shown["tls_cert"]
+        assert ("1", "86400s") == (
+            shown["workers"]["value"],
+            shown["max_age"]["value"],
+        )
+
+    def test_can_be_read_again(self, thim, monkeypatch):
+        """
+        What is shown can be given back, setting by setting, and means the
+        same.
+        """
+        shown = thim("config", "show", "--json").json
+        for name, setting in shown.items():
+            if setting["value"] is not None:
+                monkeypatch.setenv(f"THIM_{name.upper()}", setting["value"])
+        again = thim("config", "show", "--json").json
+
+        assert {n: s["value"] for n, s in shown.items()} == {
+            n: s["value"] for n, s in again.items()
+        }
+
+
+class TestMain:
+    @pytest.mark.parametrize(
+        "command",
+        [
+            (),
+            ("collateral",),
+            ("db",),
+            ("config",),
+        ],
+    )
+    def test_help(self, thim, command):
+        """
+        A command without its second word says what there is.
+        """
+        run = thim(*command)
+
+        assert 2 == run.code
+        assert run.err.startswith("Usage: thim")
+
+    def test_help_that_was_asked_for(self, thim):
+        """
+        Help that was asked for is no error.
+        """
+        run = thim("serve", "-h")
+
+        assert 0 == run.code
+        assert "--listen HOST:PORT" in run.text
+
+    def test_unknown_command(self, thim):
+        """
+        An unknown one is an error of usage.
+        """
+        run = thim("serbe")
+
+        assert 2 == run.code
+        assert "No such command 'serbe'" in run.err
+
+    def test_as_a_module(self, tmp_path):
+        """
+        ``python -m thim`` is the same program, and an error is one line.
+        """
+        run = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "thim",
+                "db",
+                "verify",
+                "--store",
+                str(tmp_path / "typo.db"),
+            ],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+
+        assert (2, "") == (run.returncode, run.stdout)
+        assert run.stderr.startswith("thim: store ")
+        assert 1 == run.stderr.count("\n")

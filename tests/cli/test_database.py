@@ -1,0 +1,179 @@
+import contextlib
+import sqlite3
+import stat
+
+import pytest
+
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.store.ledger import Ledger
+
+
+def add_forgery(store) -> None:
+    """
+    Put a record into *store* that nobody signed.
+    """
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        db.executescript(
+            """
+            INSERT INTO issuer_chains (id, sha256, pem) VALUES (1, x'', x'');
+            INSERT INTO series VALUES
+                (1, 'intel', 'tcb-info', 'sgx:00606A000000', 3, 17);
+            INSERT INTO records VALUES
+                (1, 1, 0, 1, x'', x'', x'7b7d', 1, 'forger', 0, 0);
+            INSERT INTO heads VALUES (1, 1);
+            """
+        )
+        db.commit()
+
+
+class TestInit:
+    def test_named(self, thim, tmp_path):
+        """
+        It makes the store that is named, for its owner alone.
+        """
+        path = tmp_path / "new" / "thim.db"
+        run = thim("db", "init", "--store", path)
+
+        assert 0 == run.code
+        assert f"An empty store is in {path}\n" == run.text
+        assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+        Ledger(path, INTEL_SGX_ROOT).close()
+
+    def test_url(self, thim, tmp_path):
+        """
+        The name may be a URL.
+        """
+        thim("db", "init", "--store", f"sqlite:///{tmp_path}/url.db")
+
+        assert (tmp_path / "url.db").is_file()
+
+    def test_environment(self, thim, tmp_path, monkeypatch):
+        """
+        It may come from ``THIM_STORE``.
+        """
+        monkeypatch.setenv("THIM_STORE", str(tmp_path / "env.db"))
+        thim("db", "init")
+
+        assert (tmp_path / "env.db").is_file()
+
+    def test_default(self, thim, tmp_path):
+        """
+        Without a name it is in the user's data folder.
+        """
+        thim("db", "init")
+
+        assert (tmp_path / "data" / "thim" / "thim.db").is_file()
+
+    def test_from_the_file(self, thim, tmp_path):
+        """
+        It may stand in the configuration.
+        """
+        path = tmp_path / "thim.toml"
+        path.write_text(f'store = "{tmp_path}/file.db"')
+        thim("db", "init", "--config", path)
+
+        assert (tmp_path / "file.db").is_file()
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("thim.db", "exists already; nothing was changed"),
+            ("thim.db/x.db", "cannot be made"),
+            ("x" * 300, "File name too long"),
+        ],
+    )
+    def test_impossible(self, thim, store, name, message):
+        """
+        What cannot be made is one line and the exit code 2.
+        """
+        before = store.read_bytes()
+        run = thim("db", "init", "--store", store.parent / name)
+
+        assert 2 == run.code
+        assert message in run.err
+        assert 1 == run.err.count("\n")
+        assert before == store.read_bytes()
+
+
+class TestVerify:
+    def test_sound(self, thim, store):
+        """
+        A sound store has no findings, and the exit code is 0.
+        """
+        run = thim("db", "verify", "--store", store)
+
+        assert 0 == run.code
+        assert (
+            "0 records, 0 heads checked, 0 under a revoked signer, 0 findings\n"
+        ) == run.text
+
+    def test_damaged(self, thim, store):
+        """
+        Damage is told line by line, and the exit code is 1.
+        """
+        add_forgery(store)
+        run = thim("db", "verify", "--store", store)
+        lines = run.text.splitlines()
+
+        assert 1 == run.code
+        name = "record 1 (intel/tcb-info/sgx:00606A000000/3)"
+        assert f"{name}: digest: the digest is not that of the body" in lines
+        assert lines[-1].startswith("1 records, 1 heads checked, ")
+        assert len(lines) > 2
+
+    def test_damaged_json(self, thim, store):
+        """
+        As JSON the findings are a list.
+        """
+        add_forgery(store)
+        run = thim("db", "verify", "--store", store, "--json")
+
+        assert 1 == run.code
+        assert (1, 1) == (run.json["records"], run.json["heads"])
+        assert "digest" in {f["reason"] for f in run.json["findings"]}
+        assert {"record", "reason", "detail"} == set(run.json["findings"][0])
+
+    def test_sound_json(self, thim, store):
+        """
+        Without findings the list is empty.
+        """
+        run = thim("db", "verify", "--store", store, "--json")
+
+        assert 0 == run.code
+        assert {
+            "records": 0,
+            "heads": 0,
+            "revoked": 0,
+            "findings": [],
+        } == run.json
+
+    def test_beyond_reading(self, thim, store):
+        """
+        A file that cannot be read at all is damage as well.
+        """
+        raw = store.read_bytes()
+        store.write_bytes(raw[:8192] + bytes(len(raw) - 8192))
+        run = thim("db", "verify", "--store", store)
+
+        assert run.code in {1, 2}
+        assert "Traceback" not in run.err
+        assert run.out or run.err
+
+    def test_missing(self, thim, tmp_path):
+        """
+        A typo makes no new store.
+        """
+        run = thim("db", "verify", "--store", tmp_path / "typo.db")
+
+        assert 2 == run.code
+        assert "no such file; `thim db init --store " in run.err
+        assert not (tmp_path / "typo.db").exists()
+
+    def test_other_anchors(self, thim, our_store):
+        """
+        A store for test documents is not taken for a real one.
+        """
+        run = thim("db", "verify", "--store", our_store)
+
+        assert 2 == run.code
+        assert "trust anchors" in run.err

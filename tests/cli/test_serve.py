@@ -1,0 +1,230 @@
+import contextlib
+import datetime
+import http.client
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.store.ledger import Ledger
+
+
+READY = re.compile(r"thim serves on (https?)://127\.0\.0\.1:(\d+) from (.*)")
+
+
+@contextlib.contextmanager
+def serving(*arguments):
+    """
+    Run the service until the end of the ``with``; yield the process and what
+    it said about itself.
+    """
+    command = [sys.executable, "-m", "thim", "serve"]
+    with subprocess.Popen(
+        [*command, "--listen", "127.0.0.1:0", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ,
+        text=True,
+    ) as process:
+        try:
+            found = None
+            assert process.stderr is not None
+            for line in process.stderr:
+                found = found or READY.search(line)
+                if "Application startup complete" in line:
+                    break
+            yield process, found
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
+
+
+def ask(connection, path: str) -> tuple[int, bytes]:
+    """
+    Ask once; return status and body.
+    """
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """
+    A certificate of the host's own and its key, in two files.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "thim")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(
+            pem,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return tmp_path / "cert.pem", tmp_path / "key.pem"
+
+
+class TestServe:
+    def test_first_run(self, tmp_path):
+        """
+        The first run makes the default store, serves it, and ends quietly
+        when it is told to.
+        """
+        store = tmp_path / "data" / "thim" / "thim.db"
+        with serving() as (process, found):
+            connection = http.client.HTTPConnection("127.0.0.1", int(found[2]))
+            status, _ = ask(connection, "/health/ready")
+
+        assert ("http", str(store), 200) == (found[1], found[3], status)
+        assert -signal.SIGTERM == process.returncode
+        Ledger(store, INTEL_SGX_ROOT).close()
+
+    def test_tls(self, store, tls):
+        """
+        With a certificate and its key it serves over TLS.
+        """
+        cert, key = tls
+        context = ssl.create_default_context(cafile=str(cert))
+        context.check_hostname = False
+        with serving(
+            "--store", store, "--tls-cert", cert, "--tls-key", key
+        ) as (_, found):
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", int(found[2]), context=context
+            )
+            status, _ = ask(connection, "/health/live")
+
+        assert ("https", 200) == (found[1], status)
+
+
+class TestRefusals:
+    def refused(self, run, *parts: str) -> None:
+        """
+        Check that a run ended at once, with one line that has all *parts*.
+        """
+        assert (2, b"") == (run.code, run.out)
+        assert 1 == run.err.count("\n")
+        for part in parts:
+            assert part in run.err
+
+    def test_named_store_missing(self, thim, tmp_path):
+        """
+        A store that is named is not made.
+        """
+        path = tmp_path / "typo.db"
+        run = thim("serve", "--store", path)
+
+        self.refused(run, f"store {path}: no such file")
+        assert not path.exists()
+
+    def test_default_store_impossible(self, thim, monkeypatch):
+        """
+        Where the default store cannot be made, it ends and says why.
+        """
+        monkeypatch.setenv("XDG_DATA_HOME", "/proc/nowhere")
+        run = thim("serve")
+
+        assert 2 == run.code
+        assert "/proc/nowhere/thim/thim.db" in run.err
+
+    def test_other_anchors(self, thim, our_store):
+        """
+        A store for test documents is refused before anything is served.
+        """
+        run = thim("serve", "--store", our_store, "--listen", "127.0.0.1:0")
+
+        self.refused(run, "trust anchors")
+
+    def test_address_in_use(self, thim, store):
+        """
+        An address that is taken is named.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            run = thim("serve", "--store", store, "--listen", address)
+
+        self.refused(run, f"cannot listen on {address}", "in use")
+
+    @pytest.mark.parametrize(
+        "address",
+        ["no.such.host.invalid:0", f"{'x' * 70}:0", "[::zz]:0", "[:]:0"],
+    )
+    def test_no_address(self, thim, store, address):
+        """
+        So is one that there is not.
+        """
+        run = thim("serve", "--store", store, "--listen", address)
+
+        self.refused(run, "listen")
+
+    def test_bad_certificate(self, thim, store, tmp_path):
+        """
+        A certificate that is none is named.
+        """
+        path = tmp_path / "junk.pem"
+        path.write_text("junk")
+        run = thim(
+            "serve",
+            "--store",
+            store,
+            "--listen",
+            "127.0.0.1:0",
+            "--tls-cert",
+            path,
+            "--tls-key",
+            path,
+        )
+
+        self.refused(run, "tls")
+
+    def test_encrypted_key(self, thim, store, tls):
+        """
+        So is a key that asks for a password: a service has nobody to ask.
+        """
+        cert, key = tls
+        loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+        key.write_bytes(
+            loaded.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(b"secret"),
+            )
+        )
+        run = thim(
+            "serve", "--store", store, "--tls-cert", cert, "--tls-key", key
+        )
+
+        self.refused(run, "password")
+
+    def test_bad_workers(self, thim, store):
+        """
+        A bad setting is refused before anything starts.
+        """
+        run = thim("serve", "--store", store, "--workers", "0")
+
+        self.refused(run, "workers (flag): got 0, expected a whole number")

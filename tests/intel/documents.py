@@ -1,0 +1,26 @@
+"""
+Take signed documents of ``tests.intel_pki`` apart, change and join them.
+"""
+
+import json
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.intel_pki import to_json
+
+
+def inner(body: bytes) -> bytes:
+    """
+    Return the signed member of *body*, as its exact bytes.
+    """
+    return body[body.index(b":") + 1 : body.rindex(b',"signature"')]
+
+
+def edited(body: bytes, edit: Callable[[Any], object]) -> bytes:
+    """
+    Return the signed member of *body* after *edit* has changed it.
+    """
+    value = json.loads(inner(body))
+    edit(value)
+    return to_json(value)
