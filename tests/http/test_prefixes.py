@@ -26,7 +26,6 @@ class TestSplitPrefix:
         assert Prefix(path="/sgx/certification/v4/tcb") == split_prefix(
             "/sgx/certification/v4/tcb"
         )
-        assert split_prefix("/sgx/certification/v4/tcb").is_bare
 
     def test_baseline(self):
         """
@@ -36,7 +35,6 @@ class TestSplitPrefix:
 
         assert ("19", None) == (prefix.baseline, prefix.at)
         assert "/sgx/certification/v4/tcb" == prefix.path
-        assert not prefix.is_bare
 
     def test_both_in_order(self):
         """

@@ -30,6 +30,7 @@ from cryptography.x509.oid import NameOID
 from thim.http.fast import FastHttpProtocol, Memo
 from thim.http.limits import Limits
 from thim.http.reply import Reply, send_reply
+from thim.http.tls import TlsHttpProtocol
 
 
 PER_SENDING = re.compile(
@@ -202,7 +203,7 @@ def serving(
     """
     app = TinyApp(None if memo is None else Memo(memo), limits)
     options = {
-        "http": FastHttpProtocol,
+        "http": TlsHttpProtocol if tls else FastHttpProtocol,
         "ws": "none",
         "lifespan": "on",
         "log_config": None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from thim.errors import NotFoundError, ThimError
+from thim.errors import ThimError
 from thim.http import pcs
 from thim.http.finish import finish
 from thim.http.prefixes import Prefix, split_prefix
@@ -181,9 +181,6 @@ class Prefixed:
         """
         try:
             prefix = split_prefix(scope["path"])
-            if prefix.is_bare:
-                msg = f"{scope['path']!r} is no path of this service"
-                raise NotFoundError(msg, reason="unknown-path")
         except ThimError as e:
             await finish(scope, send, to_reply(e))
             return

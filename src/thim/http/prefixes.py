@@ -17,10 +17,6 @@ from typing import Final
 from thim.errors import NotFoundError, ParameterError
 
 
-_PREFIX: Final = re.compile(
-    r"(?:/baseline/(?P<baseline>[^/]*))?(?:/at/(?P<at>[^/]*))?(?P<rest>/.*)?",
-    re.DOTALL,
-)
 _INSTANT: Final = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)"
     r"(?:[Tt](\d\d):?(\d\d):?(\d\d)(?:\.\d{1,9})?([Zz]|[+-]\d\d:\d\d))?",
@@ -38,13 +34,6 @@ class Prefix:
     baseline: str | None = None
     at: datetime.datetime | None = None
 
-    @property
-    def is_bare(self) -> bool:
-        """
-        Whether there is no prefix.
-        """
-        return self.baseline is None and self.at is None
-
 
 def split_prefix(path: str) -> Prefix:
     """
@@ -57,15 +46,20 @@ def split_prefix(path: str) -> Prefix:
     if path.startswith("/tenant/"):
         msg = "no tenant of that name"
         raise NotFoundError(msg, reason="unknown-tenant")
-    match = _PREFIX.fullmatch(path)
-    if match is None:
-        return Prefix(path=path)
-    at = match["at"]
+    rest, baseline = _take(path, "/baseline/")
+    rest, at = _take(rest, "/at/")
     return Prefix(
-        path=match["rest"] or "/",
-        baseline=match["baseline"],
+        path=rest,
+        baseline=baseline,
         at=None if at is None else parse_instant(at),
     )
+
+
+def _take(path: str, prefix: str) -> tuple[str, str | None]:
+    if not path.startswith(prefix):
+        return path, None
+    value, _, rest = path.removeprefix(prefix).partition("/")
+    return f"/{rest}", value
 
 
 def parse_instant(text: str) -> datetime.datetime:
