@@ -1,10 +1,13 @@
 import json
 import urllib.parse
 
+from datetime import timedelta
+
 import pytest
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.intel_documents import ISSUED
 from tests.services.made import (
     CHAINS,
     INTEL,
@@ -15,6 +18,7 @@ from tests.services.made import (
     take_one,
 )
 from thim.errors import MalformedError
+from thim.intel.authorities import Authority
 from thim.intel.recognise import MAX_SIZE
 from thim.services.ingest import Outcome
 from thim.x509.chain import to_pem
@@ -42,6 +46,42 @@ class TestForms:
         found = take(ledger, {"a": json.dumps(wrapper).encode()})["a"]
 
         assert [("accepted", None)] * 3 == summary(found)
+
+    def test_keeps_the_chain_it_came_with(self, ledger):
+        """
+        A document keeps the issuer chain beside it, although another of the
+        signer's certificates lasts longer.
+        """
+        short = INTEL.certificate(
+            Authority.TCB_SIGNING, until=ISSUED + timedelta(days=400)
+        )
+        chain = to_pem((short, INTEL.root))
+        wrapper = {
+            "chain": chain.decode(),
+            "body": INTEL.tcb_info().decode(),
+        }
+        take(
+            ledger,
+            {"chains": CHAINS, "a": json.dumps(wrapper).encode()},
+        )
+        (stored,) = ledger.stored()
+
+        assert chain == stored.record.issuer_chain
+
+    def test_wrong_chain_beside_it(self, ledger):
+        """
+        Where the chain beside it will not do, the known ones are tried.
+        """
+        wrapper = {
+            "chain": to_pem((INTEL.platform_ca, INTEL.root)).decode(),
+            "body": INTEL.tcb_info().decode(),
+        }
+        found = take(
+            ledger,
+            {"chains": CHAINS, "a": json.dumps(wrapper).encode()},
+        )
+
+        assert "refused" not in dict(summary(found["a"]))
 
     def test_encoded_chain(self, ledger):
         """

@@ -8,6 +8,7 @@ documents.  Nothing that one file holds can stop another.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 
@@ -24,7 +25,7 @@ from thim.collateral.intake import (
 )
 from thim.collateral.records import Kind
 from thim.collateral.transition import Transition
-from thim.errors import MalformedError, ThimError
+from thim.errors import MalformedError, ThimError, UntrustedError
 from thim.intel.authorities import Authority, authority_of
 from thim.intel.recognise import recognise
 from thim.intel.signed import SignedJson
@@ -85,8 +86,11 @@ class Result:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Sourced(Generic[T]):
+    """A part of a file, and the certificates that lay beside it."""
+
     source: str
     value: T
+    beside: tuple[x509.Certificate, ...]
 
 
 @dataclasses.dataclass(slots=True)
@@ -177,9 +181,10 @@ class _Run:
         except ThimError as e:
             yield self._refuse(source, "file", e, content)
             return
-        gathered.certificates += _sourced(source, found.certificates)
-        gathered.crls += _sourced(source, found.crls)
-        gathered.signed += _sourced(source, found.signed)
+        beside = found.certificates
+        gathered.certificates += _sourced(source, found.certificates, beside)
+        gathered.crls += _sourced(source, found.crls, beside)
+        gathered.signed += _sourced(source, found.signed, beside)
         for problem in found.problems:
             yield self._refuse(source, "part", problem, content)
 
@@ -238,8 +243,7 @@ class _Run:
         verify: Callable[..., Record],
     ) -> Result:
         try:
-            source = _storable(sourced.source)
-            record = verify(sourced.value, self._intake, source=source)
+            record = self._verify(sourced, verify)
             verdict = self._add(record)
         except ThimError as e:
             return self._refuse(
@@ -254,6 +258,17 @@ class _Run:
             evaluation_number=record.evaluation_number,
             issued=record.issued,
         )
+
+    def _verify(
+        self, sourced: _Sourced[T], verify: Callable[..., Record]
+    ) -> Record:
+        source = _storable(sourced.source)
+        beside = [c for c in sourced.beside if c in self._intake.known]
+        if beside:  # the chain it came with, if that will do
+            intake = dataclasses.replace(self._intake, known=beside)
+            with contextlib.suppress(UntrustedError):
+                return verify(sourced.value, intake, source=source)
+        return verify(sourced.value, self._intake, source=source)
 
     def _add(self, record: Record) -> Transition:
         verdict = self._ledger.add(record)
@@ -288,8 +303,12 @@ def _storable(source: str) -> str:
     return source.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _sourced(source: str, values: Iterable[T]) -> list[_Sourced[T]]:
-    return [_Sourced(source=source, value=value) for value in values]
+def _sourced(
+    source: str, values: Iterable[T], beside: tuple[x509.Certificate, ...]
+) -> list[_Sourced[T]]:
+    return [
+        _Sourced(source=source, value=value, beside=beside) for value in values
+    ]
 
 
 def _describe(value: object) -> str:
