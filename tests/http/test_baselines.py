@@ -432,6 +432,16 @@ class TestHealth:
         assert (200, "ok") == (got.status, got.json["status"])
         assert "no-store" == got["cache-control"]
 
+    @pytest.mark.parametrize("offline", [True, False])
+    def test_offline(self, store, intel, offline):
+        """
+        Readiness says whether the vendors are left alone.
+        """
+        with serving(
+            store, lambda: NOW, anchors=intel.anchors, offline=offline
+        ) as served:
+            assert offline is served.get("/health/ready").json["offline"]
+
     def test_empty(self, intel, tmp_path):
         """
         An empty archive is a reason in the body, not a failure.

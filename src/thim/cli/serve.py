@@ -168,5 +168,6 @@ def _http_settings(found: Configuration) -> HttpSettings:
         profile=found["profile"].value,
         max_age=found["max_age"].value,
         old_api=found["old_api"].value == "serve",
+        offline=found["offline"].value,
         memo_bytes=found["memo_bytes"].value,
     )

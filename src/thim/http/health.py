@@ -46,7 +46,8 @@ async def _ready(request: Request) -> ReplyResponse:
         reasons = _reasons(service)
     except UnavailableError as e:
         return _json(503, {"status": "unavailable", "reasons": [str(e)]})
-    return _json(200, {"status": "ok", "reasons": reasons})
+    offline = service.settings.offline
+    return _json(200, {"status": "ok", "reasons": reasons, "offline": offline})
 
 
 def _reasons(service: Service) -> list[str]:

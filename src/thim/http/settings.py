@@ -27,6 +27,7 @@ class HttpSettings:
 
     A store made for other *anchors* is refused.  *max_age* is the policy in
     ``Cache-Control``; *old_api* whether PCS v2 and v3 are still answered;
+    *offline* that no vendor is ever contacted, which readiness reports;
     *memo_bytes* bounds the memo of answers, 0 turns it off.
     """
 
@@ -35,5 +36,6 @@ class HttpSettings:
     profile: Profile = Profile.PCCS
     max_age: timedelta = timedelta(hours=24)
     old_api: bool = True
+    offline: bool = False
     memo_bytes: int = 32 * 1024 * 1024
     limits: Limits = dataclasses.field(default_factory=Limits)
