@@ -197,6 +197,17 @@ class TestPrecedence:
             got["thim-baseline"],
         )
 
+    @pytest.mark.parametrize("name", ["standard", "early", "default"])
+    def test_revocation_needs_no_number(self, intel, tmp_path, name):
+        """
+        An archive of CRLs alone answers with them below any baseline that is
+        no number.
+        """
+        store = make_store(tmp_path / "thim.db", intel, [intel.root_crl()])
+        with serving(store, lambda: NOW, anchors=intel.anchors) as served:
+            path = f"/baseline/{name}{V4}/rootcacrl"
+            assert 200 == served.get(path).status
+
     def test_empty_archive(self, intel, tmp_path):
         """
         An empty archive answers 404 and says that it is empty.

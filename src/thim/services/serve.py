@@ -8,7 +8,12 @@ import dataclasses
 
 from typing import TYPE_CHECKING
 
-from thim.baseline.model import DEFAULT, Landscape, find_baseline
+from thim.baseline.model import (
+    DEFAULT,
+    Landscape,
+    Number,
+    find_baseline,
+)
 from thim.baseline.select import Choice, Wish, choose, resolve
 from thim.collateral.freshness import is_expired
 from thim.collateral.records import (
@@ -128,11 +133,13 @@ def _choose(
     if query.keys[0].kind in _NUMBERED:
         landscape = read_landscape(reader, query.at)
         return resolve(query.wish, landscape, query.at or now)
-    # Revocation and the number lists are no baseline's matter, but a baseline
+    # Revocation and the number lists are no baseline's matter, but a number
     # of which nothing is known answers nothing.
     name = query.wish.baseline
     if name is not None:
-        choose(find_baseline(name), read_landscape(reader, query.at), now)
+        baseline = find_baseline(name)
+        if isinstance(baseline.rule, Number):
+            choose(baseline, read_landscape(reader, query.at), now)
     return None
 
 
