@@ -80,6 +80,22 @@ class TestMaxAge:
 
 
 class TestMaxAgeChanges:
+    @pytest.mark.parametrize("left", [0.3, 1.3, 5.7])
+    def test_fraction_of_a_second(self, left):
+        """
+        The answers hold until that instant, also between whole seconds.
+        """
+        ends = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+        hour = datetime.timedelta(hours=1)
+        now = ends - datetime.timedelta(seconds=left)
+        until = max_age_changes(ends, now, hour)
+        assert until is not None
+
+        just_before = until - datetime.timedelta(milliseconds=1)
+
+        assert max_age(ends, now, hour) == max_age(ends, just_before, hour)
+        assert is_expired(ends, now) == is_expired(ends, just_before)
+
     @pytest.mark.parametrize(
         ("left", "expected"),
         [

@@ -11,8 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.intel_pki import ISSUED, ROOT_UNTIL, SINCE, Intel
-from thim.collateral.freshness import is_expired, max_age, max_age_changes
+from tests.intel_pki import ISSUED, SINCE, Intel
 from thim.collateral.intake import (
     Intake,
     verify_ca_certificate,
@@ -214,21 +213,3 @@ class TestCustomParameter:
 
         with pytest.raises(ParameterError, match="customParameter"):
             parse_custom_parameter({"customParameter": value})
-
-
-class TestMaxAgeChanges:
-    @pytest.mark.parametrize("left", [0.3, 1.3, 5.7])
-    def test_fraction_of_a_second(self, left):
-        """
-        The answers hold until that instant, also between whole seconds.
-        """
-        ends = ROOT_UNTIL
-        hour = datetime.timedelta(hours=1)
-        now = ends - datetime.timedelta(seconds=left)
-        until = max_age_changes(ends, now, hour)
-        assert until is not None
-
-        just_before = until - datetime.timedelta(milliseconds=1)
-
-        assert max_age(ends, now, hour) == max_age(ends, just_before, hour)
-        assert is_expired(ends, now) == is_expired(ends, just_before)
