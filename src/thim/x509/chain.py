@@ -130,8 +130,8 @@ def parse_pem_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise MalformedError(msg, reason="too-large")
     try:
         chain = tuple(x509.load_pem_x509_certificates(pem))
-        for certificate in chain:
-            _read_names(certificate)
+        for each in chain:
+            _read_names(each)
     except _UNREADABLE as e:
         msg = f"not a PEM certificate chain: {e}"
         raise MalformedError(msg) from e
