@@ -148,6 +148,32 @@ class TestRevocation:
 
         assert replica.find(KEY, 17) is None
 
+    def test_again_under_another_certificate(self, ledger, replica):
+        """
+        A document whose signer's certificate is revoked comes back with
+        another certificate of the same key: it is the same document, under a
+        chain that holds.
+        """
+        ledger.add(SIGNED)
+        ledger.add(root_crl(5, SIGNER))
+        second = INTEL.certificate(Authority.TCB_SIGNING, serial=4711)
+        chain = to_pem((second, INTEL.root))
+
+        again = dataclasses.replace(SIGNED, issuer_chain=chain)
+        assert Transition.EQUAL is ledger.add(again)
+        found = replica.find(KEY, 17)
+        assert (SIGNED.body, chain) == (found.body, found.issuer_chain)
+
+    def test_again_under_the_same_certificate(self, ledger, replica):
+        """
+        Coming back with the revoked one changes nothing.
+        """
+        ledger.add(SIGNED)
+        ledger.add(root_crl(5, SIGNER))
+
+        assert Transition.EQUAL is ledger.add(SIGNED)
+        assert replica.find(KEY, 17) is None
+
     def test_root_itself(self, ledger, replica):
         """
         A list cannot revoke the root that signs it: the pinned key is trusted

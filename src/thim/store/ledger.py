@@ -4,7 +4,8 @@ The ledger: the one place where records are kept and heads are moved.
 Guarantees:
 
 * What ``add`` has returned for is on the disk.
-* A record is never changed or deleted.
+* A record is never changed or deleted; only its issuer chain is replaced,
+  when a certificate in it was revoked and another for the same key came.
 * A head is only ever moved to a newer record of its series, by
   compare-and-swap.
 * No call holds a transaction while it waits for anything but the disk.
