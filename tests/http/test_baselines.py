@@ -314,10 +314,22 @@ class TestTime:
 
     def test_fmspcs_at(self, travelled):
         """
-        The list of FMSPCs is that of the instant too.
+        The list of FMSPCs is that of the instant too, and says so.
         """
-        assert [] == travelled.get(f"/at/2024-01-01{V4}/fmspcs").json
-        assert [] != travelled.get(f"/at/2025-03-02{V4}/fmspcs").json
+        got = travelled.get(f"/at/2025-03-02{V4}/fmspcs")
+
+        assert [] != got.json
+        assert "2025-03-02T00:00:00Z" == got["thim-as-of"]
+        assert "as of 2025-03-02" in got["warning"]
+
+    @pytest.mark.parametrize("path", [SGX_TCB, f"{V4}/fmspcs"])
+    def test_before_everything(self, travelled, path):
+        """
+        Before the first document of all it is the same 404.
+        """
+        got = travelled.get(f"/at/2001-01-01{path}")
+
+        assert (404, "before-archive") == (got.status, got["thim-reason"])
 
 
 @pytest.fixture(scope="module")

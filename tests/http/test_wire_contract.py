@@ -434,6 +434,7 @@ class TestErrors:
             (f"{V4}/fmspcs?platform=E9", "platform"),
             (f"/at/tomorrow{TCB}", "at"),
             (f"/at/2999-01-01{TCB}", "at"),
+            (f"/at/2999-01-01{V4}/fmspcs", "at"),
             (
                 f"/baseline/19{TCB}&tcbEvaluationDataNumber=20",
                 "tcbEvaluationDataNumber",
@@ -464,6 +465,8 @@ class TestErrors:
             (f"/baseline/{TCB}", "unknown-baseline"),
             (f"/tenant/nobody{TCB}", "unknown-tenant"),
             (f"/at/2001-01-01{V4}/rootcacrl", "before-archive"),
+            (f"/baseline/nobody{V4}/fmspcs", "unknown-baseline"),
+            (f"/baseline/99{V4}/fmspcs", "unknown-number"),
         ],
     )
     def test_unknown(self, served, path, reason):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 
 from collections import Counter
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from thim.x509.chain import TrustAnchors
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TITLES = {
     Outcome.ACCEPTED: "accepted",
     Outcome.KNOWN: "already known",
@@ -74,14 +76,18 @@ def run_import(
 
 
 def _walk(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    unread: list[OSError] = []
-    for folder, folders, names in os.walk(path, onerror=unread.append):
-        folders.sort()
-        yield from (Path(folder, name) for name in names)
-    yield from (Path(error.filename) for error in unread)
+    # Not os.walk, which is recursive up to Python 3.11: a deep folder would
+    # be the end of it.
+    waiting = [path]
+    while waiting:
+        here = waiting.pop()
+        if here != path and here.is_symlink():
+            yield here  # to a folder: reading it says what it is
+            continue
+        try:
+            waiting += [Path(entry.path) for entry in os.scandir(here)]
+        except OSError:
+            yield here  # a file, or a folder that cannot be listed
 
 
 def _progress() -> Progress:
@@ -100,10 +106,11 @@ def _read(file: Path) -> bytes | ThimError:
     try:
         # A named pipe would block for ever if opened in the plain way.
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            msg = "not a regular file"
+            return MalformedError(msg, reason="unreadable")
         with os.fdopen(handle, "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                msg = "not a regular file"
-                return MalformedError(msg, reason="unreadable")
             return opened.read(MAX_SIZE + 1)
     except OSError as e:
         return MalformedError(str(e.strerror or e), reason="unreadable")
@@ -142,7 +149,11 @@ def _write_report(results: Sequence[Result]) -> None:
         write_table(
             ("refused", "reason", "why"),
             [
-                (_printable(r.source), r.reason or "", r.detail or "")
+                (
+                    _printable(r.source),
+                    r.reason or "",
+                    _printable(r.detail or ""),
+                )
                 for r in refused
             ],
         )
@@ -151,7 +162,9 @@ def _write_report(results: Sequence[Result]) -> None:
 
 
 def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    # A name from elsewhere must not drive the terminal or break the table.
+    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _summary(results: Sequence[Result]) -> Iterator[Sequence[str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import socket
 import ssl
 import subprocess
@@ -169,5 +170,6 @@ def _http_settings(found: Configuration) -> HttpSettings:
         max_age=found["max_age"].value,
         old_api=found["old_api"].value == "serve",
         offline=found["offline"].value,
+        supervisor=os.getpid() if found["workers"].value > 1 else None,
         memo_bytes=found["memo_bytes"].value,
     )

@@ -99,7 +99,7 @@ async def _http_exception(_request: Request, error: Exception) -> ReplyResponse:
         raise error
     text = _SENTENCES.get(error.status_code, error.detail)
     headers = [
-        (name.lower().encode(), value.encode())
+        (name.lower().encode(), ", ".join(sorted(value.split(", "))).encode())
         for name, value in (error.headers or {}).items()
     ]
     return ReplyResponse(

@@ -75,6 +75,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         # The request whose turn it is, while its body is coming in.
         self._asked: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
+        self._running: RequestResponseCycle | None = None
+
         # Of the request being received: bytes as they came, bytes of headers
         # as they were parsed, bytes of body.
         self._raw_size = 0
@@ -105,11 +107,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """
         self.phase = Phase.REFUSED
         self.stop_clock()
+        self._give_up_requests()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         for clock in (self._stall_clock, self._linger_clock):
             if clock is not None:
                 clock.cancel()
+
+    def _give_up_requests(self) -> None:
+        # uvicorn knows of the newest request only; one that still waits to
+        # write would wake up and write to a closed transport.
+        waiting = [cycle for cycle, _ in self.pipeline]
+        self.pipeline.clear()
+        for cycle in (*waiting, self._running):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """
@@ -202,12 +215,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._stop(limits.NO_PATH)
         if self._get_upgrade() == b"websocket":
             self._stop(limits.NO_WEBSOCKET)
+        if self.parser.should_upgrade() and self._has_body():
+            # The parser leaves the body of an upgrade unread, and what comes
+            # next must not be taken for a request.
+            self._stop(limits.MALFORMED)
+        if self.parser.get_method() == b"CONNECT":
+            self._stop(limits.NO_PATH)
         if self._announced() > self.limits.body:
             self._stop(limits.large_body(self.limits))
         if len(self.pipeline) >= self.limits.pipelined:
             self._stop(limits.many_waiting(self.limits))
         super().on_headers_complete()
         self.phase = Phase.BODY
+
+    def _has_body(self) -> bool:
+        names = {name for name, _ in self.headers}
+        return bool(names & {b"content-length", b"transfer-encoding"})
 
     def _announced(self) -> int:
         # The parser has seen to it that there is one at most, and a number.
@@ -246,6 +269,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(
         self, cycle: RequestResponseCycle, app: ASGI3Application
     ) -> None:
+        self._running = cycle
         if not cycle.more_body:
             super()._start_asgi_task(cycle, app)
             return
@@ -293,9 +317,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        self.transport.write(
-            _to_bytes(refusal, self.server_state.default_headers)
-        )
+        answer = _to_bytes(refusal, self.server_state.default_headers)
+        if self.parser.get_method() == b"HEAD":
+            answer = answer[: answer.index(b"\r\n\r\n") + 4]
+        self.transport.write(answer)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         # To close with unread bytes would reset the connection, and the

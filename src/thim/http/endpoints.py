@@ -103,9 +103,10 @@ def _crl(
 
 def _fmspcs(request: pcs.Request, service: Service) -> Reply:
     return pcs.write_fmspcs(
-        service.fmspcs(request.prefix.at),
+        service.fmspcs(request.prefix),
         request.parameters,
         service.settings.max_age,
+        request.prefix.at,
     )
 
 

@@ -51,6 +51,9 @@ async def _ready(request: Request) -> ReplyResponse:
 
 
 def _reasons(service: Service) -> list[str]:
+    if not service.replica.is_in_place():
+        msg = "the store's file was moved or replaced: restart the service"
+        raise UnavailableError(msg)
     with service.replica.snapshot():
         heads, expired = service.replica.count_heads(service.clock())
     if not heads:

@@ -322,10 +322,21 @@ def _warning_headers(answer: Answer, at: datetime | None) -> list[Header]:
     return [(b"warning", warning.encode("ascii"))] if warning else []
 
 
+def _as_of_headers(at: datetime | None) -> list[Header]:
+    if at is None:
+        return []
+    instant = f"{at:%FT%TZ}"
+    return [
+        (b"thim-as-of", instant.encode("ascii")),
+        (b"warning", f'299 - "as of {instant}"'.encode("ascii")),
+    ]
+
+
 def write_fmspcs(
     fmspcs: Sequence[tuple[str, Tee]],
     parameters: Mapping[str, str],
     policy: timedelta,
+    at: datetime | None,
 ) -> Reply:
     """
     Write the list of FMSPCs with a verified TCB info.
@@ -356,6 +367,7 @@ def write_fmspcs(
         headers=(
             (b"content-type", b"application/json"),
             *_cache_headers(body, int(policy.total_seconds())),
+            *_as_of_headers(at),
         ),
         body=body,
         until=float("inf"),

@@ -7,19 +7,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import os
+import signal
 
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import UnavailableError
 from thim.http import pcs
 from thim.http.fast import Memo
-from thim.services.serve import find_answer
+from thim.services.serve import find_answer, list_fmspcs
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
     from thim.http.settings import HttpSettings
     from thim.intel.names import Tee
@@ -84,25 +87,34 @@ class Service:
             at=query.at,
         )
 
-    def fmspcs(self, at: datetime.datetime | None) -> Sequence[tuple[str, Tee]]:
+    def fmspcs(self, prefix: Prefix) -> Sequence[tuple[str, Tee]]:
         """
-        List the FMSPCs and TEEs of the archive, now or *at* an instant.
+        List the FMSPCs and TEEs of the archive below *prefix*.
 
         Raises:
-            UnavailableError: The store cannot be read at the moment.
+            ThimError: As ``services.serve.list_fmspcs``.
         """
-        found = self.replica.fmspcs(at)
+        now = self.clock()
+        found = list_fmspcs(self.replica, prefix.baseline, prefix.at, now)
         self._check_generation()
         return found
 
     async def follow(self) -> None:
         """
-        Forget remembered answers within 100 ms of a new store generation.
+        Forget remembered answers within 100 ms of a new store generation;
+        end when the supervising process has ended.
         """
         while True:
             await asyncio.sleep(_POLL)
+            self._check_parent()
             with contextlib.suppress(UnavailableError):
                 self._check_generation()
+
+    def _check_parent(self) -> None:
+        # A worker whose supervisor was killed would hold the port for ever.
+        parent = self.settings.supervisor
+        if parent is not None and os.getppid() != parent:
+            signal.raise_signal(signal.SIGTERM)
 
     def _check_generation(self) -> None:
         # Also after each read: whoever got something new from the store must

@@ -28,6 +28,7 @@ class HttpSettings:
     A store made for other *anchors* is refused.  *max_age* is the policy in
     ``Cache-Control``; *old_api* whether PCS v2 and v3 are still answered;
     *offline* that no vendor is ever contacted, which readiness reports;
+    *supervisor* is the process without which a worker ends;
     *memo_bytes* bounds the memo of answers, 0 turns it off.
     """
 
@@ -37,5 +38,6 @@ class HttpSettings:
     max_age: timedelta = timedelta(hours=24)
     old_api: bool = True
     offline: bool = False
+    supervisor: int | None = None
     memo_bytes: int = 32 * 1024 * 1024
     limits: Limits = dataclasses.field(default_factory=Limits)

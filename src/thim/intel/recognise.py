@@ -22,7 +22,7 @@ from cryptography import x509
 from thim.errors import MalformedError, ThimError
 from thim.intel.signed import SignedJson, SignedKind
 from thim.intel.strict_json import members, parse_strictly
-from thim.x509.chain import MAX_CERTIFICATES, parse_certificate
+from thim.x509.chain import parse_certificate
 from thim.x509.crl import Crl
 
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: The largest file that is looked at; a CRL may have a megabyte of DER.
 MAX_SIZE: Final = 4 * 1024 * 1024
+#: More than any bundle of one vendor's certificates and CRLs holds.
+_MAX_BLOCKS: Final = 1000
 _WHITESPACE: Final = b" \t\r\n"
 _HEX: Final = re.compile(rb"[0-9a-fA-F\s]+", re.ASCII)
 _PEM: Final = re.compile(
@@ -142,8 +144,8 @@ def _pem_parts(raw: bytes) -> Iterator[_Part]:
     if len(blocks) != raw.count(b"-----BEGIN"):
         msg = "PEM with a block that is cut off or not base64"
         yield MalformedError(msg, reason="pem")
-    if len(blocks) > MAX_CERTIFICATES:
-        msg = f"{len(blocks)} PEM blocks, expected at most {MAX_CERTIFICATES}"
+    if len(blocks) > _MAX_BLOCKS:
+        msg = f"{len(blocks)} PEM blocks, expected at most {_MAX_BLOCKS}"
         raise MalformedError(msg, reason="too-large")
     for label, text in blocks:
         yield _from_pem(label, text)

@@ -54,7 +54,7 @@ class SignedJson:
     A body of signed JSON, taken apart but not verified.
 
     *signed* is the exact slice of *body* that the *signature* (r and s,
-    big-endian, 64 bytes) covers.
+    big-endian, 64 bytes) covers; *body* is Intel's envelope around both.
     """
 
     kind: SignedKind
@@ -79,11 +79,13 @@ class SignedJson:
                 f"{[kind.value for kind in SignedKind]} and signature"
             )
             raise MalformedError(msg, reason=_missing(found, kinds))
+        kind, signed = kinds[0], found[kinds[0].value]
+        signature = _parse_signature(found["signature"])
         return cls(
-            kind=kinds[0],
-            body=body,
-            signed=found[kinds[0].value],
-            signature=_parse_signature(found["signature"]),
+            kind=kind,
+            body=_wrap(kind, signed, signature),
+            signed=signed,
+            signature=signature,
         )
 
     def is_signed_by(self, certificate: Certificate) -> bool:
@@ -95,6 +97,16 @@ class SignedJson:
         except UntrustedError:
             return False
         return is_p256_signature(key, self.signature, self.signed)
+
+
+def _wrap(kind: SignedKind, signed: bytes, signature: bytes) -> bytes:
+    # Nothing signs the envelope, so it is kept in the one form in which Intel
+    # writes it: nobody can put another around a genuine document.
+    return b'{"%b":%b,"signature":"%b"}' % (
+        kind.value.encode("ascii"),
+        signed,
+        signature.hex().encode("ascii"),
+    )
 
 
 def _missing(found: dict[str, bytes], kinds: list[SignedKind]) -> str:

@@ -195,6 +195,13 @@ class _Run:
         certificate = sourced.value
         what = f"certificate {common_name(certificate.subject)!r}"
         intake = self._intake
+        if self._find_known(certificate) is not None:
+            return Result(
+                source=sourced.source,
+                what=what,
+                outcome=Outcome.KNOWN,
+                issued=certificate.not_valid_before_utc,
+            )
         try:
             authority = verify_ca_certificate(certificate, intake)
         except ThimError as e:
@@ -205,20 +212,30 @@ class _Run:
             return self._refuse(
                 sourced.source, what, e, certificate.public_bytes(Encoding.DER)
             )
-        is_new = self._ledger.add_certificate(
+        self._ledger.add_certificate(
             certificate,
             authority,
             source=_storable(sourced.source),
             now=intake.now,
         )
-        if is_new:
-            self._know(certificate)
+        self._know(certificate)
         return Result(
             source=sourced.source,
             what=what,
-            outcome=Outcome.ACCEPTED if is_new else Outcome.KNOWN,
+            outcome=Outcome.ACCEPTED,
             issued=certificate.not_valid_before_utc,
         )
+
+    def _find_known(
+        self, certificate: x509.Certificate
+    ) -> x509.Certificate | None:
+        # By what is signed: anybody can make a second valid ECDSA signature
+        # out of a first, and so another certificate that says the same.
+        said = certificate.tbs_certificate_bytes
+        for known in self._intake.known:
+            if known.tbs_certificate_bytes == said:
+                return known
+        return None
 
     def _know(self, certificate: x509.Certificate) -> None:
         known = (*self._intake.known, certificate)
@@ -263,7 +280,8 @@ class _Run:
         self, sourced: _Sourced[T], verify: Callable[..., Record]
     ) -> Record:
         source = _storable(sourced.source)
-        beside = [c for c in sourced.beside if c in self._intake.known]
+        known = map(self._find_known, sourced.beside)
+        beside = [certificate for certificate in known if certificate]
         if beside:  # the chain it came with, if that will do
             intake = dataclasses.replace(self._intake, known=beside)
             with contextlib.suppress(UntrustedError):

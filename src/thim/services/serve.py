@@ -23,14 +23,19 @@ from thim.collateral.records import (
     numbers_key,
     pck_crl_key,
 )
-from thim.errors import NotFoundError, ParameterError
+from thim.errors import (
+    MalformedError,
+    NotFoundError,
+    ParameterError,
+    UnavailableError,
+)
 from thim.intel.names import PckCa, Tee
 from thim.intel.numbers import NumberList
 from thim.intel.signed import SignedJson
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from thim.collateral.ports import CollateralReader, Held
@@ -86,15 +91,42 @@ def find_answer(
             document; the message says what is missing, and where the archive
             begins if it does later.
     """
-    if query.at is not None and query.at > now:
-        raise ParameterError(
-            "at", f"{query.at:%FT%TZ}", f"expected no later than {now:%FT%TZ}"
-        )
+    _check_instant(query.at, now)
     with reader.snapshot():
         choice = _choose(reader, query, now)
         held = _find(reader, query, choice.number if choice else None)
         chain = _issuer_chain(reader, held, query.at)
     return _answer(query, held, chain, choice, now)
+
+
+def _check_instant(at: datetime | None, now: datetime) -> None:
+    if at is not None and at > now:
+        expected = f"expected no later than {now:%FT%TZ}"
+        raise ParameterError("at", f"{at:%FT%TZ}", expected)
+
+
+def list_fmspcs(
+    reader: CollateralReader,
+    baseline: str | None,
+    at: datetime | None,
+    now: datetime,
+) -> Sequence[tuple[str, Tee]]:
+    """
+    List the FMSPCs and TEEs with a verified TCB info, now or *at* an instant.
+
+    Raises:
+        ParameterError: *at* is in the future.
+        NotFoundError: The *baseline* is not known, or the archive has no TCB
+            info that is so old.
+    """
+    _check_instant(at, now)
+    with reader.snapshot():
+        _check_baseline(reader, baseline, at, now)
+        found = reader.fmspcs(at)
+        if at is not None and not found and reader.fmspcs():
+            msg = f"the archive has no TCB info of {at:%FT%TZ} or before"
+            raise NotFoundError(msg, reason="before-archive")
+    return found
 
 
 def read_landscape(
@@ -116,15 +148,24 @@ def read_landscape(
 def _signed_numbers(
     reader: CollateralReader, at: datetime | None
 ) -> Mapping[int, datetime]:
-    lists = (reader.find(numbers_key(tee), at=at) for tee in Tee)
-    return {
-        entry.number: entry.recovery_event
-        for held in lists
-        if held is not None
-        for entry in NumberList.from_json(
-            SignedJson.from_json(held.body).signed
-        ).numbers
-    }
+    found = (reader.find(numbers_key(tee), at=at) for tee in Tee)
+    lists = [_read_numbers(held) for held in found if held is not None]
+    if not lists:
+        return {}
+    # One number serves SGX and TDX: it must be signed for both.
+    shared = set.intersection(*(set(numbers) for numbers in lists))
+    every = {n: event for numbers in lists for n, event in numbers.items()}
+    return {n: every[n] for n in shared or every}
+
+
+def _read_numbers(held: Held) -> Mapping[int, datetime]:
+    try:
+        signed = SignedJson.from_json(held.body).signed
+        numbers = NumberList.from_json(signed).numbers
+    except MalformedError as e:  # it was verified when it came in
+        msg = f"the store holds a damaged {held.key}: {e}"
+        raise UnavailableError(msg, reason="store-damaged") from e
+    return {entry.number: entry.recovery_event for entry in numbers}
 
 
 def _choose(
@@ -132,15 +173,25 @@ def _choose(
 ) -> Choice | None:
     if query.keys[0].kind in _NUMBERED:
         landscape = read_landscape(reader, query.at)
+        if not (landscape.signed or landscape.archived) and landscape.known:
+            raise _before_archive(reader, query, landscape.known)
         return resolve(query.wish, landscape, query.at or now)
-    # Revocation and the number lists are no baseline's matter, but a number
-    # of which nothing is known answers nothing.
-    name = query.wish.baseline
+    _check_baseline(reader, query.wish.baseline, query.at, now)
+    return None
+
+
+def _check_baseline(
+    reader: CollateralReader,
+    name: str | None,
+    at: datetime | None,
+    now: datetime,
+) -> None:
+    # What has no number is no baseline's matter, but a number of which nothing
+    # is known answers nothing.
     if name is not None:
         baseline = find_baseline(name)
         if isinstance(baseline.rule, Number):
-            choose(baseline, read_landscape(reader, query.at), now)
-    return None
+            choose(baseline, read_landscape(reader, at), now)
 
 
 def _issuer_chain(
@@ -179,6 +230,18 @@ def _missing(
         msg = f"{name}: the signer of what we have is revoked"
         return NotFoundError(msg, reason="signer-revoked")
     return NotFoundError(f"{name} is not known", reason="unknown-document")
+
+
+def _before_archive(
+    reader: CollateralReader, query: Query, numbers: Iterable[int]
+) -> NotFoundError:
+    begins = (reader.begin(k, n) for k in query.keys for n in numbers)
+    first = min((begin for begin in begins if begin), default=None)
+    if first is None:
+        msg = f"{query.keys[0]} is not known"
+        return NotFoundError(msg, reason="unknown-document")
+    msg = f"{query.keys[0]}: the archive begins at {first:%FT%TZ}"
+    return NotFoundError(msg, reason="before-archive")
 
 
 def _answer(

@@ -8,6 +8,7 @@ interrupted run leaves no half store.
 from __future__ import annotations
 
 import os
+import secrets
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,16 +37,23 @@ def create_store(path: Path, anchors: TrustAnchors) -> None:
     Raises:
         OperatorError: Something is there already, or it cannot be written.
     """
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
-        if path.exists():
-            raise _exists(path)
+        for there in (path, *_beside(path)):
+            if os.path.lexists(there):
+                raise _exists(there)
         path.parent.mkdir(parents=True, exist_ok=True)
         _build(new, path, anchors)
     except (OSError, DBAPIError) as e:
         why = e.strerror if isinstance(e, OSError) else e.orig
         msg = f"store {path}: cannot be made ({why})"
         raise OperatorError(msg, reason="store-unwritable") from e
+
+
+def _beside(path: Path) -> list[Path]:
+    # SQLite would take one of these for a part of the new store.
+    suffixes = ("-journal", "-wal", "-shm")
+    return [path.with_name(path.name + suffix) for suffix in suffixes]
 
 
 def _exists(path: Path) -> OperatorError:
@@ -59,8 +67,8 @@ def _build(new: Path, path: Path, anchors: TrustAnchors) -> None:
         _fill(new, anchors)
         _move_in(new, path)
     finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            new.with_name(new.name + suffix).unlink(missing_ok=True)
+        for leftover in (new, *_beside(new)):
+            leftover.unlink(missing_ok=True)
 
 
 def _move_in(new: Path, path: Path) -> None:

@@ -124,6 +124,18 @@ class Replica:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = open_read_only(path)
+        found = path.stat()
+        self._file = (found.st_dev, found.st_ino)
+
+    def is_in_place(self) -> bool:
+        """
+        Tell whether the file that was opened still is the one at its path.
+        """
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
 
     def close(self) -> None:
         """
