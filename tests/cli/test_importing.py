@@ -148,11 +148,28 @@ class TestFiles:
 
     def test_link_to_a_folder(self, import_json, folder):
         """
-        A link back to the folder does not make the walk endless.
+        A link back to the folder does not make the walk endless; it is not
+        followed, and the report says so.
         """
         (folder / "loop").symlink_to(folder)
+        report = import_json(folder)
 
-        assert 1 == import_json(folder)["files"]
+        assert 2 == report["files"]
+        assert ("refused", "unreadable") == by_file(report)["loop"]
+
+    def test_deep_folder(self, import_json, folder):
+        """
+        Folders in folders, deeper than Python recurses, are walked.
+        """
+        here = os.open(folder, os.O_RDONLY)
+        for _ in range(1500):
+            os.mkdir("d", dir_fd=here)
+            inner = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = inner
+        os.close(here)
+
+        assert ("accepted", None) == by_file(import_json(folder))["chains.pem"]
 
     def test_odd_files(self, import_json, folder):
         """

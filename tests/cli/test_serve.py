@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -120,6 +121,24 @@ class TestServe:
             status, _ = ask(connection, "/health/live")
 
         assert ("https", 200) == (found[1], status)
+
+    def test_killed_parent(self, store):
+        """
+        When the supervising process is killed, its workers end too and the
+        port is free again.
+        """
+        with serving("--store", store, "--workers", "2") as (process, found):
+            process.kill()
+            process.wait()
+            address = ("127.0.0.1", int(found[2]))
+            deadline = time.monotonic() + 10
+            is_free = False
+            while not is_free and time.monotonic() < deadline:
+                with contextlib.suppress(OSError):
+                    socket.create_server(address).close()
+                    is_free = True
+
+        assert is_free
 
 
 class TestRefusals:

@@ -5,6 +5,7 @@ Whatever a client sends, and however slowly: a clean refusal, and no harm.
 import logging
 import re
 import socket
+import struct
 import time
 
 import pytest
@@ -272,6 +273,56 @@ class TestForm:
             answers = [status(wire.answer()) for _ in "123"]
 
         assert [200, 200, 200] == answers
+
+    @pytest.mark.parametrize(
+        "framing", [b"Content-Length: 38", b"Transfer-Encoding: chunked"]
+    )
+    @pytest.mark.parametrize(
+        "start",
+        [
+            b"GET /a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n",
+            b"POST /a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n",
+            b"CONNECT /a HTTP/1.1\r\n",
+        ],
+    )
+    def test_smuggled(self, small, start, framing):
+        """
+        What stands in the body beside an offer to upgrade is never taken for
+        a request: the connection is refused.
+        """
+        raw = start + framing + b"\r\n\r\n" + GET
+        with small.connect() as wire:
+            wire.send(raw)
+            assert 400 == status(wire.answer())
+            assert wire.is_ended()
+        assert not small.app.asked
+
+    def test_head(self, small):
+        """
+        A refusal of HEAD has no body.
+        """
+        raw = b"HEAD /%b HTTP/1.1\r\n\r\n" % (b"x" * 200)
+        with small.connect() as wire:
+            wire.send(raw)
+            assert 414 == status(wire.answer(has_body=False))
+            assert wire.is_ended()
+
+    def test_gone_before_the_answers(self, small, caplog):
+        """
+        A client that asks for much, reads nothing and resets the connection
+        leaves no trace in the log that looks like an error of ours.
+        """
+        caplog.set_level(logging.WARNING)
+        linger = struct.pack("ii", 1, 0)
+        for _ in range(5):
+            with small.connect() as wire:
+                wire.sock.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger
+                )
+                wire.send(GET.replace(b"/a", b"/large") * 60)
+        assert 200 == status(small.ask(GET))
+
+        assert "" == caplog.text
 
     @given(
         st.lists(

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import utils
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.intel_documents import ISSUED
@@ -13,6 +15,7 @@ from tests.services.made import (
     INTEL,
     STRANGER,
     der,
+    fill,
     summary,
     take,
     take_one,
@@ -23,6 +26,12 @@ from thim.intel.recognise import MAX_SIZE
 from thim.services.ingest import Outcome
 from thim.x509.chain import to_pem
 from thim.x509.crl import Crl
+
+
+#: The order of P-256.
+ORDER = int(
+    "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16
+)
 
 
 def to_pem_crl(crl: bytes) -> bytes:
@@ -220,3 +229,68 @@ class TestForms:
         found = take(ledger, {"chains": CHAINS, name: STRANGER.tcb_info()})
 
         assert [("refused", "signature-invalid")] == summary(found[name])
+
+
+class TestMalleability:
+    """
+    Anybody can make a second valid ECDSA signature out of a first.
+    """
+
+    def test_envelope(self, ledger):
+        """
+        Whatever surrounds a genuine document, it is kept as Intel writes it.
+        """
+        genuine = INTEL.tcb_info()
+        signed = json.loads(genuine)
+        inner = genuine[len(b'{"tcbInfo":') : genuine.index(b',"signature"')]
+        padded = b'{%b"signature":"%b" ,\n"tcbInfo": %b }' % (
+            b" " * 1000,
+            signed["signature"].upper().encode(),
+            inner,
+        )
+        fill(ledger)
+        take_one(ledger, padded)
+        (stored,) = ledger.stored()
+
+        assert genuine == stored.record.body
+
+    @pytest.mark.parametrize("name", ["root", "signer"])
+    def test_certificate(self, ledger, name):
+        """
+        A known certificate with another signature over the same content is
+        the known one, and never stands in a chain.
+        """
+        twin = malleate(getattr(INTEL, name))
+        chain = {"root": (INTEL.signer, twin), "signer": (twin, INTEL.root)}
+        wrapper = {
+            "chain": to_pem(chain[name]).decode(),
+            "body": INTEL.tcb_info().decode(),
+        }
+        found = take(
+            ledger, {"chains": CHAINS, "w": json.dumps(wrapper).encode()}
+        )
+        (stored,) = ledger.stored()
+
+        assert "refused" not in dict(summary(found["w"]))
+        assert to_pem((INTEL.signer, INTEL.root)) == stored.record.issuer_chain
+
+
+def malleate(certificate):
+    """
+    Make *certificate* with the signature (r, n - s) instead of (r, s).
+    """
+    r, s = utils.decode_dss_signature(certificate.signature)
+    other = utils.encode_dss_signature(r, ORDER - s)
+    raw = der(certificate)
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    bits = b"\x00" + other
+    body = (
+        certificate.tbs_certificate_bytes
+        + algorithm
+        + b"\x03"
+        + bytes([len(bits)])
+        + bits
+    )
+    assert raw[1] == 0x82
+    made = b"\x30\x82" + len(body).to_bytes(2, "big") + body
+    return x509.load_der_x509_certificate(made)

@@ -108,6 +108,19 @@ class TestCreateStore:
         assert "store-exists" == caught.value.reason
         assert b"precious" == path.read_bytes()
 
+    @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+    def test_leftovers_of_another_store(self, tmp_path, suffix):
+        """
+        What lies beside the place of a store that was removed would be taken
+        for a part of the new one: the store is not made.
+        """
+        leftover = tmp_path / f"thim.db{suffix}"
+        leftover.touch()
+
+        with pytest.raises(OperatorError, match=f"thim.db{suffix}: exists"):
+            create_store(tmp_path / "thim.db", ANCHORS)
+        assert [leftover] == list(tmp_path.iterdir())
+
     def test_dangling_link(self, tmp_path):
         """
         A link to nowhere is something that is there: it is not replaced.

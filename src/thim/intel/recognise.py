@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: The largest file that is looked at; a CRL may have a megabyte of DER.
 MAX_SIZE: Final = 4 * 1024 * 1024
 #: More than any bundle of one vendor's certificates and CRLs holds.
-_MAX_BLOCKS: Final = 1000
+_MAX_BLOCKS: Final = 128
 _WHITESPACE: Final = b" \t\r\n"
 _HEX: Final = re.compile(rb"[0-9a-fA-F\s]+", re.ASCII)
 _PEM: Final = re.compile(
