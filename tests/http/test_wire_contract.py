@@ -497,6 +497,8 @@ class TestErrors:
             f"/baseline/19/baseline/19{TCB}",
             f"{V4}/pckcert",
             "/%2e%2e/%2e%2e/etc/passwd",
+            f"{V4}/rootcacrl%0A",
+            f"/baseline/19{V4}/rootcacrl%0A",
         ],
     )
     def test_no_such_path(self, served, path):

@@ -140,6 +140,8 @@ def show(
     instant = None if at is None else parse_instant(at)
     replica = Replica(find_store(store, config))
     held = replica.find(key, number, instant)
+    if held is None and instant is None:  # archived only, never a head
+        held = replica.find(key, number, datetime.now(UTC))
     replica.close()
     if held is None:
         msg = f"{document} number {_spell(number)} is not in the archive"

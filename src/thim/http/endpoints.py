@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from thim.errors import ThimError
+from thim.errors import NotFoundError, ThimError
 from thim.http import pcs
 from thim.http.finish import finish
 from thim.http.prefixes import Prefix, split_prefix
@@ -58,6 +58,9 @@ class _Endpoint:
         if self.version in _OLD and not service.settings.old_api:
             return _gone(self.version)
         path = scope["path"]
+        if path.endswith("\n"):  # which Starlette's routes overlook
+            msg = f"no such path: {path!r}"
+            raise NotFoundError(msg, reason="unknown-path")
         request = pcs.Request(
             prefix=scope.get("thim.prefix", Prefix(path=path)),
             version=self.version,
