@@ -85,7 +85,8 @@ def _walk(path: Path) -> Iterator[Path]:
             yield here  # to a folder: reading it says what it is
             continue
         try:
-            waiting += [Path(entry.path) for entry in os.scandir(here)]
+            with os.scandir(here) as entries:
+                waiting += [Path(entry.path) for entry in entries]
         except OSError:
             yield here  # a file, or a folder that cannot be listed
 
