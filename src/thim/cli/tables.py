@@ -4,6 +4,8 @@ Tables for people: as wide as the terminal, or as wide as it takes.
 
 from __future__ import annotations
 
+import sys
+
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -27,6 +29,11 @@ def write_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=_WIDTH)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console = Console(highlight=False, markup=False, width=_WIDTH)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        sys.stdout.write(f"{line.rstrip()}\n")
