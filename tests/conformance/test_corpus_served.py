@@ -2,6 +2,7 @@
 Every genuine document of the corpus comes out as it went in.
 """
 
+import shutil
 import subprocess
 import urllib.parse
 
@@ -90,6 +91,8 @@ def verify_chain(got, tmp_path):
     """
     Have openssl verify the chain in the answer's header.
     """
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: the chain was not verified")
     (chain,) = {v for k, v in got.headers if k.endswith("-issuer-chain")}
     end = "-----END CERTIFICATE-----\n"
     signer, root, rest = urllib.parse.unquote(chain).split(end)

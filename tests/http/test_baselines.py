@@ -322,6 +322,14 @@ class TestTime:
         assert "2025-03-02T00:00:00Z" == got["thim-as-of"]
         assert "as of 2025-03-02" in got["warning"]
 
+    def test_before_everything_and_unknown(self, travelled):
+        """
+        What is not known at all does not begin anywhere.
+        """
+        got = travelled.get(f"/at/2001-01-01{V4}/tcb?fmspc=FFFFFFFFFFFF")
+
+        assert (404, "unknown-document") == (got.status, got["thim-reason"])
+
     @pytest.mark.parametrize("path", [SGX_TCB, f"{V4}/fmspcs"])
     def test_before_everything(self, travelled, path):
         """
