@@ -44,9 +44,9 @@ class TestList:
         assert 0 == run.code
         assert title.startswith("document")
         assert [
-            [PLATFORM, "-", "2025-06-05T03:43:45Z"],
-            [TCB_INFO, "17", "2025-08-04T03:43:45Z"],
-            [TCB_INFO, "18", "2025-06-05T03:43:45Z"],
+            [PLATFORM, "-", "2025-06-05"],
+            [TCB_INFO, "17", "2025-08-04"],
+            [TCB_INFO, "18", "2025-06-05"],
         ] == [line.split()[:3] for line in lines]
 
     def test_all(self, thim, filled):
@@ -195,6 +195,25 @@ class TestShow:
         run = thim("collateral", "show", TCB_INFO, "--number", "17", "--at", at)
 
         assert issued == run.json["issued"]
+
+    def test_names_the_numbers(self, thim, filled):
+        """
+        Who names no number is told which there are.
+        """
+        run = thim("collateral", "show", TCB_INFO)
+
+        assert "there are the numbers 17, 18" in run.err
+
+    def test_fmspc_in_any_case(self, thim, filled):
+        """
+        The case of an FMSPC does not matter.
+        """
+        name = TCB_INFO.replace("00906ED50000", "00906ed50000").replace(
+            "00606A000000", "00606a000000"
+        )
+        run = thim("collateral", "show", name, "--number", "17")
+
+        assert 0 == run.code
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -24,6 +24,8 @@ from thim.store.replica import Entry, Replica
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from thim.collateral.ports import Held
 
 app = typer.Typer(
@@ -100,8 +102,8 @@ def list_(
             (
                 str(entry.key),
                 _spell(entry.evaluation_number),
-                _date(entry.issued),
-                _date(entry.next_update),
+                _day(entry.issued),
+                _day(entry.next_update),
                 _state(entry, now),
                 entry.sha256.hex()[:16],
             )
@@ -142,10 +144,10 @@ def show(
     held = replica.find(key, number, instant)
     if held is None and instant is None:  # archived only, never a head
         held = replica.find(key, number, datetime.now(UTC))
+    entries = [] if held else replica.entries()
     replica.close()
     if held is None:
-        msg = f"{document} number {_spell(number)} is not in the archive"
-        raise NotFoundError(msg)
+        raise _not_there(document, key, number, at, entries)
     if body:
         sys.stdout.buffer.write(held.body)
         return
@@ -175,13 +177,28 @@ def coverage(
                 str(c.key),
                 _spell(c.evaluation_number),
                 str(c.documents),
-                _date(c.begin),
-                _date(c.end),
+                _day(c.begin),
+                _day(c.end),
                 ", ".join(f"{g.begin:%F}…{g.end:%F}" for g in c.gaps) or "-",
             )
             for c in found
         ],
     )
+
+
+def _not_there(
+    document: str,
+    key: CollateralKey,
+    number: int | None,
+    at: str | None,
+    entries: Sequence[Entry],
+) -> NotFoundError:
+    when = f" at {at}" if at else ""
+    msg = f"{document} number {_spell(number)} is not in the archive{when}"
+    there = {e.evaluation_number for e in entries if e.key == key}
+    if numbers := sorted(n for n in there if n is not None and n != number):
+        msg += f"; there are the numbers {', '.join(map(str, numbers))}"
+    return NotFoundError(msg)
 
 
 def _entries(
@@ -198,6 +215,8 @@ def _entries(
 def _parse_key(text: str) -> CollateralKey:
     try:
         vendor, kind, subject, structure = text.split("/")
+        tee, colon, fmspc = subject.partition(":")
+        subject = f"{tee}{colon}{fmspc.upper()}"
         return CollateralKey(
             vendor=vendor,
             kind=Kind(kind),
@@ -211,6 +230,10 @@ def _parse_key(text: str) -> CollateralKey:
 
 def _state(entry: Entry, now: datetime) -> str:
     return "expired" if is_expired(entry.next_update, now) else "fresh"
+
+
+def _day(instant: datetime | None) -> str:
+    return "-" if instant is None else f"{instant:%F}"
 
 
 def _date(instant: datetime | None) -> str:

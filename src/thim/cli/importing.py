@@ -170,7 +170,8 @@ def _printable(name: str) -> str:
 
 def _summary(results: Sequence[Result]) -> Iterator[Sequence[str]]:
     counts = Counter((r.outcome, _kind(r)) for r in results)
-    for kind in sorted({kind for _, kind in counts}):
+    kinds = {kind for _, kind in counts}
+    for kind in sorted(kinds, key=lambda k: (k.startswith("refused"), k)):
         yield kind, *(str(counts[outcome, kind]) for outcome in _TITLES)
     totals = Counter(r.outcome for r in results)
     yield "total", *(str(totals[outcome]) for outcome in _TITLES)

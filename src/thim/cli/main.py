@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import sys
 
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
 from thim.cli import collateral, configuration, database, serve
@@ -14,13 +17,30 @@ from thim.errors import ThimError
 
 app = typer.Typer(
     name="thim",
-    help="Trusted hardware identity management: collateral, verified, kept "
-    "for ever, served by baseline.",
     no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True),
+    ] = False,
+) -> None:
+    """
+    Trusted hardware identity management: collateral, verified, kept for ever,
+    served by baseline.
+    """
+    if version:
+        typer.echo(metadata.version("thim"))
+        raise typer.Exit
+
+
 app.command("serve")(serve.serve)
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(database.app, name="db")

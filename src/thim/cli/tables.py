@@ -25,7 +25,8 @@ def write_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     table = Table(box=None, pad_edge=False)
     for title in titles:
-        table.add_column(title, overflow="fold")
+        # The first column is a name to be copied: it is never broken.
+        table.add_column(title, overflow="fold", no_wrap=title == titles[0])
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
