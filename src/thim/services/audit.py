@@ -68,7 +68,7 @@ class Report:
 
 @dataclasses.dataclass(slots=True)
 class _Series:
-    newest: Stored | None = None
+    newest: Stored
     head: Stored | None = None
 
 
@@ -147,11 +147,10 @@ def _note(
 ) -> None:
     record = stored.record
     name = (record.key, record.evaluation_number)
-    found = series.setdefault(name, _Series())
+    found = series.setdefault(name, _Series(stored))
     if stored.is_head:
         found.head = stored
-    newest = found.newest
-    if newest is None or record.issued > newest.record.issued:
+    if record.issued > found.newest.record.issued:
         found.newest = stored
 
 
@@ -197,8 +196,6 @@ def _verify_again(record: Record, anchors: TrustAnchors) -> Record:
 
 def _check_head(found: _Series) -> Iterator[Finding]:
     newest = found.newest
-    if newest is None:  # pragma: no cover - a series is noted with a record
-        return
     expected = None if newest.record.is_archive_only else newest.id
     actual = found.head.id if found.head else None
     if actual != expected:

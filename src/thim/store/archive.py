@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection, Table
 
 QUARANTINE_SIZE: Final = 2000
 QUARANTINE_BODY_SIZE: Final = 256 * 1024
@@ -96,23 +96,20 @@ def _series_id(connection: Connection, record: Record) -> int:
     )
     if found is not None:
         return int(found)
-    row = connection.execute(
-        insert(schema.series).values(
-            vendor=record.key.vendor,
-            kind=record.key.kind.value,
-            subject=record.key.subject,
-            structure=record.key.structure,
-            evaluation_number=record.evaluation_number,
-        )
+    return _insert(
+        connection,
+        schema.series,
+        vendor=record.key.vendor,
+        kind=record.key.kind.value,
+        subject=record.key.subject,
+        structure=record.key.structure,
+        evaluation_number=record.evaluation_number,
     )
-    return _new_id(row)
 
 
-def _new_id(result: CursorResult[Any]) -> int:
-    key = result.inserted_primary_key
-    if key is None:  # pragma: no cover - an INSERT of one row has one
-        raise RuntimeError
-    return int(key[0])
+def _insert(connection: Connection, table: Table, **values: object) -> int:
+    statement = insert(table).values(**values).returning(table.c.id)
+    return int(connection.execute(statement).scalar_one())
 
 
 def _find_head(
@@ -148,21 +145,20 @@ def _stamp(row: Any) -> Stamp:  # noqa: ANN401 - a row of any shape
 def _insert_record(
     connection: Connection, series_id: int, record: Record
 ) -> int:
-    row = connection.execute(
-        insert(schema.records).values(
-            series_id=series_id,
-            issued=to_stored(record.issued),
-            next_update=record.next_update and to_stored(record.next_update),
-            sha256=record.sha256,
-            signed_sha256=record.signed_sha256,
-            body=record.body,
-            chain_id=_chain_id(connection, record.issuer_chain),
-            source=record.source,
-            fetched=to_stored(record.fetched),
-            verified=to_stored(record.verified),
-        )
+    return _insert(
+        connection,
+        schema.records,
+        series_id=series_id,
+        issued=to_stored(record.issued),
+        next_update=record.next_update and to_stored(record.next_update),
+        sha256=record.sha256,
+        signed_sha256=record.signed_sha256,
+        body=record.body,
+        chain_id=_chain_id(connection, record.issuer_chain),
+        source=record.source,
+        fetched=to_stored(record.fetched),
+        verified=to_stored(record.verified),
     )
-    return _new_id(row)
 
 
 def _chain_id(connection: Connection, pem: bytes) -> int:
@@ -175,10 +171,9 @@ def _chain_id(connection: Connection, pem: bytes) -> int:
         return int(found)
     body = find_head_body(connection, ROOT_CA_CRL)
     revoked = body is not None and is_revoked(pem, Crl.from_der(body))
-    row = connection.execute(
-        insert(table).values(sha256=digest, pem=pem, revoked=int(revoked))
+    return _insert(
+        connection, table, sha256=digest, pem=pem, revoked=int(revoked)
     )
-    return _new_id(row)
 
 
 def _replace_revoked_chain(
