@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import NUMBERS
 from thim.baseline.model import (
     Baseline,
     Channel,
@@ -19,6 +18,7 @@ from thim.baseline.model import (
 from thim.baseline.select import Choice, Wish, choose, resolve
 from thim.errors import NotFoundError, ParameterError
 from thim.intel.names import Update
+from thim.simulate.pki import NUMBERS
 
 
 DAY = datetime.timedelta(days=1)

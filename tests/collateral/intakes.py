@@ -5,10 +5,6 @@ Take documents, lists and certificates in, judged by our own Intel.
 import dataclasses
 import datetime
 
-from tests.intel_pki import (
-    ISSUED,
-    Intel,
-)
 from thim.collateral.intake import (
     Intake,
     verify_ca_certificate,
@@ -16,6 +12,10 @@ from thim.collateral.intake import (
     verify_document,
 )
 from thim.intel.signed import SignedJson
+from thim.simulate.pki import (
+    ISSUED,
+    Intel,
+)
 from thim.x509.crl import Crl
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import ISSUED
 from thim.collateral.freshness import is_expired, max_age, max_age_changes
+from thim.simulate.pki import ISSUED
 
 
 SECOND = datetime.timedelta(seconds=1)

@@ -11,7 +11,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.intel_pki import ISSUED, SINCE, Intel
 from thim.collateral.intake import (
     Intake,
     verify_ca_certificate,
@@ -22,6 +21,7 @@ from thim.errors import MalformedError, ParameterError, ThimError
 from thim.intel.authorities import Authority
 from thim.intel.pcs import parse_custom_parameter
 from thim.intel.recognise import recognise
+from thim.simulate.pki import ISSUED, SINCE, Intel
 from thim.x509.chain import parse_certificate
 from thim.x509.crl import Crl
 

@@ -15,7 +15,13 @@ from tests.collateral.intakes import (
     take,
 )
 from tests.intel.documents import inner
-from tests.intel_pki import (
+from thim.collateral.intake import (
+    CLOCK_SKEW,
+)
+from thim.errors import MalformedError, UntrustedError
+from thim.intel.authorities import Authority
+from thim.intel.names import EnclaveKind, Tee
+from thim.simulate.pki import (
     ISSUED,
     LIFETIME,
     ROOT_UNTIL,
@@ -23,12 +29,6 @@ from tests.intel_pki import (
     SINCE,
     format_date,
 )
-from thim.collateral.intake import (
-    CLOCK_SKEW,
-)
-from thim.errors import MalformedError, UntrustedError
-from thim.intel.authorities import Authority
-from thim.intel.names import EnclaveKind, Tee
 from thim.x509.chain import parse_pem_chain, to_pem
 
 

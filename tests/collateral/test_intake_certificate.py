@@ -10,16 +10,16 @@ from tests.collateral.intakes import (
     root_crl,
     take_certificate,
 )
-from tests.intel_pki import (
-    ISSUED,
-    ROOT_UNTIL,
-    SIGNER_UNTIL,
-)
 from thim.collateral.intake import (
     CLOCK_SKEW,
 )
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.authorities import Authority
+from thim.simulate.pki import (
+    ISSUED,
+    ROOT_UNTIL,
+    SIGNER_UNTIL,
+)
 
 
 class TestCaCertificate:

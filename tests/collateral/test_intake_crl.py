@@ -13,12 +13,6 @@ from tests.collateral.intakes import (
     root_crl,
     take_crl,
 )
-from tests.intel_pki import (
-    ISSUED,
-    LIFETIME,
-    ROOT_UNTIL,
-    SIGNER_UNTIL,
-)
 from thim.collateral.intake import (
     CLOCK_SKEW,
     verify_crl,
@@ -26,6 +20,12 @@ from thim.collateral.intake import (
 from thim.errors import UntrustedError
 from thim.intel.authorities import Authority
 from thim.intel.names import PckCa
+from thim.simulate.pki import (
+    ISSUED,
+    LIFETIME,
+    ROOT_UNTIL,
+    SIGNER_UNTIL,
+)
 from thim.x509.chain import to_pem
 from thim.x509.crl import Crl
 

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from tests.intel_pki import ISSUED
 from thim.collateral.ports import Held
 from thim.collateral.records import ROOT_CA_CRL
+from thim.simulate.pki import ISSUED
 
 
 class TestHeld:

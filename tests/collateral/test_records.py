@@ -3,7 +3,6 @@ import hashlib
 
 import pytest
 
-from tests.intel_pki import ISSUED, LIFETIME
 from thim.collateral.records import (
     ROOT_CA_CRL,
     Kind,
@@ -15,6 +14,7 @@ from thim.collateral.records import (
     tcb_info_key,
 )
 from thim.intel.names import EnclaveKind, PckCa, Tee
+from thim.simulate.pki import ISSUED, LIFETIME
 
 
 FMSPC = bytes.fromhex("00906ed50000")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import ISSUED
 from thim.collateral.records import Stamp
 from thim.collateral.transition import Transition, transition
+from thim.simulate.pki import ISSUED
 
 
 SECOND = datetime.timedelta(seconds=1)

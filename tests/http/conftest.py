@@ -4,10 +4,10 @@ import pytest
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.intel_pki import Intel
 from tests.serving import serving
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.services.ingest import Outcome, ingest
+from thim.simulate.pki import Intel
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
 

@@ -1,5 +1,5 @@
 """
-Take signed documents of ``tests.intel_pki`` apart, change and join them.
+Take signed documents of ``thim.simulate.pki`` apart, change and join them.
 """
 
 import json
@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.intel_pki import to_json
+from thim.simulate.pki import to_json
 
 
 def inner(body: bytes) -> bytes:

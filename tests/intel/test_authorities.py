@@ -5,13 +5,6 @@ import pytest
 
 from cryptography import x509
 
-from tests.intel_pki import (
-    ISSUED,
-    ROOT_UNTIL,
-    SIGNER_UNTIL,
-    SINCE,
-    Intel,
-)
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.authorities import (
     INTEL_SGX_ROOT,
@@ -19,6 +12,13 @@ from thim.intel.authorities import (
     authority_of,
     find_chains,
     verify_authority,
+)
+from thim.simulate.pki import (
+    ISSUED,
+    ROOT_UNTIL,
+    SIGNER_UNTIL,
+    SINCE,
+    Intel,
 )
 from thim.x509.crl import Crl
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import format_date
 from thim.errors import MalformedError
 from thim.intel.fields import parse_date, parse_hex
+from thim.simulate.pki import format_date
 
 
 instants = st.datetimes(timezones=st.just(datetime.UTC)).map(

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.intel.documents import edited, inner
-from tests.intel_pki import ISSUED, LIFETIME, Intel
 from thim.errors import MalformedError
 from thim.intel.identity import EnclaveIdentity
 from thim.intel.names import EnclaveKind
 from thim.intel.tcb import TcbStatus
+from thim.simulate.pki import ISSUED, LIFETIME, Intel
 
 
 INTEL = Intel()

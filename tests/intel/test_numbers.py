@@ -3,10 +3,10 @@ import datetime
 import pytest
 
 from tests.intel.documents import edited, inner
-from tests.intel_pki import ISSUED, LIFETIME, NUMBERS, Intel
 from thim.errors import MalformedError
 from thim.intel.names import Tee
 from thim.intel.numbers import NumberList
+from thim.simulate.pki import ISSUED, LIFETIME, NUMBERS, Intel
 
 
 INTEL = Intel()

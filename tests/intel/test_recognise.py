@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import Intel, to_json
 from thim.errors import MalformedError
 from thim.intel.authorities import Authority
 from thim.intel.recognise import MAX_SIZE, recognise
+from thim.simulate.pki import Intel, to_json
 from thim.x509.chain import to_pem
 from thim.x509.crl import Crl
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.intel.documents import inner
-from tests.intel_pki import ISSUED, SIGNER_UNTIL, SINCE, Intel
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.authorities import Authority
 from thim.intel.signed import SignedJson, SignedKind, verify_signed
+from thim.simulate.pki import ISSUED, SIGNER_UNTIL, SINCE, Intel
 from thim.x509.crl import Crl
 
 

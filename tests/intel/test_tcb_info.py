@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.intel.documents import edited, inner
-from tests.intel_pki import ISSUED, LIFETIME, Intel
 from thim.errors import MalformedError
 from thim.intel.names import Tee
 from thim.intel.tcb import TcbStatus
 from thim.intel.tcb_info import TcbInfo
+from thim.simulate.pki import ISSUED, LIFETIME, Intel
 
 
 INTEL = Intel()

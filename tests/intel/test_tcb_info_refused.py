@@ -1,10 +1,10 @@
 import pytest
 
 from tests.intel.documents import edited, inner
-from tests.intel_pki import Intel
 from thim.errors import MalformedError
 from thim.intel.names import Tee
 from thim.intel.tcb_info import TcbInfo
+from thim.simulate.pki import Intel
 
 
 INTEL = Intel()

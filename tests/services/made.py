@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.intel_pki import ISSUED, Intel
 from tests.store.made import all_stored
 from thim.collateral.records import CollateralKey, tcb_info_key
 from thim.errors import ThimError
 from thim.intel.names import Tee
 from thim.services.ingest import Outcome, Result, ingest
+from thim.simulate.pki import ISSUED, Intel
 from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 

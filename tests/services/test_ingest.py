@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.intel_pki import ISSUED, SIGNER_UNTIL
 from tests.services.made import (
     CHAINS,
     INTEL,
@@ -23,6 +22,7 @@ from thim.collateral.transition import Transition
 from thim.intel.authorities import Authority
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.services.ingest import Outcome, ingest
+from thim.simulate.pki import ISSUED, SIGNER_UNTIL
 
 
 def read_quarantine(store) -> list[tuple[bytes, str, str]]:

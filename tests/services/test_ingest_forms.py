@@ -9,7 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import utils
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.intel_documents import ISSUED
 from tests.services.made import (
     CHAINS,
     INTEL,
@@ -24,6 +23,7 @@ from thim.errors import MalformedError
 from thim.intel.authorities import Authority
 from thim.intel.recognise import MAX_SIZE
 from thim.services.ingest import Outcome
+from thim.simulate.documents import ISSUED
 from thim.x509.chain import to_pem
 from thim.x509.crl import Crl
 

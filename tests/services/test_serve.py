@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.intel_pki import ISSUED, NUMBERS
 from tests.services.made import INTEL, KEY, NOW, day, fill
 from thim.baseline.select import Wish
 from thim.collateral.records import (
@@ -17,6 +16,7 @@ from thim.collateral.records import (
 from thim.errors import NotFoundError, ParameterError, UnavailableError
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.services.serve import Query, find_answer, read_landscape
+from thim.simulate.pki import ISSUED, NUMBERS
 from thim.x509.chain import to_pem
 
 

@@ -3,12 +3,12 @@ import hashlib
 
 import pytest
 
-from tests.intel_pki import Intel
 from tests.store.made import KEY, OTHER_KEY, all_stored, day, make_record
 from thim.collateral.records import ROOT_CA_CRL, pck_crl_key
 from thim.collateral.transition import Transition
 from thim.intel.authorities import Authority
 from thim.intel.names import PckCa, Tee
+from thim.simulate.pki import Intel
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import (
+from thim.errors import MalformedError, UntrustedError
+from thim.intel.authorities import Authority
+from thim.simulate.pki import (
     ISSUED,
     ROOT_UNTIL,
     SIGNER_UNTIL,
@@ -20,8 +22,6 @@ from tests.intel_pki import (
     Intel,
     subject_name,
 )
-from thim.errors import MalformedError, UntrustedError
-from thim.intel.authorities import Authority
 from thim.x509.chain import (
     MAX_CERTIFICATES,
     MAX_PEM_SIZE,

@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import ISSUED, Intel
 from tests.x509.der import children, sequence
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.authorities import Authority
+from thim.simulate.pki import ISSUED, Intel
 from thim.x509.crl import MAX_CRL_SIZE, Crl
 
 

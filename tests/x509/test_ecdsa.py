@@ -5,9 +5,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.intel_pki import Intel
 from thim.errors import UntrustedError
 from thim.intel.authorities import Authority
+from thim.simulate.pki import Intel
 from thim.x509.ecdsa import is_p256_signature, p256_key
 
 

@@ -1,5 +1,5 @@
 """
-What stands in the documents of ``tests.intel_pki``: dates, levels, modules.
+What stands in the documents of ``thim.simulate.pki``: dates, levels, modules.
 """
 
 import datetime

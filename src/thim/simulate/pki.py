@@ -31,7 +31,9 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.intel_documents import (
+from thim.intel.authorities import Authority
+from thim.intel.names import EnclaveKind, PckCa, Tee
+from thim.simulate.documents import (
     ISSUED,
     LIFETIME,
     NUMBERS,
@@ -42,8 +44,6 @@ from tests.intel_documents import (
     tcb_info_members,
     to_json,
 )
-from thim.intel.authorities import Authority
-from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.x509.chain import TrustAnchors, spki_sha256
 
 

@@ -1,0 +1,3 @@
+"""
+Simulated vendors that sign for real: for trying thim, and for its tests.
+"""
