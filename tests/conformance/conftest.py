@@ -30,7 +30,6 @@ def corpus_store(vendor_documents, tmp_path_factory):
         for _ in ingest(
             ((str(file), file.read_bytes()) for file in files),
             ledger=ledger,
-            anchors=INTEL_SGX_ROOT,
             now=datetime.datetime.now(datetime.UTC),
         ):
             pass

@@ -48,7 +48,6 @@ def take_in(store, files):
         yield from ingest(
             [(str(f), f.read_bytes()) for f in files],
             ledger=ledger,
-            anchors=INTEL_SGX_ROOT,
             now=datetime.datetime.now(datetime.UTC),
         )
 

@@ -40,9 +40,7 @@ def add_to_store(path, intel, bodies):
     pem = b"".join(c.public_bytes(Encoding.PEM) for c in intel.certificates)
     files = [("ca.pem", pem), *((f"{i}", b) for i, b in enumerate(bodies))]
     with Ledger(path, intel.anchors) as ledger:
-        for result in ingest(
-            files, ledger=ledger, anchors=intel.anchors, now=NOW
-        ):
+        for result in ingest(files, ledger=ledger, now=NOW):
             # A CA that one of the documents revokes is refused, rightly.
             is_welcome = result.outcome is not Outcome.REFUSED
             assert is_welcome or result.reason == "revoked", result

@@ -25,9 +25,7 @@ def import_folder(store: Path, folder: Path) -> None:
     """
     files = [(f.name, f.read_bytes()) for f in sorted(folder.iterdir())]
     with Ledger(store, INTEL.anchors) as ledger:
-        for result in ingest(
-            files, ledger=ledger, anchors=INTEL.anchors, now=NOW
-        ):
+        for result in ingest(files, ledger=ledger, now=NOW):
             _say(f"{result.outcome.value} {result.source}")
 
 

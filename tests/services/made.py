@@ -48,9 +48,7 @@ def take(
     Take *files* in and return the results of each.
     """
     results: dict[str, list[Result]] = {name: [] for name in files}
-    for result in ingest(
-        files.items(), ledger=ledger, anchors=INTEL.anchors, now=now
-    ):
+    for result in ingest(files.items(), ledger=ledger, now=now):
         results[result.source].append(result)
     return results
 

@@ -35,7 +35,6 @@ class Import:
                 ingest(
                     ((name, (corpus / name).read_bytes()) for name in names),
                     ledger=ledger,
-                    anchors=INTEL_SGX_ROOT,
                     now=NOW,
                 )
             )
@@ -258,7 +257,7 @@ class TestOrder:
         The archive that they leave passes its own audit.
         """
         with Ledger(shuffled.path, INTEL_SGX_ROOT) as ledger:
-            report = audit(ledger, INTEL_SGX_ROOT)
+            report = audit(ledger)
 
         assert () == report.findings
         assert len(shuffled.stored) == report.records

@@ -421,9 +421,7 @@ class TestSignedDocuments:
         """
         files = {"chains": CHAINS, "tcb": INTEL.tcb_info()}
         counts = []
-        for result in ingest(
-            files.items(), ledger=ledger, anchors=INTEL.anchors, now=NOW
-        ):
+        for result in ingest(files.items(), ledger=ledger, now=NOW):
             db = sqlite3.connect(store)
             table = "records" if result.transition else "certificates"
             (count,) = db.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608

@@ -116,7 +116,7 @@ class TestKilled:
         with Ledger(store, INTEL.anchors) as ledger:
             kept = bodies(ledger)
             certificates = ledger.certificates()
-            report = audit(ledger, INTEL.anchors)
+            report = audit(ledger)
         for name in set(reported) - {"chains.pem"}:
             assert (folder / name).read_bytes() in kept
         assert reported.count("chains.pem") <= len(certificates)
@@ -126,7 +126,7 @@ class TestKilled:
         importer.start(store, folder, "exit")
         again, status = split_reports(importer.lines())
         with Ledger(store, INTEL.anchors) as ledger:
-            report = audit(ledger, INTEL.anchors)
+            report = audit(ledger)
         assert 0 == status
         assert CERTIFICATES + 60 == len(again)
         assert (60, ()) == (report.records, report.findings)

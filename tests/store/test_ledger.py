@@ -122,7 +122,7 @@ class TestOpening:
         db.close()
 
         with pytest.raises(
-            OperatorError, match=f"schema {found}, expected 0001"
+            OperatorError, match=f"schema {found}, expected 0002"
         ) as caught:
             Ledger(store, ANCHORS)
 

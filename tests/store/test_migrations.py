@@ -1,13 +1,16 @@
+import contextlib
 import sqlite3
 
 import pytest
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from thim.errors import OperatorError
 from thim.store import create, replica, schema
 from thim.store.engine import open_engine
 
@@ -82,3 +85,65 @@ def read_statements(path) -> dict[str, str]:
     ).fetchall()
     db.close()
     return {name: " ".join(sql.split()) for name, sql in rows}
+
+
+class TestUpgrade:
+    def test_keeps_what_is_there(self, store, tmp_path):
+        """
+        A store of the first release keeps its rows and gets what it lacks.
+        """
+        old = make_old_store(tmp_path / "old.db")
+
+        create.upgrade_store(old)
+
+        assert read_statements(old) == read_statements(store)
+        with contextlib.closing(sqlite3.connect(old)) as db:
+            assert ("kept",) == db.execute(
+                "SELECT value FROM settings WHERE name = 'mark'"
+            ).fetchone()
+
+    def test_is_asked_for(self, tmp_path):
+        """
+        A store of the first release is not read before, and the error names
+        the command.
+        """
+        old = make_old_store(tmp_path / "old.db")
+
+        with pytest.raises(OperatorError, match="thim db upgrade --store"):
+            replica.Replica(old)
+
+    def test_newest(self, store):
+        """
+        A store of this release is left as it is.
+        """
+        before = read_statements(store)
+
+        create.upgrade_store(store)
+
+        assert before == read_statements(store)
+
+    def test_other_file(self, tmp_path):
+        """
+        What is no store is refused and left alone.
+        """
+        path = tmp_path / "other.db"
+        path.write_bytes(b"no database" * 100)
+
+        with pytest.raises(OperatorError, match="cannot be upgraded"):
+            create.upgrade_store(path)
+
+        assert b"no database" * 100 == path.read_bytes()
+
+
+def make_old_store(path):
+    """
+    Make a store as the first release made it, with a mark in it.
+    """
+    engine = open_engine(path)
+    with engine.begin() as connection:
+        command.upgrade(create._migrations(connection), "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO settings VALUES ('mark', 'kept')"
+        )
+    engine.dispose()
+    return path

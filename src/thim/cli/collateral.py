@@ -214,15 +214,7 @@ def _entries(
 
 def _parse_key(text: str) -> CollateralKey:
     try:
-        vendor, kind, subject, structure = text.split("/")
-        tee, colon, fmspc = subject.partition(":")
-        subject = f"{tee}{colon}{fmspc.upper()}"
-        return CollateralKey(
-            vendor=vendor,
-            kind=Kind(kind),
-            subject=subject,
-            structure=int(structure),
-        )
+        return CollateralKey.from_name(text)
     except ValueError:
         expected = "expected VENDOR/KIND/SUBJECT/STRUCTURE"
         raise ParameterError("DOCUMENT", text, expected) from None

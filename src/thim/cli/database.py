@@ -41,7 +41,7 @@ def verify(
 
     path = find_store(store, config)
     with Ledger(path, INTEL_SGX_ROOT) as ledger:
-        report = audit(ledger, INTEL_SGX_ROOT)
+        report = audit(ledger)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:

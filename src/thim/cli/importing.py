@@ -63,7 +63,6 @@ def run_import(
         found = ingest(
             ((str(file), _read(file)) for file in read),
             ledger=ledger,
-            anchors=anchors,
             now=datetime.now(UTC),
         )
         results = list(

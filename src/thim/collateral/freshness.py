@@ -1,17 +1,74 @@
 """
-How long a document may be relied on.
+How long a document may be relied on, and when to look for a newer one.
+
+A document is *fresh* for the first third of its life, then *due* for a look
+at the vendor's; *stale* when two thirds are gone and nothing newer has come;
+*expired* when its next update is past.
 """
 
 from __future__ import annotations
 
+import enum
+
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from thim.collateral.records import Kind
+
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 _SECOND: Final = timedelta(seconds=1)
+_DAY: Final = timedelta(days=1)
+
+#: What brings news is looked at daily, however long it lives: revocations, and
+#: the numbers and channels of a TCB recovery.
+_LOOKED_AT: Final[Mapping[Kind, timedelta]] = {
+    Kind.PCK_CRL: _DAY,
+    Kind.ROOT_CA_CRL: _DAY,
+    Kind.TCB_EVALUATION_DATA_NUMBERS: _DAY / 2,
+    Kind.FMSPCS: _DAY,
+}
+CHANNEL_INTERVAL: Final = _DAY / 2
+_SHORTEST: Final = timedelta(hours=1)
+_JITTER: Final = 0.3
+#: After a failure: a minute, two, four and so on, up to an hour.
+_RETRY_FIRST: Final = timedelta(minutes=1)
+_RETRY_LAST: Final = timedelta(hours=1)
+
+
+class State(enum.Enum):
+    """How a document stands at an instant."""
+
+    FRESH = "fresh"
+    DUE = "due"
+    STALE = "stale"
+    EXPIRED = "expired"
+
+
+def find_state(
+    issued: datetime, next_update: datetime | None, now: datetime
+) -> State:
+    """
+    Tell how a document stands at *now*.
+    """
+    if next_update is None:
+        return State.FRESH
+    if now > next_update:
+        return State.EXPIRED
+    third = (next_update - issued) / 3
+    if now > stale_after(issued, next_update):
+        return State.STALE
+    return State.DUE if now > issued + third else State.FRESH
+
+
+def stale_after(issued: datetime, next_update: datetime) -> datetime:
+    """
+    Return the instant after which a document that lives on is stale.
+    """
+    return issued + (next_update - issued) * 2 / 3
 
 
 def is_expired(next_update: datetime | None, now: datetime) -> bool:
@@ -21,6 +78,36 @@ def is_expired(next_update: datetime | None, now: datetime) -> bool:
     The instant itself still counts as valid, as in Intel's QVL.
     """
     return next_update is not None and now > next_update
+
+
+def next_look(
+    kind: Kind,
+    issued: datetime,
+    next_update: datetime | None,
+    now: datetime,
+    draw: float,
+) -> datetime:
+    """
+    Return when to look for a newer document than one just seen at *now*.
+
+    That is after a third of its life, or of what is left of it if that is
+    less, and for kinds that bring news after a day; earlier by up to 30 % as
+    *draw* (0 to 1) decides, so that what came together does not stay together.
+    """
+    interval = _LOOKED_AT.get(kind, timedelta(days=30))
+    if next_update is not None:
+        life, left = next_update - issued, next_update - now
+        interval = min(interval, life / 3, left / 3)
+    return now + max(interval, _SHORTEST) * (1 - _JITTER * draw)
+
+
+def next_try(failures: int, now: datetime, draw: float) -> datetime:
+    """
+    Return when to try again after the latest of *failures* in a row.
+    """
+    doublings = min(max(failures, 1) - 1, 16)
+    wait = min(_RETRY_FIRST * (1 << doublings), _RETRY_LAST)
+    return now + wait * (1 - _JITTER * draw)
 
 
 def max_age(

@@ -27,6 +27,8 @@ class Kind(enum.Enum):
     PCK_CRL = "pck-crl"
     ROOT_CA_CRL = "root-ca-crl"
     TCB_EVALUATION_DATA_NUMBERS = "tcb-evaluation-data-numbers"
+    #: The vendor's unsigned list: a hint of what to ask for, never a record.
+    FMSPCS = "fmspcs"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,23 @@ class CollateralKey:
     def __str__(self) -> str:
         return (
             f"{self.vendor}/{self.kind.value}/{self.subject}/{self.structure}"
+        )
+
+    @classmethod
+    def from_name(cls, name: str) -> CollateralKey:
+        """
+        Read a key as it is written, an FMSPC in either case.
+
+        Raises:
+            ValueError: Not VENDOR/KIND/SUBJECT/STRUCTURE.
+        """
+        vendor, kind, subject, structure = name.split("/")
+        tee, colon, fmspc = subject.partition(":")
+        return cls(
+            vendor=vendor,
+            kind=Kind(kind),
+            subject=f"{tee}{colon}{fmspc.upper()}",
+            structure=int(structure),
         )
 
 
@@ -88,6 +107,9 @@ def numbers_key(tee: Tee) -> CollateralKey:
         subject=tee.value.lower(),
         structure=1,
     )
+
+
+FMSPCS: Final = CollateralKey(kind=Kind.FMSPCS, subject="all")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

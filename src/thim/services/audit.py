@@ -72,7 +72,7 @@ class _Series:
     head: Stored | None = None
 
 
-def audit(ledger: Ledger, anchors: TrustAnchors) -> Report:
+def audit(ledger: Ledger) -> Report:
     """
     Check every record of *ledger* as if it came in today.
 
@@ -84,6 +84,7 @@ def audit(ledger: Ledger, anchors: TrustAnchors) -> Report:
     5. Key, number, dates and signed digest are what the body says.
     6. Each series' head is its newest record.
     """
+    anchors = ledger.anchors()
     findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
     findings += _check_certificates(ledger)
     root_crl = _read_root_crl(ledger, findings)

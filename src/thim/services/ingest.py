@@ -8,27 +8,19 @@ documents.  Nothing that one file holds can stop another.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
 
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from thim.collateral.intake import (
-    Intake,
-    verify_ca_certificate,
-    verify_crl,
-    verify_document,
-)
-from thim.collateral.records import Kind
 from thim.collateral.transition import Transition
-from thim.errors import MalformedError, ThimError, UntrustedError
+from thim.errors import ThimError
 from thim.intel.authorities import Authority, authority_of
 from thim.intel.recognise import recognise
 from thim.intel.signed import SignedJson
+from thim.services.door import Door
 from thim.x509.chain import common_name
 from thim.x509.crl import Crl
 
@@ -37,23 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from thim.collateral.records import Record
     from thim.store.ledger import Ledger
-    from thim.x509.chain import TrustAnchors
 
 T = TypeVar("T")
-
-#: Refused because it is none of what is kept here, not because it is bad:
-#: not worth a place in quarantine.
-_NOT_COLLATERAL: Final = frozenset(
-    {
-        "evidence",
-        "foreign-certificate",
-        "pck-certificate",
-        "too-large",
-        "unrecognised",
-    }
-)
+D = TypeVar("D", Crl, SignedJson)
 
 
 class Outcome(enum.Enum):
@@ -104,7 +83,6 @@ def ingest(
     files: Iterable[tuple[str, bytes | ThimError]],
     *,
     ledger: Ledger,
-    anchors: TrustAnchors,
     now: datetime,
 ) -> Iterator[Result]:
     """
@@ -114,7 +92,7 @@ def ingest(
     In the place of the bytes may stand the error with which reading failed.
     A result is yielded after its document is safely on the disk.
     """
-    run = _Run(ledger=ledger, anchors=anchors, now=now)
+    run = _Run(Door(ledger, now))
     gathered = _Gathered([], [], [])
     for source, content in files:
         yield from run.gather(gathered, source, content)
@@ -154,18 +132,10 @@ def _refusal(source: str, what: str, error: ThimError) -> Result:
 
 
 class _Run:
-    """One run's view of the store: what documents are judged by."""
+    """Takes what was gathered through the door, and says what became of it."""
 
-    def __init__(
-        self, *, ledger: Ledger, anchors: TrustAnchors, now: datetime
-    ) -> None:
-        self._ledger = ledger
-        self._intake = Intake(
-            anchors=anchors,
-            known=tuple(ledger.certificates()),
-            root_crl=ledger.root_crl(),
-            now=now,
-        )
+    def __init__(self, door: Door) -> None:
+        self._door = door
 
     def gather(
         self, gathered: _Gathered, source: str, content: bytes | ThimError
@@ -194,74 +164,38 @@ class _Run:
         """
         certificate = sourced.value
         what = f"certificate {common_name(certificate.subject)!r}"
-        intake = self._intake
-        if self._find_known(certificate) is not None:
-            return Result(
-                source=sourced.source,
-                what=what,
-                outcome=Outcome.KNOWN,
-                issued=certificate.not_valid_before_utc,
-            )
-        try:
-            authority = verify_ca_certificate(certificate, intake)
-        except ThimError as e:
-            if e.reason == "revoked":
-                # Known for this run, so that what it signed is refused for
-                # what it is and not for want of a chain.
-                self._know(certificate)
-            return self._refuse(
-                sourced.source, what, e, certificate.public_bytes(Encoding.DER)
-            )
-        self._ledger.add_certificate(
-            certificate,
-            authority,
-            source=_storable(sourced.source),
-            now=intake.now,
-        )
-        self._know(certificate)
+        outcome = Outcome.KNOWN
+        if self._door.find_known(certificate) is None:
+            try:
+                self._door.take_certificate(certificate, sourced.source)
+            except ThimError as e:
+                return _refusal(sourced.source, what, e)
+            outcome = Outcome.ACCEPTED
         return Result(
             source=sourced.source,
             what=what,
-            outcome=Outcome.ACCEPTED,
+            outcome=outcome,
             issued=certificate.not_valid_before_utc,
         )
-
-    def _find_known(
-        self, certificate: x509.Certificate
-    ) -> x509.Certificate | None:
-        # By what is signed: anybody can make a second valid ECDSA signature
-        # out of a first, and so another certificate that says the same.
-        said = certificate.tbs_certificate_bytes
-        for known in self._intake.known:
-            if known.tbs_certificate_bytes == said:
-                return known
-        return None
-
-    def _know(self, certificate: x509.Certificate) -> None:
-        known = (*self._intake.known, certificate)
-        self._intake = dataclasses.replace(self._intake, known=known)
 
     def take_crl(self, sourced: _Sourced[Crl]) -> Result:
         """
         Verify a revocation list and take it into the archive.
         """
-        return self._take(sourced, sourced.value.der, verify_crl)
+        return self._take(sourced, sourced.value.der)
 
     def take_document(self, sourced: _Sourced[SignedJson]) -> Result:
         """
         Verify signed JSON and take it into the archive.
         """
-        return self._take(sourced, sourced.value.body, verify_document)
+        return self._take(sourced, sourced.value.body)
 
-    def _take(
-        self,
-        sourced: _Sourced[T],
-        body: bytes,
-        verify: Callable[..., Record],
-    ) -> Result:
+    def _take(self, sourced: _Sourced[D], body: bytes) -> Result:
         try:
-            record = self._verify(sourced, verify)
-            verdict = self._add(record)
+            record = self._door.verify(
+                sourced.value, sourced.beside, sourced.source
+            )
+            verdict = self._door.add(record)
         except ThimError as e:
             return self._refuse(
                 sourced.source, _describe(sourced.value), e, body
@@ -276,49 +210,11 @@ class _Run:
             issued=record.issued,
         )
 
-    def _verify(
-        self, sourced: _Sourced[T], verify: Callable[..., Record]
-    ) -> Record:
-        source = _storable(sourced.source)
-        known = map(self._find_known, sourced.beside)
-        beside = [certificate for certificate in known if certificate]
-        if beside:  # the chain it came with, if that will do
-            intake = dataclasses.replace(self._intake, known=beside)
-            with contextlib.suppress(UntrustedError):
-                return verify(sourced.value, intake, source=source)
-        return verify(sourced.value, self._intake, source=source)
-
-    def _add(self, record: Record) -> Transition:
-        verdict = self._ledger.add(record)
-        if verdict is Transition.FORK:
-            msg = (
-                f"{record.key} of {record.issued:%FT%TZ}: another document "
-                f"with this number and issue date is in the archive"
-            )
-            raise MalformedError(msg, reason="fork")
-        if record.key.kind is Kind.ROOT_CA_CRL:
-            self._intake = dataclasses.replace(
-                self._intake, root_crl=self._ledger.root_crl()
-            )
-        return verdict
-
     def _refuse(
         self, source: str, what: str, error: ThimError, body: bytes
     ) -> Result:
-        if error.reason not in _NOT_COLLATERAL:
-            self._ledger.quarantine(
-                body,
-                source=_storable(source),
-                reason=error.reason,
-                detail=str(error),
-                now=self._intake.now,
-            )
+        self._door.refuse(source, error, body)
         return _refusal(source, what, error)
-
-
-def _storable(source: str) -> str:
-    # A file's name need not be text; what is not is written as escapes.
-    return source.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _sourced(

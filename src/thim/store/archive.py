@@ -267,6 +267,23 @@ def add_to_quarantine(  # noqa: PLR0913 - one argument for each column
     )
 
 
+def count(
+    connection: Connection, name: str, label: str, now: datetime
+) -> None:
+    """
+    Count once more that something was noticed.
+    """
+    table = schema.counters
+    again = connection.execute(
+        update(table)
+        .where(table.c.name == name, table.c.label == label)
+        .values(count=table.c.count + 1, last=to_stored(now))
+    )
+    if not again.rowcount:
+        row = {"name": name, "label": label, "count": 1, "last": to_stored(now)}
+        connection.execute(insert(table).values(row))
+
+
 def _stored_or_damaged(row: Any) -> Stored | Damaged:  # noqa: ANN401
     try:
         return _stored(row)

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError
 from thim.store import ledger
 from thim.store.engine import open_engine
+from thim.store.replica import check_is_file
 
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from thim.x509.chain import TrustAnchors
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -48,6 +52,25 @@ def create_store(path: Path, anchors: TrustAnchors) -> None:
         why = e.strerror if isinstance(e, OSError) else e.orig
         msg = f"store {path}: cannot be made ({why})"
         raise OperatorError(msg, reason="store-unwritable") from e
+
+
+def upgrade_store(path: Path) -> None:
+    """
+    Bring the store in *path* to the newest revision, wholly or not at all.
+
+    Raises:
+        OperatorError: No store there, or it cannot be written.
+    """
+    check_is_file(path)
+    engine = open_engine(path)
+    try:
+        with engine.begin() as connection:
+            command.upgrade(_migrations(connection), "head")
+    except (DBAPIError, CommandError) as e:
+        msg = f"store {path}: cannot be upgraded ({e})"
+        raise OperatorError(msg, reason="store-upgrade") from e
+    finally:
+        engine.dispose()
 
 
 def _beside(path: Path) -> list[Path]:
@@ -83,18 +106,22 @@ def _fill(path: Path, anchors: TrustAnchors) -> None:
     engine = open_engine(path)
     try:
         with engine.begin() as connection:
-            config = Config()
-            config.set_main_option(
-                "script_location", str(_MIGRATIONS).replace("%", "%%")
-            )
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(_migrations(connection), "head")
             ledger.stamp_anchors(connection, anchors)
         with engine.connect() as connection:
             raw = connection.connection.driver_connection
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
     finally:
         engine.dispose()
+
+
+def _migrations(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option(
+        "script_location", str(_MIGRATIONS).replace("%", "%%")
+    )
+    config.attributes["connection"] = connection
+    return config
 
 
 def _sync_folder(folder: Path) -> None:

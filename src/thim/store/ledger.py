@@ -25,10 +25,11 @@ from sqlalchemy.exc import DBAPIError
 from thim.collateral.records import ROOT_CA_CRL
 from thim.errors import OperatorError
 from thim.store import archive, schema
+from thim.store.agenda import Agenda
 from thim.store.engine import open_engine
 from thim.store.instants import to_stored
 from thim.store.replica import Replica, spell_anchors
-from thim.x509.chain import parse_certificate
+from thim.x509.chain import TrustAnchors, parse_certificate, spki_sha256
 from thim.x509.crl import Crl
 
 
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from thim.intel.authorities import Authority
     from thim.intel.names import Update
     from thim.store.archive import Damaged, Stored
-    from thim.x509.chain import TrustAnchors
 
 
 def stamp_anchors(connection: Connection, anchors: TrustAnchors) -> None:
@@ -74,6 +74,8 @@ class Ledger:
             replica.check_anchors(anchors)
         self._engine = open_engine(path)
         self._path = path
+        self._stamped = anchors
+        self.agenda = Agenda(self._transaction)
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +152,56 @@ class Ledger:
             body = archive.find_head_body(connection, ROOT_CA_CRL)
         return None if body is None else Crl.from_der(body)
 
+    def anchors(self) -> TrustAnchors:
+        """
+        Return the root keys that count here: those that the store is stamped
+        with, and those that the operator added.
+        """
+        with self._transaction() as connection:
+            added = connection.scalars(
+                select(schema.added_anchors.c.spki_sha256)
+            ).all()
+        return TrustAnchors(
+            spki_sha256=self._stamped.spki_sha256 | frozenset(added)
+        )
+
+    def add_anchor(
+        self, root: Certificate, *, vendor: str, actor: str, now: datetime
+    ) -> bool:
+        """
+        Trust *root*'s key from now on; return whether that is new.
+        """
+        pin = spki_sha256(root)
+        if pin in self.anchors().spki_sha256:
+            return False
+        der = root.public_bytes(Encoding.DER)
+        with self._transaction() as connection:
+            connection.execute(
+                insert(schema.added_anchors).values(
+                    spki_sha256=pin,
+                    vendor=vendor,
+                    der=der,
+                    added=to_stored(now),
+                )
+            )
+            connection.execute(
+                insert(schema.events).values(
+                    at=to_stored(now),
+                    actor=actor,
+                    action="trust-add",
+                    detail=f"{vendor} root with the key {pin.hex()}, "
+                    f"certificate {hashlib.sha256(der).hexdigest()}",
+                )
+            )
+        return True
+
+    def count(self, name: str, label: str, now: datetime) -> None:
+        """
+        Count once more that something was noticed.
+        """
+        with self._transaction() as connection:
+            archive.count(connection, name, label, now)
+
     def quarantine(
         self,
         body: bytes,
@@ -160,9 +212,11 @@ class Ledger:
         now: datetime,
     ) -> None:
         """
-        Keep what was refused, and forget the oldest beyond the bound.
+        Keep what was refused and count it, and forget the oldest beyond the
+        bound.
         """
         with self._transaction() as connection:
+            archive.count(connection, "refused", reason, now)
             archive.add_to_quarantine(
                 connection,
                 body=body,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from thim.x509.chain import TrustAnchors
 
 #: Kept beside schema.REVISION, so that reading needs no SQLAlchemy.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 _NEVER: Final = 2**62
 
 _COLUMNS: Final = """
@@ -150,7 +150,7 @@ class Replica:
         Raises:
             OperatorError: It was made for other trust anchors.
         """
-        row = self._first(_ANCHORS)
+        row = self.first(_ANCHORS)
         stamped = row[0] if row else "none"
         if stamped != spell_anchors(anchors):
             msg = (
@@ -163,7 +163,7 @@ class Replica:
         """
         Return a number that changes when anybody has committed to the store.
         """
-        return int(self._first("PRAGMA data_version")[0])
+        return int(self.first("PRAGMA data_version")[0])
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -173,15 +173,21 @@ class Replica:
         Raises:
             UnavailableError: The file cannot be read at the moment.
         """
-        self._first("BEGIN")
+        self.first("BEGIN")
         try:
             yield
         finally:
-            self._first("COMMIT")
+            self.first("COMMIT")
 
-    def _rows(
+    def rows(
         self, statement: str, values: tuple[object, ...] = ()
     ) -> list[tuple[Any, ...]]:
+        """
+        Run a prepared statement and return its rows.
+
+        Raises:
+            UnavailableError: The file cannot be read at the moment.
+        """
         try:
             return self._db.execute(statement, values).fetchall()
         except (OverflowError, UnicodeEncodeError):
@@ -190,24 +196,27 @@ class Replica:
             msg = f"the store cannot be read: {e}"
             raise UnavailableError(msg, reason="store-unreadable") from e
 
-    def _first(
+    def first(
         self, statement: str, values: tuple[object, ...] = ()
     ) -> tuple[Any, ...]:
-        return next(iter(self._rows(statement, values)), ())
+        """
+        Return the first of the rows, or an empty one.
+        """
+        return next(iter(self.rows(statement, values)), ())
 
     def entries(self) -> Sequence[Entry]:
         """
         List the whole archive, ordered by key, number and issue date.
         """
-        rows = self._rows(_ENTRIES)
-        with _making_sense():
+        rows = self.rows(_ENTRIES)
+        with making_sense():
             return [_entry(row) for row in rows]
 
     def count_heads(self, expired_at: datetime) -> tuple[int, int]:
         """
         Count the heads, and those whose next update is before *expired_at*.
         """
-        heads, expired = self._first(_COUNT, (to_stored(expired_at),))
+        heads, expired = self.first(_COUNT, (to_stored(expired_at),))
         return heads, expired or 0
 
     def find(
@@ -221,10 +230,10 @@ class Replica:
         """
         names = _names(key, number)
         if at is None:
-            row = self._first(_HEAD, names)
+            row = self.first(_HEAD, names)
         else:
-            row = self._first(_AS_OF, (*names, to_stored(at)))
-        with _making_sense():
+            row = self.first(_AS_OF, (*names, to_stored(at)))
+        with making_sense():
             return _held(key, number, row) if row else None
 
     def begin(
@@ -233,37 +242,40 @@ class Replica:
         """
         Return the first issue date that the archive has.
         """
-        (first,) = self._first(_BEGIN, _names(key, number))
-        with _making_sense():
+        (first,) = self.first(_BEGIN, _names(key, number))
+        with making_sense():
             return None if first is None else from_stored(first)
 
     def numbers(self, at: datetime | None = None) -> frozenset[int]:
         """
         Return each evaluation number of which some document is archived.
         """
-        rows = self._rows(_NUMBERS, (_until(at),))
+        rows = self.rows(_NUMBERS, (_until(at),))
         return frozenset(number for (number,) in rows)
 
     def channels(self, at: datetime | None = None) -> Mapping[Update, int]:
         """
         Return what the vendor's channels were last seen to point to.
         """
-        rows = self._rows(_CHANNELS, (_until(at),))
-        with _making_sense():
+        rows = self.rows(_CHANNELS, (_until(at),))
+        with making_sense():
             return {Update(name): number for name, number in rows}
 
     def fmspcs(self, at: datetime | None = None) -> Sequence[tuple[str, Tee]]:
         """
         Return each FMSPC (upper-case hex) and TEE with a verified TCB info.
         """
-        rows = self._rows(_FMSPCS, (_until(at),))
-        with _making_sense():
+        rows = self.rows(_FMSPCS, (_until(at),))
+        with making_sense():
             pairs = (subject.split(":") for (subject,) in rows)
             return [(fmspc, Tee(tee.upper())) for tee, fmspc in pairs]
 
 
 @contextlib.contextmanager
-def _making_sense() -> Iterator[None]:
+def making_sense() -> Iterator[None]:
+    """
+    Turn a row that cannot be understood into an `UnavailableError`.
+    """
     try:
         yield
     except (ValueError, TypeError, OverflowError) as e:
@@ -295,6 +307,8 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         db.close()
         found = row and row[0]
         msg = f"store {path}: schema {found}, expected {REVISION}"
+        if str(found) < REVISION:
+            msg += f"; `thim db upgrade --store {path}` brings it there"
         raise OperatorError(msg, reason="store-schema")
     return db
 

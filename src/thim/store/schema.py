@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 
 #: The Alembic revision that this code reads and writes.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 metadata: Final = MetaData()
 _Big: Final = Integer().with_variant(BigInteger(), "postgresql")
@@ -134,4 +134,74 @@ quarantine = _table(
     Column("detail", Text, nullable=False),
     Column("first_seen", _Big, nullable=False),
     Column("last_seen", _Big, nullable=False),
+)
+
+#: What the vendors are asked for: by whom and until when (the lease), when
+#: next, and how it went (``collateral.targets.Progress``).
+targets = _table(
+    "targets",
+    Column("name", Text, primary_key=True),
+    Column("due", _Big),
+    Column("attempted", _Big),
+    Column("answered", _Big),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("absent_until", _Big),
+    Column("leased_by", Text),
+    Column("leased_until", _Big),
+    Index("targets_by_due", "due"),
+)
+
+#: Each vendor address: when its budget is free again, whether its breaker is
+#: open, and what it last said of the time.
+addresses = _table(
+    "addresses",
+    Column("address", Text, primary_key=True),
+    Column("free_at", _Big, nullable=False),
+    Column("requests", _Big, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("closed_until", _Big),
+    Column("answered", _Big),
+    Column("failed", _Big),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("clock_ahead", _Big),
+)
+
+#: FMSPCs that a vendor's unsigned list names: hints of what to ask for.
+hints = _table(
+    "hints",
+    Column("fmspc", Text, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("seen", _Big, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
+#: How often something was refused or noticed, by reason.
+counters = _table(
+    "counters",
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("count", _Big, nullable=False),
+    Column("last", _Big, nullable=False),
+)
+
+#: Vendor roots that the operator added to those that thim ships.
+added_anchors = _table(
+    "added_anchors",
+    Column("spki_sha256", LargeBinary, primary_key=True),
+    Column("vendor", Text, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("added", _Big, nullable=False),
+)
+
+#: What was decided, by whom, when; only ever appended to.
+events = _table(
+    "events",
+    Column("id", Integer, primary_key=True),
+    Column("at", _Big, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("detail", Text, nullable=False),
 )

@@ -1,0 +1,116 @@
+"""
+What a vendor is asked for, and what is known of asking.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING
+
+from thim.collateral.records import CollateralKey
+from thim.intel.names import Update
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Self
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """
+    A document to ask a vendor for.
+
+    *number* asks for the document of that evaluation number, *update* for
+    the one that a channel of the vendor's points to; both are None for kinds
+    without numbers.
+    """
+
+    key: CollateralKey
+    number: int | None = None
+    update: Update | None = None
+
+    def __str__(self) -> str:
+        if self.number is not None:
+            return f"{self.key}?number={self.number}"
+        if self.update is not None:
+            return f"{self.key}?update={self.update.value}"
+        return str(self.key)
+
+    @classmethod
+    def from_name(cls, name: str) -> Self:
+        """
+        Read a target as it is written.
+
+        Raises:
+            ValueError: Not a key with at most a number or an update behind.
+        """
+        document, mark, query = name.partition("?")
+        key = CollateralKey.from_name(document)
+        if not mark:
+            return cls(key=key)
+        parameter, _, value = query.partition("=")
+        if parameter == "number":
+            return cls(key=key, number=int(value))
+        if parameter == "update":
+            return cls(key=key, update=Update(value))
+        msg = f"got {query!r}, expected number=N or update=early|standard"
+        raise ValueError(msg)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """
+    What is known of asking for one target.
+
+    *due* is when it is to be asked for again, None for only on demand;
+    *attempted* and *answered* when it was last asked for, and last answered
+    with a document that held; *failures* counts the attempts since.  *reason*
+    and *detail* say why the last one failed.  The vendor has no such document
+    before *absent_until*.  *leased_until* is set while somebody asks.
+    """
+
+    target: Target
+    due: datetime | None = None
+    attempted: datetime | None = None
+    answered: datetime | None = None
+    failures: int = 0
+    reason: str | None = None
+    detail: str | None = None
+    absent_until: datetime | None = None
+    leased_until: datetime | None = None
+
+    def is_absent(self, now: datetime) -> bool:
+        """
+        Tell whether the vendor is known to have no such document.
+        """
+        return self.absent_until is not None and now < self.absent_until
+
+    def is_leased(self, now: datetime) -> bool:
+        """
+        Tell whether somebody is asking for it at *now*.
+        """
+        return self.leased_until is not None and now < self.leased_until
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AddressState:
+    """
+    What is known of a vendor address.
+
+    *free_at* is when its budget is full again.  *closed_until* is set while
+    nobody is to ask there.  *clock_ahead* is by how many seconds its clock
+    was ahead of ours when it last answered.
+    """
+
+    address: str
+    free_at: datetime
+    requests: int
+    failures: int
+    closed_until: datetime | None
+    answered: datetime | None
+    failed: datetime | None
+    reason: str | None
+    detail: str | None
+    clock_ahead: float | None

@@ -1,0 +1,342 @@
+"""
+The agenda: what is to be asked of the vendors, by whom, and how often.
+
+All workers of all nodes share it through the ledger.  A *lease* on a target
+makes sure that one of them asks; a *budget* and a *breaker* for each vendor
+address make sure that together they do not ask too often, nor ask who does not
+answer.  A lease ends by itself, so that nobody's death blocks a target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import case, delete, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from thim.store import schema
+from thim.store.instants import from_stored, to_stored
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import Connection
+
+    from thim.collateral.targets import Target
+
+#: A detail is for people to read; a hostile answer must not fill the store.
+_DETAIL_SIZE: Final = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """
+    How often one address may be asked: once in each *interval* on average,
+    and up to *burst* times at once.
+    """
+
+    interval: timedelta
+    burst: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """
+    How asking for a target went.
+
+    *due* is when to ask again, if the target is kept fresh at all; *answered*
+    whether a document that held came.  *reason* and *detail* say what went
+    wrong, *absent_until* for how long the vendor's word that there is none
+    counts.
+    """
+
+    due: datetime
+    answered: bool
+    reason: str | None = None
+    detail: str | None = None
+    absent_until: datetime | None = None
+
+
+class Agenda:
+    """
+    The agenda of a ledger; get it from ``Ledger.agenda``.
+    """
+
+    def __init__(
+        self, transaction: Callable[[], AbstractContextManager[Connection]]
+    ) -> None:
+        self._transaction = transaction
+
+    def promise(self, due: Mapping[Target, datetime]) -> None:
+        """
+        Keep exactly the targets of *due* fresh from now on.
+
+        A target that is new on the agenda is first asked for at its instant;
+        one that is on it already keeps its own.
+        """
+        table = schema.targets
+        names = {str(target): to_stored(at) for target, at in due.items()}
+        with self._transaction() as connection:
+            rows = connection.execute(select(table.c.name, table.c.due)).all()
+            kept = {row.name for row in rows if row.due is not None}
+            for name in kept - names.keys():
+                connection.execute(
+                    update(table).where(table.c.name == name).values(due=None)
+                )
+            for name in names.keys() - kept:
+                row = {"name": name, "due": names[name]}
+                connection.execute(_upsert_due(row))
+
+    def hasten(self, targets: Iterable[Target], now: datetime) -> None:
+        """
+        Have *targets* asked for at once, whatever was planned.
+        """
+        table = schema.targets
+        values = {"due": to_stored(now), "absent_until": None}
+        with self._transaction() as connection:
+            for target in targets:
+                row = {"name": str(target), **values}
+                connection.execute(
+                    upsert(table)
+                    .values(row)
+                    .on_conflict_do_update(index_elements=["name"], set_=values)
+                )
+
+    def claim(
+        self,
+        target: Target,
+        owner: str,
+        *,
+        now: datetime,
+        until: datetime,
+        is_due: bool = False,
+    ) -> bool:
+        """
+        Lease *target* to *owner*, unless somebody else has it.
+
+        With *is_due* only if it is due: who was slower finds it done.
+        """
+        table = schema.targets
+        is_free = or_(
+            table.c.leased_until.is_(None),
+            table.c.leased_until <= to_stored(now),
+        )
+        lease = {"leased_by": owner, "leased_until": to_stored(until)}
+        statement = (
+            update(table)
+            .where(table.c.name == str(target), is_free)
+            .values(lease)
+        )
+        if is_due:
+            statement = statement.where(table.c.due <= to_stored(now))
+        with self._transaction() as connection:
+            if not is_due:
+                row = {"name": str(target)}
+                connection.execute(
+                    upsert(table).values(row).on_conflict_do_nothing()
+                )
+            return connection.execute(statement).rowcount == 1
+
+    def settle(
+        self,
+        target: Target,
+        owner: str,
+        settlement: Settlement,
+        *,
+        now: datetime,
+    ) -> None:
+        """
+        Write down how it went, and end *owner*'s lease.
+        """
+        table = schema.targets
+        values: dict[str, Any] = {
+            "attempted": to_stored(now),
+            "reason": settlement.reason,
+            "detail": settlement.detail and settlement.detail[:_DETAIL_SIZE],
+            "failures": 0 if settlement.answered else table.c.failures + 1,
+            "absent_until": _stored(settlement.absent_until),
+            "leased_by": None,
+            "leased_until": None,
+            "due": case(
+                (table.c.due.is_(None), None), else_=_stored(settlement.due)
+            ),
+        }
+        if settlement.answered:
+            values["answered"] = to_stored(now)
+        with self._transaction() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.name == str(target), table.c.leased_by == owner)
+                .values(values)
+            )
+
+    def postpone(self, target: Target, owner: str, due: datetime) -> None:
+        """
+        End *owner*'s lease without an attempt; ask again at *due*, if the
+        target is kept fresh at all.
+        """
+        table = schema.targets
+        mine = (table.c.name == str(target), table.c.leased_by == owner)
+        with self._transaction() as connection:
+            connection.execute(
+                update(table)
+                .where(*mine, table.c.due.is_not(None))
+                .values(due=to_stored(due))
+            )
+            connection.execute(
+                update(table)
+                .where(*mine)
+                .values(leased_by=None, leased_until=None)
+            )
+
+    def spend(
+        self, address: str, budget: Budget, now: datetime
+    ) -> datetime | None:
+        """
+        Take one request out of *address*'s budget.
+
+        Returns None if it may be sent; else the instant before which it may
+        not, because the budget is spent or the breaker is open.  Where a
+        breaker's time is over, the one who asks next closes it again for a
+        budget's interval, so that there is one trial and not a rush.
+        """
+        table = schema.addresses
+        with self._transaction() as connection:
+            row = connection.execute(
+                select(table).where(table.c.address == address)
+            ).first()
+            at = to_stored(now)
+            if row is None:
+                row_values = {"address": address, "free_at": at}
+                connection.execute(insert(table).values(row_values))
+            refused = row and _refused_until(row, budget, at)
+            if refused:
+                return from_stored(refused)
+            free_at = max(row.free_at if row else at, at)
+            step = _microseconds(budget.interval)
+            is_trial = row is not None and row.closed_until is not None
+            connection.execute(
+                update(table)
+                .where(table.c.address == address)
+                .values(
+                    free_at=free_at + step,
+                    requests=table.c.requests + 1,
+                    closed_until=at + max(step, _TRIAL) if is_trial else None,
+                )
+            )
+        return None
+
+    def report_answer(
+        self, address: str, now: datetime, clock_ahead: float | None
+    ) -> None:
+        """
+        Write down that *address* answered as it should.
+        """
+        self._write_address(
+            address,
+            failures=0,
+            closed_until=None,
+            answered=to_stored(now),
+            clock_ahead=None
+            if clock_ahead is None
+            else round(clock_ahead * 1_000_000),
+        )
+
+    def report_failure(
+        self,
+        address: str,
+        now: datetime,
+        *,
+        reason: str,
+        detail: str,
+        closed_for: Callable[[int], timedelta | None],
+    ) -> None:
+        """
+        Write down that *address* failed.
+
+        *closed_for* says, from the number of failures in a row, for how long
+        nobody is to ask there again; None for not at all.
+        """
+        table = schema.addresses
+        with self._transaction() as connection:
+            failures = 1 + int(
+                connection.scalar(
+                    select(table.c.failures).where(table.c.address == address)
+                )
+                or 0
+            )
+            pause = closed_for(failures)
+            connection.execute(
+                update(table)
+                .where(table.c.address == address)
+                .values(
+                    failures=failures,
+                    closed_until=None
+                    if pause is None
+                    else to_stored(now + pause),
+                    failed=to_stored(now),
+                    reason=reason,
+                    detail=detail[:_DETAIL_SIZE],
+                )
+            )
+
+    def _write_address(self, address: str, **values: object) -> None:
+        table = schema.addresses
+        with self._transaction() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.address == address)
+                .values(**values)
+            )
+
+    def write_hints(
+        self, platforms: Mapping[str, str], *, source: str, now: datetime
+    ) -> None:
+        """
+        Keep the FMSPCs (upper-case hex) of the vendor's unsigned list and
+        their platforms, in the place of those before.
+        """
+        seen = {"seen": to_stored(now), "source": source}
+        rows = [
+            {"fmspc": fmspc, "platform": platform, **seen}
+            for fmspc, platform in platforms.items()
+        ]
+        with self._transaction() as connection:
+            connection.execute(delete(schema.hints))
+            if rows:
+                connection.execute(insert(schema.hints), rows)
+
+
+_TRIAL: Final = 10_000_000
+
+
+def _refused_until(row: Any, budget: Budget, at: int) -> int | None:  # noqa: ANN401
+    if row.closed_until is not None and at < row.closed_until:
+        return int(row.closed_until)
+    # The generic cell rate algorithm (ITU-T I.371): free_at runs ahead of the
+    # clock by one interval a request, and may be ahead by a burst of them.
+    ahead = _microseconds(budget.interval) * (budget.burst - 1)
+    return row.free_at - ahead if row.free_at - ahead > at else None
+
+
+def _microseconds(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1_000_000)
+
+
+def _upsert_due(row: Mapping[str, object]) -> Any:  # noqa: ANN401
+    return (
+        upsert(schema.targets)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["name"], set_={"due": row["due"]}
+        )
+    )
+
+
+def _stored(instant: datetime | None) -> int | None:
+    return None if instant is None else to_stored(instant)

@@ -1,0 +1,238 @@
+"""
+What is on the agenda, and how it goes, read from a replica.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.collateral.records import CollateralKey, Kind
+from thim.collateral.targets import AddressState, Progress, Target
+from thim.store.instants import from_stored, to_stored
+from thim.store.replica import making_sense
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from thim.store.replica import Replica
+
+_COLUMNS: Final = """
+    name, due, attempted, answered, failures, reason, detail, absent_until,
+    leased_until
+"""
+_ONE: Final = f"SELECT {_COLUMNS} FROM targets WHERE name = ?"  # noqa: S608
+_ALL: Final = f"SELECT {_COLUMNS} FROM targets ORDER BY name"  # noqa: S608
+_DUE: Final = """
+    SELECT name FROM targets
+     WHERE due <= ? AND coalesce(leased_until, 0) <= ?
+     ORDER BY due LIMIT ?
+"""
+_ADDRESSES: Final = """
+    SELECT address, free_at, requests, failures, closed_until, answered,
+           failed, reason, detail, clock_ahead
+      FROM addresses ORDER BY address
+"""
+_HEADS: Final = """
+    SELECT s.vendor, s.kind, s.subject, s.structure, s.evaluation_number,
+           r.issued, r.next_update, c.revoked
+      FROM heads h
+      JOIN series s ON s.id = h.series_id
+      JOIN records r ON r.id = h.record_id
+      JOIN issuer_chains c ON c.id = r.chain_id
+"""
+_HINTS: Final = "SELECT fmspc, platform FROM hints ORDER BY fmspc"
+_COUNTERS: Final = """
+    SELECT name, label, count, last FROM counters ORDER BY name, label
+"""
+_QUARANTINE: Final = """
+    SELECT sha256, length(body), source, reason, detail, first_seen, last_seen
+      FROM quarantine WHERE last_seen >= ? ORDER BY last_seen DESC, id DESC
+     LIMIT ?
+"""
+_REFUSED: Final = "SELECT body FROM quarantine WHERE sha256 = ?"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The dates of the newest document of a key and number."""
+
+    key: CollateralKey
+    number: int | None
+    issued: datetime
+    next_update: datetime | None
+    is_revoked: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """How often something was noticed, and when last."""
+
+    name: str
+    label: str
+    count: int
+    last: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """What lies in quarantine; *size* in bytes, as far as it was kept."""
+
+    sha256: bytes
+    size: int
+    source: str
+    reason: str
+    detail: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+class Watch:
+    """
+    The agenda as *replica* shows it.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def find(self, target: Target) -> Progress | None:
+        """
+        Return what is known of asking for *target*, None if nothing.
+        """
+        row = self._replica.first(_ONE, (str(target),))
+        with making_sense():
+            return _progress(row) if row else None
+
+    def progress(self) -> Sequence[Progress]:
+        """
+        Return what is known of each target.
+        """
+        rows = self._replica.rows(_ALL)
+        with making_sense():
+            return [_progress(row) for row in rows]
+
+    def due(self, now: datetime, most: int) -> Sequence[Target]:
+        """
+        Return *most* targets that are to be asked for, longest due first.
+        """
+        at = to_stored(now)
+        rows = self._replica.rows(_DUE, (at, at, most))
+        with making_sense():
+            return [Target.from_name(name) for (name,) in rows]
+
+    def addresses(self) -> Sequence[AddressState]:
+        """
+        Return what is known of each vendor address.
+        """
+        rows = self._replica.rows(_ADDRESSES)
+        with making_sense():
+            return [_address_state(row) for row in rows]
+
+    def heads(self) -> Sequence[Head]:
+        """
+        Return the dates of the newest document of each key and number.
+        """
+        rows = self._replica.rows(_HEADS)
+        with making_sense():
+            return [_head(row) for row in rows]
+
+    def hints(self) -> Mapping[str, str]:
+        """
+        Return the FMSPCs of the vendor's unsigned list and their platforms.
+        """
+        return dict(self._replica.rows(_HINTS))
+
+    def counters(self) -> Sequence[Counter]:
+        """
+        Return how often each thing was refused or noticed.
+        """
+        rows = self._replica.rows(_COUNTERS)
+        with making_sense():
+            return [
+                Counter(name=n, label=label, count=c, last=from_stored(last))
+                for n, label, c, last in rows
+            ]
+
+    def refused(self, since: datetime, most: int) -> Sequence[Refused]:
+        """
+        Return what was refused *since* then, the latest first.
+        """
+        rows = self._replica.rows(_QUARANTINE, (to_stored(since), most))
+        with making_sense():
+            return [_refused(row) for row in rows]
+
+    def refused_body(self, sha256: bytes) -> bytes | None:
+        """
+        Return the bytes of what was refused, as far as they were kept.
+        """
+        row = self._replica.first(_REFUSED, (sha256,))
+        return row[0] if row else None
+
+
+def _instant(stored: int | None) -> datetime | None:
+    return None if stored is None else from_stored(stored)
+
+
+def _progress(row: tuple[Any, ...]) -> Progress:
+    name, due, attempted, answered, failures, reason, detail, *rest = row
+    absent_until, leased_until = rest
+    return Progress(
+        target=Target.from_name(name),
+        due=_instant(due),
+        attempted=_instant(attempted),
+        answered=_instant(answered),
+        failures=failures,
+        reason=reason,
+        detail=detail,
+        absent_until=_instant(absent_until),
+        leased_until=_instant(leased_until),
+    )
+
+
+def _address_state(row: tuple[Any, ...]) -> AddressState:
+    address, free_at, requests, failures, closed_until, *rest = row
+    answered, failed, reason, detail, ahead = rest
+    return AddressState(
+        address=address,
+        free_at=from_stored(free_at),
+        requests=requests,
+        failures=failures,
+        closed_until=_instant(closed_until),
+        answered=_instant(answered),
+        failed=_instant(failed),
+        reason=reason,
+        detail=detail,
+        clock_ahead=None if ahead is None else ahead / 1_000_000,
+    )
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    vendor, kind, subject, structure, number, issued, next_update, rev = row
+    return Head(
+        key=CollateralKey(
+            vendor=vendor,
+            kind=Kind(kind),
+            subject=subject,
+            structure=structure,
+        ),
+        number=number,
+        issued=from_stored(issued),
+        next_update=_instant(next_update),
+        is_revoked=bool(rev),
+    )
+
+
+def _refused(row: tuple[Any, ...]) -> Refused:
+    sha256, size, source, reason, detail, first_seen, last_seen = row
+    return Refused(
+        sha256=sha256,
+        size=size,
+        source=source,
+        reason=reason,
+        detail=detail,
+        first_seen=from_stored(first_seen),
+        last_seen=from_stored(last_seen),
+    )

@@ -1,0 +1,3 @@
+"""
+Vendor services and what stands in for them, as a client.
+"""

@@ -1,0 +1,168 @@
+"""
+The wire to one upstream: bounded in time and bytes, no redirects, one error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+
+from typing import TYPE_CHECKING, Final
+
+import httpx2
+import stamina
+
+from thim.errors import OperatorError, UpstreamError
+from thim.upstream.model import Response
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from thim.upstream.model import Request, Upstream
+
+#: More than any document has; a CRL may have a megabyte.
+MOST_BYTES: Final = 4 * 1024 * 1024
+_ATTEMPTS: Final = 2
+_CONNECT_SECONDS: Final = 5.0
+_ENCODED: Final = frozenset({"", "identity"})
+#: Reasons for which the same request may succeed at once.
+_PASSING: Final = frozenset({"unreachable", "timeout", "cut-off", "status-5xx"})
+_HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity"}
+
+
+class Transport:
+    """
+    HTTP to one upstream; close it when done.
+
+    Raises:
+        OperatorError: The upstream's CA file or proxy cannot be used.
+    """
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._seconds = upstream.timeout.total_seconds()
+        try:
+            self._client = _client(upstream)
+        except (OSError, ValueError, httpx2.InvalidURL) as e:
+            msg = f"upstream {upstream.url}: {e}"
+            raise OperatorError(msg, reason="upstream-setting") from e
+
+    async def close(self) -> None:
+        """
+        Close its connections.
+        """
+        await self._client.aclose()
+
+    async def get(
+        self, request: Request, permit: Callable[[], Awaitable[None]]
+    ) -> Response:
+        """
+        Ask once, and once more where that may help.
+
+        *permit* is awaited before each attempt; what it raises ends them.
+
+        Raises:
+            UpstreamError: With the reason ``unreachable``, ``timeout``,
+                ``cut-off``, ``status-5xx``, ``redirect``, ``too-large``,
+                ``encoded`` or ``protocol``.
+        """
+        async for attempt in stamina.retry_context(
+            on=_is_passing,
+            attempts=_ATTEMPTS,
+            timeout=None,
+            wait_initial=0.1,
+            wait_max=1.0,
+            wait_jitter=0.2,
+        ):
+            with attempt:
+                await permit()
+                return await self._get_once(request)
+        raise AssertionError  # retry_context ends by returning or raising
+
+    async def _get_once(self, request: Request) -> Response:
+        with _one_error(request):
+            async with asyncio.timeout(self._seconds):
+                return await self._read(request)
+
+    async def _read(self, request: Request) -> Response:
+        headers = {**_HEADERS, **request.headers}
+        async with self._client.stream(
+            "GET", request.url, headers=headers
+        ) as got:
+            _check_head(request, got)
+            body = await _read_body(request, got)
+        return Response(
+            url=request.url,
+            status=got.status_code,
+            headers={
+                k.lower(): v for k, v in reversed(got.headers.multi_items())
+            },
+            body=body,
+        )
+
+
+def _client(upstream: Upstream) -> httpx2.AsyncClient:
+    context: ssl.SSLContext | bool = True
+    if upstream.ca_file is not None:
+        context = ssl.create_default_context(cafile=str(upstream.ca_file))
+    is_direct = upstream.proxy == "none"
+    seconds = upstream.timeout.total_seconds()
+    return httpx2.AsyncClient(
+        verify=context,
+        proxy=None if is_direct else upstream.proxy,
+        trust_env=upstream.proxy is None,
+        follow_redirects=False,
+        timeout=httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+    )
+
+
+def _first_of_each(headers: httpx2.Headers) -> dict[str, str]:
+    pairs = reversed(headers.multi_items())
+    return {name.lower(): value for name, value in pairs}
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, UpstreamError) and error.reason in _PASSING
+
+
+@contextlib.contextmanager
+def _one_error(request: Request) -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, httpx2.TimeoutException) as e:
+        raise _error(request, "no answer in time", "timeout") from e
+    except (httpx2.ConnectError, httpx2.ProxyError) as e:
+        raise _error(request, f"not reachable ({e})", "unreachable") from e
+    except (httpx2.NetworkError, httpx2.RemoteProtocolError) as e:
+        raise _error(request, f"cut off ({e})", "cut-off") from e
+    except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as e:
+        raise _error(request, f"{type(e).__name__} {e}", "protocol") from e
+
+
+def _error(request: Request, what: str, reason: str) -> UpstreamError:
+    return UpstreamError(f"{request.url}: {what}", reason=reason)
+
+
+def _check_head(request: Request, got: httpx2.Response) -> None:
+    status = got.status_code
+    if 300 <= status < 400:  # noqa: PLR2004
+        what = f"{status}, a redirect, which is not followed"
+        raise _error(request, what, "redirect")
+    if status >= 500 and "retry-after" not in got.headers:  # noqa: PLR2004
+        raise _error(request, f"status {status}", "status-5xx")
+    encoding = got.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _ENCODED:
+        what = f"content encoding {encoding[:40]!r}, expected none"
+        raise _error(request, what, "encoded")
+
+
+async def _read_body(request: Request, got: httpx2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in got.aiter_raw():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            what = f"more than {MOST_BYTES} bytes"
+            raise _error(request, what, "too-large")
+    return bytes(body)
