@@ -21,8 +21,8 @@ import uvicorn
 
 from thim.http.app import create_app
 from thim.http.fast import FastHttpProtocol
-from thim.http.service import utc_now
 from thim.http.settings import HttpSettings
+from thim.services.clock import utc_now
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

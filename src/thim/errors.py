@@ -7,7 +7,7 @@ Every error this package raises on purpose.
   - UntrustedError: well-formed, but a signature, chain or date does not hold
   - NotFoundError: nobody has it
   - UpstreamError: a vendor service failed us; a retry may help
-  - UnavailableError: our own store cannot answer now; a retry may help
+  - UnavailableError: we cannot answer now; a retry may help
   - OperatorError: a path, key or schema that the operator gave cannot work
 
 Each carries a *reason*: a short stable name in kebab-case for machines, beside
@@ -90,10 +90,17 @@ class UpstreamError(ThimError):
 
 class UnavailableError(ThimError):
     """
-    Our own store cannot answer at the moment; a retry may help.
+    We cannot answer at the moment; a retry may help, after *retry_after*
+    seconds.
     """
 
     default_reason = "unavailable"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, retry_after: int = 1
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.retry_after = retry_after
 
 
 class OperatorError(ThimError):

@@ -126,6 +126,7 @@ class TestRecord:
             "pck-crl",
             "root-ca-crl",
             "tcb-evaluation-data-numbers",
+            "fmspcs",  # asked for, never stored
         }
 
         assert expected == {kind.value for kind in Kind}

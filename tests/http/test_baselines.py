@@ -463,15 +463,14 @@ class TestHealth:
         assert (200, "ok") == (got.status, got.json["status"])
         assert "no-store" == got["cache-control"]
 
-    @pytest.mark.parametrize("offline", [True, False])
-    def test_offline(self, store, intel, offline):
+    def test_mode(self, served):
         """
-        Readiness says whether the vendors are left alone.
+        Readiness says whether the vendors are left alone, and that the store
+        is one for tests.
         """
-        with serving(
-            store, lambda: NOW, anchors=intel.anchors, offline=offline
-        ) as served:
-            assert offline is served.get("/health/ready").json["offline"]
+        got = served.get("/health/ready").json
+
+        assert ("offline", True) == (got["fill"], got["dangerous"])
 
     def test_empty(self, intel, tmp_path):
         """

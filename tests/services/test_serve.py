@@ -6,6 +6,7 @@ import pytest
 
 from tests.services.made import INTEL, KEY, NOW, day, fill
 from thim.baseline.select import Wish
+from thim.collateral.freshness import State
 from thim.collateral.records import (
     ROOT_CA_CRL,
     identity_key,
@@ -235,8 +236,10 @@ class TestDocuments:
         """
         now = day(30)
 
-        assert not ask(replica, now=now).is_expired
-        assert ask(replica, now=now + timedelta(seconds=1)).is_expired
+        assert State.STALE is ask(replica, now=now).state
+        assert (
+            State.EXPIRED is ask(replica, now=now + timedelta(seconds=1)).state
+        )
 
     @pytest.mark.parametrize(
         ("bodies", "structure", "is_other"),

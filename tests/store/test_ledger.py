@@ -333,17 +333,30 @@ class TestChannels:
             (Update.STANDARD, 17, 0),
             (Update.STANDARD, 18, 10),
             (Update.EARLY, 19, 10),
-            (Update.STANDARD, 16, 5),  # seen earlier, told later
         ):
             ledger.observe_channel(update, number, source="-", seen=day(n))
 
         assert {} == replica.channels(day(-1))
         assert {Update.STANDARD: 17} == replica.channels(day(4))
-        assert {Update.STANDARD: 16} == replica.channels(day(9))
+        assert {Update.STANDARD: 17} == replica.channels(day(9))
         assert {
             Update.STANDARD: 18,
             Update.EARLY: 19,
         } == replica.channels()
+
+    def test_never_goes_back(self, ledger, replica):
+        """
+        Whoever says that a channel points to less than was seen is not
+        believed; who says the same is, and adds nothing.
+        """
+        believed = [
+            ledger.observe_channel(Update.EARLY, n, source="-", seen=day(i))
+            for i, n in enumerate([20, 19, 20, 22])
+        ]
+
+        assert [True, False, True, True] == believed
+        assert {Update.EARLY: 20} == replica.channels(day(2))
+        assert {Update.EARLY: 22} == replica.channels()
 
     def test_seen_twice_at_once(self, ledger, replica):
         """

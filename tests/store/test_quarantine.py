@@ -5,7 +5,7 @@ from typing import Any
 from tests.store.made import (
     day,
 )
-from thim.store import archive
+from thim.store import notes
 
 
 class TestQuarantine:
@@ -58,18 +58,18 @@ class TestQuarantine:
         """
         Of large bytes only the beginning is kept.
         """
-        self.refuse(ledger, bytes(archive.QUARANTINE_BODY_SIZE + 1))
+        self.refuse(ledger, bytes(notes.QUARANTINE_BODY_SIZE + 1))
 
         (row,) = self.read(store)
-        assert archive.QUARANTINE_BODY_SIZE == len(row[0])
+        assert notes.QUARANTINE_BODY_SIZE == len(row[0])
 
     def test_bounded(self, ledger, store):
         """
         Beyond the bound the oldest is forgotten.
         """
         with ledger._transaction() as connection:
-            for n in range(archive.QUARANTINE_SIZE):
-                archive.add_to_quarantine(
+            for n in range(notes.QUARANTINE_SIZE):
+                notes.add_to_quarantine(
                     connection,
                     body=b"%d" % n,
                     source="-",
@@ -81,5 +81,5 @@ class TestQuarantine:
         self.refuse(ledger, b"and another")
 
         rows = self.read(store)
-        assert archive.QUARANTINE_SIZE == len(rows)
+        assert notes.QUARANTINE_SIZE == len(rows)
         assert (b"2", b"and another") == (rows[0][0], rows[-1][0])

@@ -31,7 +31,7 @@ _LOOKED_AT: Final[Mapping[Kind, timedelta]] = {
     Kind.TCB_EVALUATION_DATA_NUMBERS: _DAY / 2,
     Kind.FMSPCS: _DAY,
 }
-CHANNEL_INTERVAL: Final = _DAY / 2
+_CHANNEL: Final = _DAY / 2
 _SHORTEST: Final = timedelta(hours=1)
 _JITTER: Final = 0.3
 #: After a failure: a minute, two, four and so on, up to an hour.
@@ -99,6 +99,13 @@ def next_look(
         life, left = next_update - issued, next_update - now
         interval = min(interval, life / 3, left / 3)
     return now + max(interval, _SHORTEST) * (1 - _JITTER * draw)
+
+
+def next_channel_look(now: datetime, draw: float) -> datetime:
+    """
+    Return when to look again what a channel points to; *draw* as above.
+    """
+    return now + _CHANNEL * (1 - _JITTER * draw)
 
 
 def next_try(failures: int, now: datetime, draw: float) -> datetime:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,13 +21,14 @@ from thim.http.finish import ReplyResponse
 from thim.http.health import health_routes
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
-from thim.http.service import Service, utc_now
+from thim.http.service import Service
+from thim.services.clock import FileClock, utc_now
 
 
 if TYPE_CHECKING:
     import datetime
 
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from starlette.requests import Request
 
@@ -35,25 +37,30 @@ if TYPE_CHECKING:
 
 def create_app(
     settings: HttpSettings,
-    clock: Callable[[], datetime.datetime] = utc_now,
+    clock: Callable[[], datetime.datetime] | None = None,
 ) -> Starlette:
     """
     Make the application; it opens the store when it is started.
+
+    *clock* returns the current instant, if not the setting or the machine is
+    to say it.
     """
+    clock = clock or _find_clock(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         service = Service(settings, clock)
-        following = asyncio.create_task(service.follow())
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(service.close)
+            await _run(stack, service.follow())
+            if settings.vendors.is_on:
+                await _face_vendors(stack, service)
             yield {
                 "service": service,
                 "memo": service.memo,
                 "limits": settings.limits,
+                "now": _to_seconds(clock),
             }
-        finally:
-            following.cancel()
-            service.close()
 
     collateral = collateral_routes()
     prefixed = Prefixed(Router(collateral, redirect_slashes=False))
@@ -74,6 +81,50 @@ def create_app(
     )
     app.router.redirect_slashes = False  # Azure's client follows none
     return app
+
+
+def _find_clock(settings: HttpSettings) -> Callable[[], datetime.datetime]:
+    if settings.dangerous_clock is None:
+        return utc_now
+    return FileClock(settings.dangerous_clock)
+
+
+def _to_seconds(
+    clock: Callable[[], datetime.datetime],
+) -> Callable[[], float]:
+    # The same, but a remembered answer takes no longer than this.
+    return time.time if clock is utc_now else lambda: clock().timestamp()
+
+
+async def _run(
+    stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]
+) -> None:
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
+
+
+async def _face_vendors(
+    stack: contextlib.AsyncExitStack, service: Service
+) -> None:
+    # Only here, so that a service that asks nobody need not carry it all.
+    from thim.services.fill import Filler  # noqa: PLC0415
+    from thim.services.refresh import Refresher  # noqa: PLC0415
+    from thim.services.side import facing_vendors  # noqa: PLC0415
+
+    settings = service.settings
+    side = await stack.enter_async_context(
+        facing_vendors(
+            settings.store, settings.anchors, settings.vendors, service.clock
+        )
+    )
+    service.filler = Filler(side)
+    stack.push_async_callback(service.filler.close)
+    await _run(stack, Refresher(side).follow())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

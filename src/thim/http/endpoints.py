@@ -12,11 +12,13 @@ from starlette.routing import Route
 
 from thim.errors import NotFoundError, ThimError
 from thim.http import pcs
+from thim.http.answer import write_fmspcs
 from thim.http.finish import finish
 from thim.http.prefixes import Prefix, split_prefix
 from thim.http.problems import to_reply
 from thim.http.query import parse_query
 from thim.http.reply import Reply
+from thim.http.service import Miss
 from thim.intel.names import EnclaveKind, Tee
 
 
@@ -48,10 +50,20 @@ class _Endpoint:
     ) -> None:
         del receive  # nobody sends a body here, and none is read
         try:
-            reply = self._reply(scope)
+            reply = await self._reply_or_fill(scope)
         except ThimError as e:
             reply = to_reply(e)
         await finish(scope, send, reply)
+
+    async def _reply_or_fill(self, scope: Scope) -> Reply:
+        try:
+            return self._reply(scope)
+        except Miss as miss:
+            client = scope["client"]
+            await scope["state"]["service"].fill(
+                miss, client[0] if client else ""
+            )
+            return self._reply(scope)
 
     def _reply(self, scope: Scope) -> Reply:
         service: Service = scope["state"]["service"]
@@ -105,7 +117,7 @@ def _crl(
 
 
 def _fmspcs(request: pcs.Request, service: Service) -> Reply:
-    return pcs.write_fmspcs(
+    return write_fmspcs(
         service.fmspcs(request.prefix),
         request.parameters,
         service.settings.max_age,

@@ -24,6 +24,7 @@ import ssl
 import time
 import urllib.parse
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -246,6 +247,7 @@ class FastHttpProtocol(LimitedHttpProtocol):
         memo = None if knows_clients else app_state.get("memo")
         self._memo: Memo | None = memo
         self._candidate: bytes | None = None
+        self._now: Callable[[], float] = app_state.get("now", time.time)
         self._idle_since = 0.0
 
     def data_received(self, data: bytes) -> None:
@@ -265,7 +267,7 @@ class FastHttpProtocol(LimitedHttpProtocol):
         ):
             super().data_received(data)
             return
-        now = time.time()
+        now = self._now()
         entry = None if self.flow.write_paused else memo.lookup(data, now)
         if entry is None:
             self._candidate = data

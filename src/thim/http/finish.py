@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +33,9 @@ async def finish(scope: Scope, send: Send, reply: Reply) -> None:
     request_id = headers.get(b"request-id", b"")
     if not _REQUEST_ID.fullmatch(request_id):
         request_id = secrets.token_hex(16).encode("ascii")
-    await send_reply(scope, send, reply, request_id=request_id, now=time.time())
+    # Asked for only where it is needed: an error is answered without a clock.
+    now = scope["state"]["now"]() if reply.aged_since is not None else 0.0
+    await send_reply(scope, send, reply, request_id=request_id, now=now)
 
 
 def _remember(scope: Scope, reply: Reply) -> None:

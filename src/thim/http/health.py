@@ -46,8 +46,14 @@ async def _ready(request: Request) -> ReplyResponse:
         reasons = _reasons(service)
     except UnavailableError as e:
         return _json(503, {"status": "unavailable", "reasons": [str(e)]})
-    offline = service.settings.offline
-    return _json(200, {"status": "ok", "reasons": reasons, "offline": offline})
+    settings = service.settings
+    body = {
+        "status": "ok",
+        "reasons": reasons,
+        "fill": settings.vendors.mode.value,
+        "dangerous": settings.is_dangerous,
+    }
+    return _json(200, body)
 
 
 def _reasons(service: Service) -> list[str]:

@@ -45,8 +45,8 @@ def _reply(status: int, sentence: str, error: ThimError | None) -> Reply:
         (b"cache-control", b"no-store"),
         (b"thim-reason", reason.encode("ascii")),
     ]
-    if not sentence:
-        headers.append((b"retry-after", b"1"))
+    if isinstance(error, UnavailableError):
+        headers.append((b"retry-after", b"%d" % error.retry_after))
         return Reply(status=status, headers=tuple(headers), body=b"")
     headers.insert(0, (b"content-type", b"text/plain; charset=utf-8"))
     text = _UNPRINTABLE.sub("?", f"{sentence}{detail}") + "\n"

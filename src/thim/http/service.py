@@ -6,36 +6,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import dataclasses
 import os
 import signal
 
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import UnavailableError
+from thim.errors import NotFoundError, UnavailableError
 from thim.http import pcs
+from thim.http.answer import write_answer
 from thim.http.fast import Memo
 from thim.services.serve import find_answer, list_fmspcs
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
+    import datetime
+
     from collections.abc import Callable, Sequence
 
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
     from thim.http.settings import HttpSettings
     from thim.intel.names import Tee
+    from thim.services.fill import Filler
     from thim.services.serve import Query
 
 _POLL: Final = 0.05
+#: On what leads to other root keys than the vendor's.
+_DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
 
 
-def utc_now() -> datetime.datetime:
+class Miss(NotFoundError):  # noqa: N818 - no failure yet
     """
-    Return the current instant.
+    Nothing answers *query*, until somebody has fetched it.
     """
-    return datetime.datetime.now(datetime.UTC)
+
+    def __init__(self, query: Query, error: NotFoundError) -> None:
+        super().__init__(str(error), reason=error.reason)
+        self.query = query
 
 
 class Service:
@@ -54,10 +63,11 @@ class Service:
     def __init__(
         self,
         settings: HttpSettings,
-        clock: Callable[[], datetime.datetime] = utc_now,
+        clock: Callable[[], datetime.datetime],
     ) -> None:
         self.settings = settings
         self.clock = clock
+        self.filler: Filler | None = None
         self.replica = Replica(settings.store)
         self.replica.check_anchors(settings.anchors)
         self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
@@ -74,18 +84,40 @@ class Service:
         Answer *query* from the store; *encoding* is set for CRLs.
 
         Raises:
+            Miss: It is not there, and may be filled.
             ThimError: As ``services.serve.find_answer``.
         """
         now = self.clock()
-        answer = find_answer(self.replica, query, now)
+        try:
+            answer = find_answer(
+                self.replica, query, now, self.settings.refused_when_expired
+            )
+        except NotFoundError as e:
+            if self.filler is not None and query.at is None:
+                raise Miss(query, e) from e
+            raise
         self._check_generation()
-        return pcs.write_answer(
+        reply = write_answer(
             answer,
             encoding=encoding,
             now=now,
             policy=self.settings.max_age,
             at=query.at,
         )
+        if self.settings.is_dangerous:
+            headers = (*reply.headers, _DANGEROUS)
+            return dataclasses.replace(reply, headers=headers)
+        return reply
+
+    async def fill(self, miss: Miss, source: str) -> None:
+        """
+        Have fetched what was missing, for a caller at *source*.
+
+        Raises:
+            ThimError: As ``services.fill.Filler.fill``.
+        """
+        if self.filler is not None:
+            await self.filler.fill(miss.query, source)
 
     def fmspcs(self, prefix: Prefix) -> Sequence[tuple[str, Tee]]:
         """

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from thim.http.limits import Limits
 from thim.http.pcs import Profile
 from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.vendors import VendorSettings
 
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from thim.collateral.records import Kind
     from thim.x509.chain import TrustAnchors
 
 
@@ -27,9 +29,11 @@ class HttpSettings:
 
     A store made for other *anchors* is refused.  *max_age* is the policy in
     ``Cache-Control``; *old_api* whether PCS v2 and v3 are still answered;
-    *offline* that no vendor is ever contacted, which readiness reports;
     *supervisor* is the process without which a worker ends;
-    *memo_bytes* bounds the memo of answers, 0 turns it off.
+    *memo_bytes* bounds the memo of answers, 0 turns it off.  *vendors* says
+    whom to ask for what is missing or due; *refused_when_expired* are kinds
+    of which nothing expired is served.  *dangerous_clock* is a file that says
+    what time it is (``services.clock.FileClock``).
     """
 
     store: Path
@@ -37,7 +41,17 @@ class HttpSettings:
     profile: Profile = Profile.PCCS
     max_age: timedelta = timedelta(hours=24)
     old_api: bool = True
-    offline: bool = False
+    vendors: VendorSettings = dataclasses.field(default_factory=VendorSettings)
+    refused_when_expired: frozenset[Kind] = frozenset()
+    dangerous_clock: Path | None = None
     supervisor: int | None = None
     memo_bytes: int = 32 * 1024 * 1024
     limits: Limits = dataclasses.field(default_factory=Limits)
+
+    @property
+    def is_dangerous(self) -> bool:
+        """
+        Whether documents are served that lead to other root keys than the
+        vendor's.
+        """
+        return self.anchors != INTEL_SGX_ROOT

@@ -10,8 +10,6 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from thim.collateral.intake import (
     Intake,
     verify_ca_certificate,
@@ -82,8 +80,7 @@ class Door:
         Verify a certificate and remember it for building chains.
 
         Raises:
-            ThimError: As ``collateral.intake.verify_ca_certificate``; it is in
-                quarantine then, if it deserves it.
+            ThimError: As ``collateral.intake.verify_ca_certificate``.
         """
         try:
             authority = verify_ca_certificate(certificate, self._intake)
@@ -92,7 +89,6 @@ class Door:
                 # Known for this run, so that what it signed is refused for
                 # what it is and not for want of a chain.
                 self._know(certificate)
-            self.refuse(source, e, certificate.public_bytes(Encoding.DER))
             raise
         self._ledger.add_certificate(
             certificate,
@@ -172,7 +168,7 @@ class Door:
 
     def refuse(self, source: str, error: ThimError, body: bytes) -> None:
         """
-        Put what was refused into quarantine, if it deserves it.
+        Put what was refused into quarantine and count it, if it is worth it.
         """
         if error.reason not in _NOT_COLLATERAL:
             self._ledger.quarantine(

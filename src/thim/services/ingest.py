@@ -14,6 +14,7 @@ import enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from thim.collateral.transition import Transition
 from thim.errors import ThimError
@@ -169,7 +170,8 @@ class _Run:
             try:
                 self._door.take_certificate(certificate, sourced.source)
             except ThimError as e:
-                return _refusal(sourced.source, what, e)
+                der = certificate.public_bytes(Encoding.DER)
+                return self._refuse(sourced.source, what, e, der)
             outcome = Outcome.ACCEPTED
         return Result(
             source=sourced.source,

@@ -15,7 +15,7 @@ from thim.baseline.model import (
     find_baseline,
 )
 from thim.baseline.select import Choice, Wish, choose, resolve
-from thim.collateral.freshness import is_expired
+from thim.collateral.freshness import State, find_state, is_expired
 from thim.collateral.records import (
     ROOT_CA_CRL,
     CollateralKey,
@@ -35,7 +35,7 @@ from thim.intel.signed import SignedJson
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from thim.collateral.ports import CollateralReader, Held
@@ -63,7 +63,8 @@ class Answer:
     """
     The document, and everything that must be said about it.
 
-    *baseline* is the name in force.  *choice* is None for documents without
+    *baseline* is the name in force.  *state* is how the document stands now.
+    *choice* is None for documents without
     an evaluation number.  *is_other_layout* marks an answer in another layout
     than the API version speaks.  *has_gap* marks an answer ``at`` an instant
     for which the archive has no document that was valid then.  *issuer_chain*
@@ -74,18 +75,26 @@ class Answer:
     issuer_chain: bytes
     baseline: str
     choice: Choice | None
-    is_expired: bool
+    state: State
     is_other_layout: bool
     has_gap: bool
 
 
 def find_answer(
-    reader: CollateralReader, query: Query, now: datetime
+    reader: CollateralReader,
+    query: Query,
+    now: datetime,
+    refused_when_expired: Collection[Kind] = (),
 ) -> Answer:
     """
     Find the one document that answers *query* at *now*.
 
+    An expired document of one of the kinds *refused_when_expired* is no
+    answer, unless it belongs to the past: to an instant that was asked for, or
+    to a number that the vendor has withdrawn.
+
     Raises:
+        UnavailableError: All there is is expired, and refused.
         ParameterError: The query contradicts itself, or asks for the future.
         NotFoundError: Nothing is known of the baseline, the number or the
             document; the message says what is missing, and where the archive
@@ -95,6 +104,8 @@ def find_answer(
     with reader.snapshot():
         choice = _choose(reader, query, now)
         held = _find(reader, query, choice.number if choice else None)
+        if query.at is None and held.key.kind in refused_when_expired:
+            _refuse_expired(reader, held, now)
         chain = _issuer_chain(reader, held, query.at)
     return _answer(query, held, chain, choice, now)
 
@@ -149,7 +160,7 @@ def _signed_numbers(
     reader: CollateralReader, at: datetime | None
 ) -> Mapping[int, datetime]:
     found = (reader.find(numbers_key(tee), at=at) for tee in Tee)
-    lists = [_read_numbers(held) for held in found if held is not None]
+    lists = [read_numbers(held) for held in found if held is not None]
     if not lists:
         return {}
     # One number serves SGX and TDX: it must be signed for both.
@@ -158,7 +169,13 @@ def _signed_numbers(
     return {n: every[n] for n in shared or every}
 
 
-def _read_numbers(held: Held) -> Mapping[int, datetime]:
+def read_numbers(held: Held) -> Mapping[int, datetime]:
+    """
+    Read a stored list of numbers: number to TCB recovery event.
+
+    Raises:
+        UnavailableError: The store is damaged.
+    """
     try:
         signed = SignedJson.from_json(held.body).signed
         numbers = NumberList.from_json(signed).numbers
@@ -192,6 +209,18 @@ def _check_baseline(
         baseline = find_baseline(name)
         if isinstance(baseline.rule, Number):
             choose(baseline, read_landscape(reader, at), now)
+
+
+def _refuse_expired(
+    reader: CollateralReader, held: Held, now: datetime
+) -> None:
+    if not is_expired(held.next_update, now):
+        return
+    signed = _signed_numbers(reader, None)
+    number = held.evaluation_number
+    if number is None or not signed or number in signed:
+        msg = f"{held.key} is expired since {held.next_update:%FT%TZ}"
+        raise UnavailableError(msg, reason="expired", retry_after=60)
 
 
 def _issuer_chain(
@@ -258,7 +287,7 @@ def _answer(
         if choice
         else query.wish.baseline or DEFAULT.name,
         choice=choice,
-        is_expired=is_expired(held.next_update, now),
+        state=find_state(held.issued, held.next_update, now),
         is_other_layout=held.key != query.keys[0],
         has_gap=query.at is not None and is_expired(held.next_update, query.at),
     )

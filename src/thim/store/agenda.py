@@ -115,11 +115,12 @@ class Agenda:
         now: datetime,
         until: datetime,
         is_due: bool = False,
-    ) -> bool:
+    ) -> int | None:
         """
-        Lease *target* to *owner*, unless somebody else has it.
+        Lease *target* to *owner*, unless somebody else has it: None then.
 
         With *is_due* only if it is due: who was slower finds it done.
+        Returns how many attempts have failed since the last that did not.
         """
         table = schema.targets
         is_free = or_(
@@ -131,6 +132,7 @@ class Agenda:
             update(table)
             .where(table.c.name == str(target), is_free)
             .values(lease)
+            .returning(table.c.failures)
         )
         if is_due:
             statement = statement.where(table.c.due <= to_stored(now))
@@ -140,7 +142,8 @@ class Agenda:
                 connection.execute(
                     upsert(table).values(row).on_conflict_do_nothing()
                 )
-            return connection.execute(statement).rowcount == 1
+            failures: int | None = connection.scalar(statement)
+        return failures
 
     def settle(
         self,
@@ -289,9 +292,7 @@ class Agenda:
         table = schema.addresses
         with self._transaction() as connection:
             connection.execute(
-                update(table)
-                .where(table.c.address == address)
-                .values(**values)
+                update(table).where(table.c.address == address).values(**values)
             )
 
     def write_hints(

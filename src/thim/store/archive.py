@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
-QUARANTINE_SIZE: Final = 2000
-QUARANTINE_BODY_SIZE: Final = 256 * 1024
 _PAGE: Final = 500
 
 
@@ -122,6 +120,23 @@ def _find_head(
         .where(h.c.series_id == series_id)
     ).first()
     return (None, None) if row is None else (row.id, _stamp(row))
+
+
+def find_newest(
+    connection: Connection, key: CollateralKey, number: int | None
+) -> datetime | None:
+    """
+    Return the issue date of the head of *key* and *number*.
+    """
+    r, s, h = schema.records, schema.series, schema.heads
+    issued = connection.scalar(
+        select(r.c.issued)
+        .select_from(h)
+        .join(s, s.c.id == h.c.series_id)
+        .join(r, r.c.id == h.c.record_id)
+        .where(*_is_key(key, number))
+    )
+    return None if issued is None else from_stored(issued)
 
 
 def _find_twin(
@@ -230,58 +245,6 @@ def _move_head(
             series_id=series_id, record_id=record_id, moved=to_stored(now)
         )
     )
-
-
-def add_to_quarantine(  # noqa: PLR0913 - one argument for each column
-    connection: Connection,
-    *,
-    body: bytes,
-    source: str,
-    reason: str,
-    detail: str,
-    now: datetime,
-) -> None:
-    """
-    Keep what was refused, and forget the oldest beyond the bound.
-    """
-    table = schema.quarantine
-    digest = hashlib.sha256(body).digest()
-    seen = {"reason": reason, "detail": detail, "last_seen": to_stored(now)}
-    again = connection.execute(
-        update(table).where(table.c.sha256 == digest).values(seen)
-    )
-    if again.rowcount:
-        return
-    connection.execute(
-        insert(table).values(
-            sha256=digest,
-            body=body[:QUARANTINE_BODY_SIZE],
-            source=source,
-            first_seen=to_stored(now),
-            **seen,
-        )
-    )
-    newest = select(func.max(table.c.id)).scalar_subquery()
-    connection.execute(
-        table.delete().where(table.c.id <= newest - QUARANTINE_SIZE)
-    )
-
-
-def count(
-    connection: Connection, name: str, label: str, now: datetime
-) -> None:
-    """
-    Count once more that something was noticed.
-    """
-    table = schema.counters
-    again = connection.execute(
-        update(table)
-        .where(table.c.name == name, table.c.label == label)
-        .values(count=table.c.count + 1, last=to_stored(now))
-    )
-    if not again.rowcount:
-        row = {"name": name, "label": label, "count": 1, "last": to_stored(now)}
-        connection.execute(insert(table).values(row))
 
 
 def _stored_or_damaged(row: Any) -> Stored | Damaged:  # noqa: ANN401

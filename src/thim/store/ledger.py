@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from thim.collateral.records import ROOT_CA_CRL
 from thim.errors import OperatorError
-from thim.store import archive, schema
+from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
 from thim.store.engine import open_engine
 from thim.store.instants import to_stored
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sqlalchemy import Connection
 
-    from thim.collateral.records import Record
+    from thim.collateral.records import CollateralKey, Record
     from thim.collateral.transition import Transition
     from thim.intel.authorities import Authority
     from thim.intel.names import Update
@@ -200,7 +200,7 @@ class Ledger:
         Count once more that something was noticed.
         """
         with self._transaction() as connection:
-            archive.count(connection, name, label, now)
+            notes.count(connection, name, label, now)
 
     def quarantine(
         self,
@@ -216,8 +216,8 @@ class Ledger:
         bound.
         """
         with self._transaction() as connection:
-            archive.count(connection, "refused", reason, now)
-            archive.add_to_quarantine(
+            notes.count(connection, "refused", reason, now)
+            notes.add_to_quarantine(
                 connection,
                 body=body,
                 source=source,
@@ -226,21 +226,42 @@ class Ledger:
                 now=now,
             )
 
-    def observe_channel(
-        self, update: Update, number: int, *, source: str, seen: datetime
-    ) -> None:
+    def newest(self, key: CollateralKey, number: int | None) -> datetime | None:
         """
-        Write down that a channel was *seen* to point to *number*.
+        Return the issue date of the newest document of *key* and *number*.
         """
         with self._transaction() as connection:
-            connection.execute(
-                insert(schema.channels).values(
-                    name=update.value,
-                    evaluation_number=number,
-                    seen=to_stored(seen),
-                    source=source,
-                )
+            return archive.find_newest(connection, key, number)
+
+    def observe_channel(
+        self, update: Update, number: int, *, source: str, seen: datetime
+    ) -> bool:
+        """
+        Write down that a channel was *seen* to point to *number*, if that is
+        news.
+
+        A channel never goes back: no signature says where it points to, so
+        whoever says less than was seen before is not believed.  Returns False
+        then.
+        """
+        table = schema.channels
+        with self._transaction() as connection:
+            last = connection.scalar(
+                select(table.c.evaluation_number)
+                .where(table.c.name == update.value)
+                .order_by(table.c.seen.desc(), table.c.id.desc())
+                .limit(1)
             )
+            if last is None or number > last:
+                connection.execute(
+                    insert(table).values(
+                        name=update.value,
+                        evaluation_number=number,
+                        seen=to_stored(seen),
+                        source=source,
+                    )
+                )
+        return last is None or number >= last
 
     def integrity_problems(self) -> list[str]:
         """

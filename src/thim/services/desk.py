@@ -1,0 +1,237 @@
+"""
+The ledger's side of asking the vendors: reports, documents, settlements.
+
+Everything here waits for the disk; it runs in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from thim.collateral.freshness import (
+    next_channel_look,
+    next_look,
+    next_try,
+)
+from thim.collateral.records import Kind
+from thim.errors import MalformedError, ThimError
+from thim.services.outcome import Fetched, Outcome, blame
+from thim.services.receive import receive
+from thim.store.agenda import Settlement
+from thim.upstream.pcs import is_channel_vouched, read_answer, read_hints
+from thim.upstream.status import (
+    ABSENT,
+    OK,
+    find_clock_ahead,
+    find_retry_after,
+    is_sound,
+    status_error,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from thim.collateral.records import Record
+    from thim.collateral.targets import Target
+    from thim.store.ledger import Ledger
+    from thim.upstream.model import Response, Upstream
+    from thim.upstream.pcs import Answer
+
+_log: Final = logging.getLogger("thim.vendors")
+
+#: How long the word that there is no such document counts for callers, and
+#: when the refresher asks again.
+_ABSENT_FOR: Final = timedelta(hours=1)
+_ABSENT_LOOK: Final = timedelta(days=1)
+_TOLERATED: Final = 3
+_PAUSE_FIRST: Final = timedelta(seconds=30)
+_PAUSE_LAST: Final = timedelta(minutes=15)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """
+    Writes down what came of asking.
+
+    *clock* returns the current instant, *draw* a number from 0 to 1.
+    """
+
+    ledger: Ledger
+    clock: Callable[[], datetime]
+    draw: Callable[[], float]
+
+    def report(self, address: str, response: Response) -> None:
+        """
+        Write down how the service at *address* is, by its answer.
+        """
+        now = self.clock()
+        if is_sound(response):
+            ahead = find_clock_ahead(response, now)
+            self.ledger.agenda.report_answer(address, now, ahead)
+            return
+        pause = find_retry_after(response, now)
+        self.report_failure(address, status_error(response), pause)
+
+    def report_failure(
+        self, address: str, error: ThimError, pause: timedelta | None = None
+    ) -> None:
+        """
+        Write down that *address* failed; it wants to be left alone for
+        *pause*, if it said so.
+        """
+        self.ledger.agenda.report_failure(
+            address,
+            self.clock(),
+            reason=error.reason,
+            detail=str(error),
+            closed_for=lambda failures: pause or _pause(failures),
+        )
+
+    def read(
+        self, upstream: Upstream, target: Target, response: Response
+    ) -> Fetched:
+        """
+        Take in what came as the answer to *target*.
+        """
+        if response.status in ABSENT:
+            return Fetched(
+                outcome=Outcome.ABSENT,
+                reason=ABSENT[response.status],
+                detail=f"{response.url}: status {response.status}",
+            )
+        if response.status != OK:
+            return blame(status_error(response))
+        try:
+            if target.key.kind is Kind.FMSPCS:
+                return self._take_hints(response)
+            return self._take(upstream, target, response)
+        except ThimError as e:
+            return blame(e, prefix=f"{response.url}: ")
+
+    def _take_hints(self, response: Response) -> Fetched:
+        now = self.clock()
+        hints = read_hints(response)
+        self.ledger.agenda.write_hints(hints, source=response.url, now=now)
+        due = next_look(Kind.FMSPCS, now, None, now, self.draw())
+        return Fetched(outcome=Outcome.TAKEN, due=due)
+
+    def _take(
+        self, upstream: Upstream, target: Target, response: Response
+    ) -> Fetched:
+        now = self.clock()
+        answer = self._read_answer(target, response)
+        received = receive(answer, target, ledger=self.ledger, now=now)
+        record, shortfall = received.record, received.shortfall
+        if target.update is not None and shortfall is None:
+            shortfall = self._observe(upstream, target, response, record)
+        if shortfall is None:
+            due = self._next_look(target, record, now)
+            return Fetched(outcome=Outcome.TAKEN, due=due)
+        self.ledger.count("shortfall", shortfall, now)
+        number = record.evaluation_number
+        detail = f"{response.url}: genuine, but of {record.issued:%FT%TZ}" + (
+            "" if number is None else f" and number {number}"
+        )
+        return Fetched(outcome=Outcome.FAILED, reason=shortfall, detail=detail)
+
+    def _read_answer(self, target: Target, response: Response) -> Answer:
+        try:
+            return read_answer(target, response)
+        except MalformedError as e:
+            self.ledger.quarantine(
+                response.body,
+                source=response.url,
+                reason=e.reason,
+                detail=str(e),
+                now=self.clock(),
+            )
+            raise
+
+    def _observe(
+        self,
+        upstream: Upstream,
+        target: Target,
+        response: Response,
+        record: Record,
+    ) -> str | None:
+        if target.update is None or record.evaluation_number is None:
+            return None
+        if not is_channel_vouched(upstream, response):
+            return "inferred"
+        is_believed = self.ledger.observe_channel(
+            target.update,
+            record.evaluation_number,
+            source=response.url,
+            seen=self.clock(),
+        )
+        return None if is_believed else "rollback"
+
+    def _next_look(
+        self, target: Target, record: Record, now: datetime
+    ) -> datetime:
+        if target.update is not None:
+            return next_channel_look(now, self.draw())
+        return next_look(
+            target.key.kind,
+            record.issued,
+            record.next_update,
+            now,
+            self.draw(),
+        )
+
+    def settle(
+        self, target: Target, owner: str, fetched: Fetched, failures: int
+    ) -> None:
+        """
+        Write down how asking went, and end *owner*'s lease.
+        """
+        now = self.clock()
+        if fetched.outcome is Outcome.NOT_NOW:
+            until = fetched.until or now
+            self.ledger.agenda.postpone(target, owner, until)
+            return
+        _log_outcome(target, fetched)
+        settlement = self._settlement(fetched, failures, now)
+        self.ledger.agenda.settle(target, owner, settlement, now=now)
+
+    def _settlement(
+        self, fetched: Fetched, failures: int, now: datetime
+    ) -> Settlement:
+        if fetched.outcome is Outcome.TAKEN:
+            return Settlement(due=fetched.due or now, answered=True)
+        if fetched.outcome is Outcome.FAILED:
+            return Settlement(
+                due=next_try(failures + 1, now, self.draw()),
+                answered=False,
+                reason=fetched.reason,
+                detail=fetched.detail,
+            )
+        return Settlement(
+            due=now + _ABSENT_LOOK * (1 - 0.3 * self.draw()),
+            answered=False,
+            reason=fetched.reason,
+            detail=fetched.detail,
+            absent_until=now + _ABSENT_FOR,
+        )
+
+
+def _pause(failures: int) -> timedelta | None:
+    if failures < _TOLERATED:
+        return None
+    doublings = min(failures - _TOLERATED, 16)
+    return min(_PAUSE_FIRST * (1 << doublings), _PAUSE_LAST)
+
+
+def _log_outcome(target: Target, fetched: Fetched) -> None:
+    if fetched.outcome is Outcome.TAKEN:
+        _log.debug("%s: taken", target)
+    elif fetched.outcome is Outcome.FAILED:
+        _log.warning("%s: %s: %s", target, fetched.reason, fetched.detail)
+    else:
+        _log.info("%s: %s: %s", target, fetched.reason, fetched.detail)

@@ -1,0 +1,165 @@
+"""
+Ask the vendors for one document: under a lease, within the budget, from one
+upstream after the other until one gives what was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from thim.errors import UpstreamError
+from thim.services.desk import Desk
+from thim.services.outcome import Fetched, Outcome, blame, sum_up
+from thim.store.agenda import Budget
+from thim.upstream.pcs import find_request
+from thim.upstream.transport import Transport
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from thim.collateral.targets import Target
+    from thim.store.ledger import Ledger
+    from thim.upstream.model import Request, Upstream
+
+T = TypeVar("T")
+
+#: Longer than every upstream together takes; it matters only when a process
+#: dies while it asks.
+_LEASE: Final = timedelta(seconds=90)
+_PAUSE: Final = timedelta(seconds=30)
+
+
+class _NotNowError(UpstreamError):
+    def __init__(self, address: str, until: datetime) -> None:
+        msg = f"{address}: not to be asked before {until:%FT%TZ}"
+        super().__init__(msg, reason="not-now")
+        self.until = until
+
+
+class Fetcher:
+    """
+    Asks *upstreams* in their order, for all that one process wants.
+
+    Args:
+        ledger: Where documents, leases and budgets are kept.
+        upstreams: Whom to ask.
+        clock: Returns the current instant.
+        draw: Returns a number from 0 to 1, for jitter.
+        owner: Tells this process's leases from others'.
+
+    Raises:
+        OperatorError: An upstream's CA file or proxy cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        upstreams: Sequence[Upstream],
+        clock: Callable[[], datetime],
+        draw: Callable[[], float],
+        owner: str,
+    ) -> None:
+        self._agenda = ledger.agenda
+        self._links = [(u, Transport(u)) for u in upstreams]
+        self._clock = clock
+        self._owner = owner
+        self._desk = Desk(ledger=ledger, clock=clock, draw=draw)
+        # One thread for the ledger: the loop never waits for the disk.
+        self._thread = concurrent.futures.ThreadPoolExecutor(
+            1, thread_name_prefix="thim-ledger"
+        )
+
+    async def close(self) -> None:
+        """
+        Close the connections, and wait for what is being written.
+        """
+        for _, transport in self._links:
+            await transport.close()
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def run(self, work: Callable[..., T], *args: object) -> T:
+        """
+        Have the ledger's thread do *work*.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._thread, functools.partial(work, *args)
+        )
+
+    async def fetch(self, target: Target, *, is_refresh: bool) -> Fetched:
+        """
+        Ask for *target* and write down how it went.
+
+        A refresh asks only for what is due, and leaves half of a budget's
+        burst to callers who wait.
+        """
+        now = self._clock()
+        claim = functools.partial(
+            self._agenda.claim, now=now, until=now + _LEASE, is_due=is_refresh
+        )
+        failures = await self.run(claim, target, self._owner)
+        if failures is None:
+            return Fetched(outcome=Outcome.ELSEWHERE)
+        try:
+            fetched = await self._ask_all(target, is_refresh=is_refresh)
+        except BaseException:
+            self._thread.submit(self._agenda.postpone, target, self._owner, now)
+            raise
+        await self.run(
+            self._desk.settle, target, self._owner, fetched, failures
+        )
+        return fetched
+
+    async def _ask_all(self, target: Target, *, is_refresh: bool) -> Fetched:
+        tried: list[Fetched] = []
+        for upstream, transport in self._links:
+            request = find_request(upstream, target)
+            if request is None or upstream.vendor != target.key.vendor:
+                continue
+            budget = _budget(upstream, is_refresh=is_refresh)
+            fetched = await self._ask(
+                upstream, transport, request, target, budget
+            )
+            if fetched.outcome is Outcome.TAKEN:
+                return fetched
+            tried.append(fetched)
+        return sum_up(tried)
+
+    async def _ask(
+        self,
+        upstream: Upstream,
+        transport: Transport,
+        request: Request,
+        target: Target,
+        budget: Budget,
+    ) -> Fetched:
+        address = request.address
+        permit = functools.partial(self._permit, address, budget)
+        try:
+            response = await transport.get(request, permit)
+        except _NotNowError as e:
+            return blame(e, Outcome.NOT_NOW, until=e.until)
+        except UpstreamError as e:
+            await self.run(self._desk.report_failure, address, e)
+            return blame(e)
+        await self.run(self._desk.report, address, response)
+        return await self.run(self._desk.read, upstream, target, response)
+
+    async def _permit(self, address: str, budget: Budget) -> None:
+        now = self._clock()
+        until = await self.run(self._agenda.spend, address, budget, now)
+        if until is not None:
+            raise _NotNowError(address, until)
+
+
+def _budget(upstream: Upstream, *, is_refresh: bool) -> Budget:
+    burst = max(1, upstream.burst // 2) if is_refresh else upstream.burst
+    return Budget(interval=upstream.interval, burst=burst)

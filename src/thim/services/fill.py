@@ -1,0 +1,190 @@
+"""
+Fill a miss: find out what is missing for an answer, and have it fetched.
+
+Callers who miss the same document wait together for one request; none waits
+longer than the setting says, and the request goes on without them.  What an
+anonymous caller can make us ask for is bounded: by a rate for each source, to
+FMSPCs that are known, and by the vendor's own word that there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from thim.errors import NotFoundError, ThimError, UnavailableError
+from thim.services.outcome import Fetched, Outcome
+from thim.services.rate import SourceRate
+from thim.services.wants import is_hint, list_wants
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from thim.collateral.targets import Progress, Target
+    from thim.services.serve import Query
+    from thim.services.side import VendorSide
+
+#: Number lists, then the document, then what showed only by then.
+_ROUNDS: Final = 4
+_MOST_AT_ONCE: Final = 256
+_POLL: Final = 0.05
+_SECOND: Final = timedelta(seconds=1)
+_LONGEST_PAUSE: Final = timedelta(minutes=1)
+_BUSY: Final = 5
+
+
+class Filler:
+    """
+    Fills misses for the callers of one process.
+    """
+
+    def __init__(self, side: VendorSide) -> None:
+        self._side = side
+        self._rate = SourceRate(side.settings.source_rate)
+        self._fills: dict[Query, asyncio.Task[None]] = {}
+        self._fetches: dict[Target, asyncio.Task[Fetched]] = {}
+
+    async def close(self) -> None:
+        """
+        End what is going on.
+        """
+        tasks = [*self._fills.values(), *self._fetches.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def fill(self, query: Query, source: str) -> None:
+        """
+        Have fetched what an answer to *query* needs.
+
+        *source* is the caller's address.
+
+        Raises:
+            NotFoundError: There is no such document, or none that a caller
+                may have us ask for.
+            UnavailableError: Not in time, or not now; a retry may help.
+        """
+        task = self._fills.get(query)
+        if task is None:
+            task = self._start(query, source)
+        try:
+            async with asyncio.timeout(
+                self._side.settings.wait.total_seconds()
+            ):
+                await asyncio.shield(task)
+        except TimeoutError:
+            msg = f"{query.keys[0]}: the vendor has not answered yet"
+            raise UnavailableError(
+                msg, reason="fill-in-progress", retry_after=_BUSY
+            ) from None
+
+    def _start(self, query: Query, source: str) -> asyncio.Task[None]:
+        # What needs no vendor to be said is said without one.
+        self._check(list_wants(self._side, query, frozenset()))
+        if len(self._fills) >= _MOST_AT_ONCE:
+            msg = f"{len(self._fills)} documents are being fetched already"
+            raise UnavailableError(msg, reason="fill-busy", retry_after=_BUSY)
+        if not self._rate.spend(source, self._side.clock()):
+            msg = f"{source} has had the vendors asked too often"
+            raise UnavailableError(msg, reason="fill-rate", retry_after=_BUSY)
+        task = asyncio.create_task(self._fill(query))
+        self._fills[query] = task
+        task.add_done_callback(lambda _: self._end(query))
+        return task
+
+    def _end(self, query: Query) -> None:
+        task = self._fills.pop(query)
+        if not task.cancelled():
+            task.exception()  # it has been seen, also if nobody waits any more
+
+    async def _fill(self, query: Query) -> None:
+        asked: set[Target] = set()
+        for _ in range(_ROUNDS):
+            wants = list_wants(self._side, query, asked)
+            if not wants:
+                return
+            self._check(wants)
+            asked.update(wants)
+            found = await asyncio.gather(*map(self._fetch, wants))
+            for want, fetched in zip(wants, found, strict=True):
+                if not is_hint(want):
+                    _raise_if_failed(want, fetched, self._side.clock())
+
+    def _check(self, wants: list[Target]) -> None:
+        now = self._side.clock()
+        for want in wants:
+            progress = self._side.watch.find(want)
+            if progress is not None and not is_hint(want):
+                _check_progress(want, progress, now)
+
+    async def _fetch(self, target: Target) -> Fetched:
+        task = self._fetches.get(target)
+        if task is None:
+            task = asyncio.create_task(self._fetch_or_wait(target))
+            self._fetches[target] = task
+            task.add_done_callback(lambda _: self._fetches.pop(target))
+        return await asyncio.shield(task)
+
+    async def _fetch_or_wait(self, target: Target) -> Fetched:
+        fetched = await self._side.fetcher.fetch(target, is_refresh=False)
+        if fetched.outcome is not Outcome.ELSEWHERE:
+            return fetched
+        while True:
+            await asyncio.sleep(_POLL)
+            with contextlib.suppress(UnavailableError):
+                progress = self._side.watch.find(target)
+                if progress and not progress.is_leased(self._side.clock()):
+                    return _as_fetched(progress, self._side.clock())
+
+
+def _as_fetched(progress: Progress, now: datetime) -> Fetched:
+    outcome = Outcome.TAKEN
+    if progress.is_absent(now):
+        outcome = Outcome.ABSENT
+    elif progress.failures:
+        outcome = Outcome.FAILED
+    return Fetched(
+        outcome=outcome, reason=progress.reason, detail=progress.detail
+    )
+
+
+def _check_progress(target: Target, progress: Progress, now: datetime) -> None:
+    """
+    Raise what is known of *target* already.
+    """
+    if progress.is_absent(now):
+        raise _absent(target, progress.reason)
+    if progress.failures and progress.attempted is not None:
+        pause = min(_SECOND * 2 ** min(progress.failures, 8), _LONGEST_PAUSE)
+        until = progress.attempted + pause
+        # Not longer than the pause, or a clock set back would stop it.
+        if now < until <= now + pause and not progress.is_leased(now):
+            raise _unavailable(target, progress.reason, until - now)
+
+
+def _raise_if_failed(target: Target, fetched: Fetched, now: datetime) -> None:
+    if fetched.outcome is Outcome.ABSENT:
+        raise _absent(target, fetched.reason)
+    if fetched.outcome is Outcome.NOT_NOW:
+        wait = (fetched.until or now) - now
+        raise _unavailable(target, fetched.reason, wait)
+    if fetched.outcome is Outcome.FAILED:
+        raise _unavailable(target, fetched.reason, _SECOND * _BUSY)
+
+
+def _absent(target: Target, reason: str | None) -> ThimError:
+    msg = f"{target}: the vendor has no such document ({reason})"
+    return NotFoundError(msg, reason=reason)
+
+
+def _unavailable(
+    target: Target, reason: str | None, wait: timedelta
+) -> UnavailableError:
+    msg = f"{target}: cannot be fetched now ({reason})"
+    seconds = math.ceil(wait.total_seconds())
+    return UnavailableError(msg, reason=reason, retry_after=max(1, seconds))

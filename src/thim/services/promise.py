@@ -1,0 +1,110 @@
+"""
+What we promise to keep fresh: everything that the vendor still signs of what
+we serve.
+
+* The lists of evaluation numbers, the revocation lists, what the vendor's
+  channels point to, and the vendor's list of FMSPCs.
+* Of each number that the vendor's signed lists name: the enclave identities,
+  and the TCB infos of each FMSPC that is served.
+
+Numbers that the vendor has withdrawn stay in the archive as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from thim.collateral.records import (
+    FMSPCS,
+    ROOT_CA_CRL,
+    identity_key,
+    numbers_key,
+    pck_crl_key,
+    tcb_info_key,
+)
+from thim.collateral.targets import Target
+from thim.errors import UnavailableError
+from thim.intel.names import EnclaveKind, PckCa, Tee, Update
+from thim.services.serve import read_numbers
+from thim.services.vendors import FillMode
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from thim.collateral.ports import CollateralReader
+    from thim.services.vendors import VendorSettings
+
+#: The structure in which Intel's PCS v4 gives TCB infos.
+STRUCTURE: Final = 3
+#: The document by whose number a channel shows where it points to.
+CHANNEL_KEY: Final = identity_key(EnclaveKind.QE)
+_KINDS: Final = {
+    Tee.SGX: (EnclaveKind.QE, EnclaveKind.QVE, EnclaveKind.QAE),
+    Tee.TDX: (EnclaveKind.TD_QE,),
+}
+
+
+def list_promises(
+    reader: CollateralReader, settings: VendorSettings
+) -> list[Target]:
+    """
+    List what is to be kept fresh, the most urgent first.
+    """
+    if not settings.is_on:
+        return []
+    signed = read_signed(reader)
+    targets = [*_core(), *_identities(signed)]
+    for tee, fmspc in _served(reader, settings):
+        targets += _tcb_infos(tee, fmspc, signed)
+    return targets
+
+
+def read_signed(reader: CollateralReader) -> Mapping[Tee, tuple[int, ...]]:
+    """
+    Read which numbers the newest signed list of each TEE names.
+    """
+    found = {}
+    for tee in Tee:
+        held = reader.find(numbers_key(tee))
+        try:
+            numbers = {} if held is None else read_numbers(held)
+        except UnavailableError:  # damaged: a new one mends it
+            numbers = {}
+        found[tee] = tuple(sorted(numbers, reverse=True))
+    return found
+
+
+def _core() -> Iterator[Target]:
+    for tee in Tee:
+        yield Target(key=numbers_key(tee))
+    yield Target(key=ROOT_CA_CRL)
+    for ca in PckCa:
+        yield Target(key=pck_crl_key(ca))
+    for update in Update:
+        yield Target(key=CHANNEL_KEY, update=update)
+    yield Target(key=FMSPCS)
+
+
+def _identities(signed: Mapping[Tee, Iterable[int]]) -> Iterator[Target]:
+    for tee, kinds in _KINDS.items():
+        for number in signed[tee]:
+            for kind in kinds:
+                yield Target(key=identity_key(kind), number=number)
+
+
+def _served(
+    reader: CollateralReader, settings: VendorSettings
+) -> Iterable[tuple[Tee, str]]:
+    kept = {(tee, fmspc) for fmspc in settings.fmspcs for tee in Tee}
+    if settings.mode is FillMode.LAZY:
+        kept |= {(tee, fmspc) for fmspc, tee in reader.fmspcs()}
+    return sorted(kept, key=lambda pair: (pair[1], pair[0].value))
+
+
+def _tcb_infos(
+    tee: Tee, fmspc: str, signed: Mapping[Tee, Iterable[int]]
+) -> Iterator[Target]:
+    key = tcb_info_key(tee, bytes.fromhex(fmspc), STRUCTURE)
+    for number in signed[tee]:
+        yield Target(key=key, number=number)

@@ -1,0 +1,58 @@
+"""
+How often each caller may have the vendors asked.
+"""
+
+from __future__ import annotations
+
+import collections
+import ipaddress
+
+from typing import TYPE_CHECKING, Final
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_MOST_SOURCES: Final = 10_000
+_MINUTE: Final = 60.0
+
+
+class SourceRate:
+    """
+    A budget for each source address: *per_minute* at once, and as many more
+    in each minute.
+
+    An IPv6 source is its /64: one host has as many addresses as it likes.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._spent: collections.OrderedDict[str, tuple[float, float]] = (
+            collections.OrderedDict()
+        )
+
+    def spend(self, source: str, now: datetime) -> bool:
+        """
+        Take one out of *source*'s budget; return whether there was one.
+        """
+        name, at = _network(source), now.timestamp()
+        spent, since = self._spent.pop(name, (0.0, at))
+        earned = max(0.0, at - since) * self._per_minute / _MINUTE
+        spent = max(0.0, spent - earned)
+        is_allowed = spent + 1 <= self._per_minute
+        self._spent[name] = (spent + is_allowed, at)
+        if len(self._spent) > _MOST_SOURCES:
+            self._spent.popitem(last=False)
+        return is_allowed
+
+
+def _network(source: str) -> str:
+    try:
+        address = ipaddress.ip_address(source.partition("%")[0])
+    except ValueError:
+        return source
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return source

@@ -1,0 +1,165 @@
+"""
+Keep what is promised fresh: each document on its own schedule, by whichever
+worker comes first, none of them in the way of another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from thim.collateral.freshness import next_look
+from thim.errors import ThimError
+from thim.services.outcome import Outcome
+from thim.services.promise import list_promises
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from thim.collateral.targets import Target
+    from thim.services.outcome import Fetched
+    from thim.services.side import VendorSide
+    from thim.store.watch import Head
+
+_log: Final = logging.getLogger("thim.vendors")
+
+_TICK: Final = 0.5
+#: So many documents are asked for at once, by one process.
+_ABREAST: Final = 4
+#: What is not held yet is asked for within this time, not all at once.
+_SPREAD: Final = timedelta(seconds=30)
+#: The rest after a budget was found spent or a breaker open.
+_REST: Final = timedelta(seconds=2)
+
+
+class Refresher:
+    """
+    Keeps the agenda in step with what is promised, and works it off.
+    """
+
+    def __init__(self, side: VendorSide) -> None:
+        self._side = side
+        self._promised: frozenset[Target] | None = None
+        self._generation = -1
+        self._rests_since: datetime | None = None
+        self._running: dict[Target, asyncio.Task[Fetched]] = {}
+
+    async def follow(self) -> None:
+        """
+        Work the agenda off until cancelled.
+        """
+        try:
+            while True:
+                await self.step()
+                await asyncio.sleep(_TICK)
+        finally:
+            await self._stop()
+
+    async def finish(self) -> None:
+        """
+        Ask for everything that is due, until nothing is or may be asked for.
+        """
+        try:
+            await self.step()
+            while self._running:
+                await asyncio.wait(
+                    self._running.values(),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                await self.step()
+        finally:
+            await self._stop()
+
+    async def step(self) -> None:
+        """
+        Start to ask for what is due; nothing that goes wrong ends it.
+        """
+        try:
+            self._collect()
+            await self._promise()
+            self._start()
+        except ThimError as e:
+            _log.warning("refresh: %s", e)
+
+    async def _stop(self) -> None:
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _promise(self) -> None:
+        side = self._side
+        generation = side.replica.generation()
+        if generation == self._generation:
+            return
+        promised = frozenset(list_promises(side.replica, side.settings))
+        if promised != self._promised:
+            due = self._first_looks(promised)
+            await side.fetcher.run(side.ledger.agenda.promise, due)
+            self._promised = promised
+        self._generation = generation
+
+    def _first_looks(
+        self, promised: Iterable[Target]
+    ) -> Mapping[Target, datetime]:
+        now = self._side.clock()
+        heads = {(h.key, h.number): h for h in self._side.watch.heads()}
+        return {
+            target: self._first_look(
+                target, heads.get((target.key, target.number)), now
+            )
+            for target in promised
+        }
+
+    def _first_look(
+        self, target: Target, head: Head | None, now: datetime
+    ) -> datetime:
+        draw = self._side.draw()
+        if head is None or head.is_revoked or target.update is not None:
+            # Without numbers nothing can be planned: they come first.
+            is_plain = target.number is None and target.update is None
+            return now if is_plain else now + _SPREAD * draw
+        # As if it had been seen when it was issued, or just now.
+        looks = (
+            next_look(
+                target.key.kind, head.issued, head.next_update, seen, draw
+            )
+            for seen in (head.issued, now)
+        )
+        return min(looks)
+
+    def _collect(self) -> None:
+        for target, task in list(self._running.items()):
+            if task.done():
+                del self._running[target]
+                self._note(target, task)
+
+    def _note(self, target: Target, task: asyncio.Task[Fetched]) -> None:
+        if task.cancelled():
+            return
+        if error := task.exception():
+            is_ours = isinstance(error, ThimError)
+            _log.warning(
+                "%s: %s", target, error, exc_info=None if is_ours else error
+            )
+        elif task.result().outcome is Outcome.NOT_NOW:
+            self._rests_since = self._side.clock()
+
+    def _is_resting(self, now: datetime) -> bool:
+        since = self._rests_since
+        return since is not None and since <= now < since + _REST
+
+    def _start(self) -> None:
+        now = self._side.clock()
+        free = _ABREAST - len(self._running)
+        if free <= 0 or self._is_resting(now):
+            return
+        due = self._side.watch.due(now, _ABREAST + free)
+        for target in [t for t in due if t not in self._running][:free]:
+            self._running[target] = asyncio.create_task(
+                self._side.fetcher.fetch(target, is_refresh=True)
+            )

@@ -1,0 +1,171 @@
+"""
+What must be fetched before a query can be answered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING, Final
+
+from thim.baseline.select import resolve
+from thim.collateral.records import (
+    FMSPCS,
+    ROOT_CA_CRL,
+    CollateralKey,
+    Kind,
+    numbers_key,
+    pck_crl_key,
+)
+from thim.collateral.targets import Target
+from thim.errors import NotFoundError, ThimError, UnavailableError
+from thim.intel.names import PckCa, Tee, Update
+from thim.services.promise import STRUCTURE, list_promises, read_signed
+from thim.services.serve import read_landscape
+from thim.services.vendors import FillMode
+
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from thim.services.serve import Query
+    from thim.services.side import VendorSide
+
+_HINTS: Final = frozenset({Kind.FMSPCS, Kind.TCB_EVALUATION_DATA_NUMBERS})
+
+
+def list_wants(
+    side: VendorSide, query: Query, asked: Collection[Target]
+) -> list[Target]:
+    """
+    List what is missing for an answer to *query*, as far as it can be told
+    now; when that has been fetched, more may show.
+
+    What was *asked* for already, in this same matter, is not listed again.
+
+    Raises:
+        NotFoundError: It is nothing that a caller may have us ask for.
+        UnavailableError: Whether it is cannot be told now.
+    """
+    return [w for w in _list_wants(side, query, asked) if w not in asked]
+
+
+def is_hint(target: Target) -> bool:
+    """
+    Tell whether *target* only helps to find what to ask for: its failure is
+    no reason to stop.
+    """
+    return target.key.kind in _HINTS
+
+
+def _list_wants(
+    side: VendorSide, query: Query, asked: Collection[Target]
+) -> list[Target]:
+    if query.at is not None:  # nobody can fetch the past
+        return []
+    key = query.keys[0]
+    if key.kind is Kind.TCB_INFO:
+        key = dataclasses.replace(key, structure=STRUCTURE)
+        if not _is_known(side, key):
+            return _unknown(side, key, asked)
+    if key.kind in {Kind.TCB_INFO, Kind.IDENTITY}:
+        return _numbered_wants(side, query, key, asked)
+    keys = [key]
+    if key == ROOT_CA_CRL:
+        # It is answered with a PCK CA's chain, so one of those is needed too.
+        keys.append(pck_crl_key(PckCa.PLATFORM))
+    missing = (key for key in keys if side.replica.find(key) is None)
+    return _checked(side, [Target(key=key) for key in missing])
+
+
+def _checked(side: VendorSide, wants: list[Target]) -> list[Target]:
+    if side.settings.mode is FillMode.LAZY:
+        return wants
+    promised = set(list_promises(side.replica, side.settings))
+    for want in wants:
+        if want not in promised:
+            msg = f"{want}: nothing that is registered needs it"
+            raise NotFoundError(msg, reason="not-registered")
+    return wants
+
+
+def _is_known(side: VendorSide, key: CollateralKey) -> bool:
+    fmspc = key.subject.partition(":")[2]
+    return (
+        side.settings.asks_unknown
+        or fmspc in side.settings.fmspcs
+        or fmspc in side.watch.hints()
+        or any(fmspc == known for known, _ in side.replica.fmspcs())
+    )
+
+
+def _unknown(
+    side: VendorSide, key: CollateralKey, asked: Collection[Target]
+) -> list[Target]:
+    hints = Target(key=FMSPCS)
+    progress = side.watch.find(hints)
+    if progress is None or progress.attempted is None:
+        if hints not in asked:
+            return [hints]  # the vendor has not been asked for its list yet
+    elif progress.failures and not progress.is_absent(side.clock()):
+        msg = f"{key}: the vendor's list of FMSPCs cannot be fetched now"
+        raise UnavailableError(msg, reason=progress.reason)
+    msg = f"{key}: neither the archive nor the vendor's list names the FMSPC"
+    raise NotFoundError(msg, reason="unknown-fmspc")
+
+
+def _numbered_wants(
+    side: VendorSide,
+    query: Query,
+    key: CollateralKey,
+    asked: Collection[Target],
+) -> list[Target]:
+    signed = read_signed(side.replica)
+    lists = [Target(key=numbers_key(tee)) for tee in Tee if not signed[tee]]
+    wants = [w for w in lists if w not in asked and not _is_vain(side, w)]
+    if wants:
+        return wants
+    want = _find_number(side, query, key)
+    if want.number is not None and side.replica.find(key, want.number):
+        return []
+    return _checked(side, [want])
+
+
+def _is_vain(side: VendorSide, target: Target) -> bool:
+    """Tell whether asking has shown that no upstream has *target*."""
+    progress = side.watch.find(target)
+    return progress is not None and progress.is_absent(side.clock())
+
+
+def _find_number(side: VendorSide, query: Query, key: CollateralKey) -> Target:
+    landscape = read_landscape(side.replica)
+    try:
+        choice = resolve(query.wish, landscape, side.clock())
+    except NotFoundError as e:
+        if e.reason == "unknown-number":
+            return _unlisted(query, key, max(landscape.known, default=None), e)
+        if e.reason != "empty-archive":
+            raise
+        # No lists and nothing archived: what the vendor calls so itself.
+        update = query.wish.update or Update.STANDARD
+        return Target(key=key, update=update)
+    return Target(key=key, number=choice.number)
+
+
+def _unlisted(
+    query: Query, key: CollateralKey, newest: int | None, error: ThimError
+) -> Target:
+    """Ask for a number that was withdrawn before we came, but for no other."""
+    asked = _asked_number(query)
+    if asked is None or (newest is not None and asked > newest):
+        raise error
+    return Target(key=key, number=asked)
+
+
+def _asked_number(query: Query) -> int | None:
+    wish = query.wish
+    for number in (wish.number, wish.custom_number):
+        if number is not None:
+            return number
+    name = wish.baseline or ""
+    return int(name) if name.isdigit() else None
