@@ -13,9 +13,13 @@ import pytest
 
 from tests.services.made import INTEL
 from thim.cli import main
+from thim.cli.options import Place
 from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.clock import utc_now
+from thim.services.vendors import VendorSettings
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
+from thim.x509.chain import TrustAnchors
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +43,18 @@ class Run:
         Return what was written as JSON.
         """
         return json.loads(self.out)
+
+
+def at(store: Path, anchors: TrustAnchors = INTEL.anchors) -> Place:
+    """
+    Return *store* as a place to work on, by the machine's clock.
+    """
+    return Place(
+        store=store,
+        anchors=anchors,
+        clock=utc_now,
+        vendors=VendorSettings(),
+    )
 
 
 @pytest.fixture(autouse=True)

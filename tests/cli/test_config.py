@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from thim.cli.config import SETTINGS, Address, load
+from thim.cli.config import SETTINGS, load
+from thim.cli.values import Address, ExpiredRule
 from thim.errors import OperatorError
 from thim.http.pcs import Profile
+from thim.services.vendors import FillMode
+from thim.upstream.model import Upstream
 
 
 @pytest.fixture
@@ -46,12 +49,25 @@ class TestDefaults:
             "tls_cert": None,
             "tls_key": None,
             "workers": 1,
-            "offline": False,
+            "fill": FillMode.LAZY,
+            "intel_upstreams": (
+                Upstream(
+                    url="https://api.trustedservices.intel.com",
+                    static_url="https://certificates.trustedservices.intel.com",
+                ),
+            ),
+            "fmspcs": None,
+            "unknown_fmspcs": "refuse",
+            "fill_wait": timedelta(seconds=2.5),
+            "fill_rate": 60,
+            "expired": ExpiredRule(frozenset()),
             "profile": Profile.PCCS,
             "max_age": timedelta(days=1),
             "old_api": "serve",
             "memo_bytes": 32 * 1024 * 1024,
             "access_log": False,
+            "dangerous_test_anchors": None,
+            "dangerous_clock": None,
         } == values(found)
 
 
@@ -84,10 +100,10 @@ class TestPrecedence:
         Each setting is looked up for itself.
         """
         path = write('profile = "thim"\nmax_age = "1h"')
-        found = load({"offline": True}, {"THIM_MAX_AGE": "5m"}, path)
+        found = load({"access_log": True}, {"THIM_MAX_AGE": "5m"}, path)
 
         assert (True, Profile.THIM, timedelta(minutes=5)) == (
-            found["offline"].value,
+            found["access_log"].value,
             found["profile"].value,
             found["max_age"].value,
         )
@@ -107,11 +123,11 @@ class TestPrecedence:
         """
         A flag that says no is not a flag that says nothing.
         """
-        found = load({"offline": False}, {"THIM_OFFLINE": "true"}, None)
+        found = load({"access_log": False}, {"THIM_ACCESS_LOG": "true"}, None)
 
         assert (False, "flag") == (
-            found["offline"].value,
-            found["offline"].origin,
+            found["access_log"].value,
+            found["access_log"].origin,
         )
 
 
@@ -214,8 +230,8 @@ class TestValues:
             ),
             ("workers", "256", 256),
             ("workers", '"2"', 2),
-            ("offline", "true", True),
-            ("offline", '"False"', False),
+            ("access_log", "true", True),
+            ("access_log", '"False"', False),
             ("profile", '"pcs"', Profile.PCS),
             ("max_age", '"0s"', timedelta(0)),
             ("max_age", '"90s"', timedelta(seconds=90)),
@@ -253,8 +269,8 @@ class TestValues:
             ("workers", '"-1"', "expected a whole number from 1 to 256"),
             ("memo_bytes", "-1", "expected a whole number from 0 to"),
             ("memo_bytes", f'"{"9" * 5000}"', "expected a whole number from 0"),
-            ("offline", "1", "expected true or false"),
-            ("offline", '"yes"', "expected true or false"),
+            ("access_log", "1", "expected true or false"),
+            ("access_log", '"yes"', "expected true or false"),
             ("access_log", '""', "expected true or false"),
             ("profile", '"PCCS"', "expected pccs or thim or pcs"),
             ("profile", "1", "expected pccs or thim or pcs"),

@@ -69,7 +69,7 @@ class TestShow:
             ("listen", "[::1]:80", f"file {path}"),
             ("max_age", "900s", f"file {path}"),
             ("profile", "thim", "environment THIM_PROFILE"),
-            ("offline", "false", "default"),
+            ("fill", "lazy", "default"),
             ("tls_key", "-", "default"),
         ):
             assert [name, value, f"# {origin}"] == lines[name].split(None, 2)

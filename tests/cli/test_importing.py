@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.cli.conftest import at
 from tests.services.made import CHAINS, INTEL, STRANGER
 from tests.store.made import all_stored
 from thim.cli.importing import run_import
@@ -33,7 +34,7 @@ def import_json(our_store, capsys):
     """
 
     def run(*paths):
-        run_import(paths, our_store, INTEL.anchors, as_json=True)
+        run_import(paths, at(our_store), as_json=True)
         return json.loads(capsys.readouterr().out)
 
     return run
@@ -99,7 +100,7 @@ class TestReport:
         """
         (folder / "a.json").write_bytes(INTEL.tcb_info())
         (folder / "b.json").write_bytes(STRANGER.tcb_info())
-        run_import([folder], our_store, INTEL.anchors, as_json=False)
+        run_import([folder], at(our_store), as_json=False)
         out = capsys.readouterr().out
         lines = [line.split() for line in out.splitlines()]
 
@@ -113,7 +114,7 @@ class TestReport:
         """
         Without refusals there is no table of them.
         """
-        run_import([folder], our_store, INTEL.anchors, as_json=False)
+        run_import([folder], at(our_store), as_json=False)
 
         assert "refused file" not in capsys.readouterr().out
 
@@ -242,7 +243,7 @@ class TestFiles:
         for name in (b"good-\xff.json", b"bad-\xff.json"):
             body = INTEL.tcb_info() if name < b"f" else b"?"
             (folder / os.fsdecode(name)).write_bytes(body)
-        run_import([folder], our_store, INTEL.anchors, as_json=as_json)
+        run_import([folder], at(our_store), as_json=as_json)
 
         assert "unrecognised" in capfd.readouterr().out
 
@@ -320,7 +321,7 @@ class TestCommand:
         A store for other root keys takes nothing.
         """
         with pytest.raises(OperatorError, match="trust anchors"):
-            run_import([folder], our_store, INTEL_SGX_ROOT, as_json=True)
+            run_import([folder], at(our_store, INTEL_SGX_ROOT), as_json=True)
 
     def test_progress(self, store, folder):
         """

@@ -34,7 +34,7 @@ def serving(*arguments):
         [*command, "--listen", "127.0.0.1:0", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ,
+        env={**os.environ, "THIM_FILL": "offline"},
         text=True,
     ) as process:
         try:

@@ -29,7 +29,7 @@ def running(
     command = [sys.executable, "-m", "thim", "serve"]
     with subprocess.Popen(
         [*command, "--store", str(store), "--listen", "127.0.0.1:0", *options],
-        env={**os.environ, **environment},
+        env={**os.environ, "THIM_FILL": "offline", **environment},
         stderr=subprocess.PIPE,
         text=True,
     ) as process:

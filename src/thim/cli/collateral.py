@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thim.cli.options import Config, Json, Store, find_store
-from thim.collateral.freshness import is_expired
+from thim.cli.options import Config, Json, Store, find_place, find_store
+from thim.collateral.freshness import find_state
 from thim.collateral.records import CollateralKey, Kind
 from thim.errors import NotFoundError, OperatorError, ParameterError
 from thim.http.prefixes import parse_instant
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.coverage import Coverage, find_coverage
 from thim.store.replica import Entry, Replica
 
@@ -59,8 +58,7 @@ def import_(
 
     for path in paths:
         _check_path(path)
-    location = find_store(store, config)
-    run_import(paths, location, INTEL_SGX_ROOT, as_json=as_json)
+    run_import(paths, find_place(store, config), as_json=as_json)
 
 
 def _check_path(path: Path) -> None:
@@ -85,7 +83,7 @@ def list_(
     """
     List the newest document of each key and evaluation number.
     """
-    now = datetime.now(UTC)
+    now = find_place(store, config).clock()
     entries = [
         entry
         for entry in _entries(store, config, kind)
@@ -221,7 +219,7 @@ def _parse_key(text: str) -> CollateralKey:
 
 
 def _state(entry: Entry, now: datetime) -> str:
-    return "expired" if is_expired(entry.next_update, now) else "fresh"
+    return find_state(entry.issued, entry.next_update, now).value
 
 
 def _day(instant: datetime | None) -> str:

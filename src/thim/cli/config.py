@@ -10,120 +10,34 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 import tomllib
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.cli.upstreams import parse_upstreams
+from thim.cli.values import (
+    one_of,
+    parse_anchors,
+    parse_boolean,
+    parse_duration,
+    parse_expired,
+    parse_file,
+    parse_fill,
+    parse_fmspcs,
+    parse_listen,
+    parse_profile,
+    parse_store,
+    whole_number,
+)
 from thim.errors import OperatorError, shorten
-from thim.http.pcs import Profile
-from thim.store.location import default_location, parse_location
+from thim.store.location import default_location
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEFAULT_FILE: Final = Path("/etc/thim/thim.toml")
-_DURATION: Final = re.compile(r"(\d{1,9})(s|m|h|d)", re.ASCII)
-_DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LAST_PORT: Final = 0xFFFF
-_LISTEN: Final = re.compile(
-    r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})",
-    re.ASCII,
-)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a listener listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        msg = "expected text"
-        raise ValueError(msg)
-    return value
-
-
-def _boolean(value: object) -> bool:
-    spelled = {"true": True, "false": False}
-    if isinstance(value, str):
-        value = spelled.get(value.lower(), value)
-    if not isinstance(value, bool):
-        msg = "expected true or false"
-        raise ValueError(msg)  # noqa: TRY004 - one kind of error for a bad value
-    return value
-
-
-def _whole_number(least: int, most: int) -> Callable[[object], int]:
-    def parse(value: object) -> int:
-        if isinstance(value, str) and _DIGITS.fullmatch(value):
-            value = int(value)
-        if type(value) is not int or not least <= value <= most:
-            msg = f"expected a whole number from {least} to {most}"
-            raise ValueError(msg)
-        return value
-
-    return parse
-
-
-def _duration(value: object) -> timedelta:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        msg = "expected a duration with its unit, such as 90s, 15m, 24h, 14d"
-        raise ValueError(msg)
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
-def _listen(value: object) -> Address:
-    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
-    if match is None or int(match["port"]) > _LAST_PORT:
-        msg = "expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080"
-        raise ValueError(msg)
-    return Address(host=match["ipv6"] or match["host"], port=int(match["port"]))
-
-
-def _file(value: object) -> Path:
-    msg = "expected the path of a file that is there"
-    try:
-        path = Path(_text(value)).expanduser()
-        is_there = path.is_file()
-    except (RuntimeError, OSError):
-        raise ValueError(msg) from None
-    if not is_there:
-        raise ValueError(msg)
-    return path
-
-
-def _one_of(*values: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if value not in values:
-            msg = f"expected {' or '.join(values)}"
-            raise ValueError(msg)
-        return str(value)
-
-    return parse
-
-
-def _store(value: object) -> Path:
-    try:
-        return parse_location(_text(value))
-    except OperatorError as e:
-        raise ValueError(str(e)) from None
-
-
-def _profile(value: object) -> Profile:
-    return Profile(_one_of(*(p.value for p in Profile))(value))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,50 +55,95 @@ class Setting:
 
 SETTINGS: Final[Mapping[str, Setting]] = {
     "store": Setting(
-        parse=_store,
+        parse=parse_store,
         default=None,
         meaning="sqlite:///PATH or a path; default: in the data folder",
     ),
     "listen": Setting(
-        parse=_listen, default="127.0.0.1:8080", meaning="HOST:PORT"
+        parse=parse_listen, default="127.0.0.1:8080", meaning="HOST:PORT"
     ),
     "tls_cert": Setting(
-        parse=_file, default=None, meaning="PEM chain of the server"
+        parse=parse_file, default=None, meaning="PEM chain of the server"
     ),
     "tls_key": Setting(
-        parse=_file, default=None, meaning="its private key, PEM"
+        parse=parse_file, default=None, meaning="its private key, PEM"
     ),
     "workers": Setting(
-        parse=_whole_number(1, 256), default="1", meaning="processes"
+        parse=whole_number(1, 256), default="1", meaning="processes"
     ),
-    "offline": Setting(
-        parse=_boolean,
-        default="false",
-        meaning="never contact a vendor",
+    "fill": Setting(
+        parse=parse_fill,
+        default="lazy",
+        meaning="when the vendors are asked: lazy (for what is asked of us, "
+        "and from then on ahead of expiry), registered (only for what "
+        "platforms need), offline (never)",
+    ),
+    "intel_upstreams": Setting(
+        parse=parse_upstreams,
+        default="https://api.trustedservices.intel.com",
+        meaning="whom to ask for Intel's documents, in this order",
+    ),
+    "fmspcs": Setting(
+        parse=parse_fmspcs,
+        default=None,
+        meaning="FMSPCs that are kept fresh from the start",
+    ),
+    "unknown_fmspcs": Setting(
+        parse=one_of("refuse", "ask"),
+        default="refuse",
+        meaning="whether a caller may have the vendors asked for an FMSPC "
+        "that neither the archive nor the vendor's list names",
+    ),
+    "fill_wait": Setting(
+        parse=parse_duration,
+        default="2500ms",
+        meaning="the longest that a caller waits for a vendor",
+    ),
+    "fill_rate": Setting(
+        parse=whole_number(1, 1_000_000),
+        default="60",
+        meaning="how often in a minute one address may have vendors asked",
+    ),
+    "expired": Setting(
+        parse=parse_expired,
+        default="flag",
+        meaning="expired documents: flag them, or refuse them (503); one "
+        "rule, or a table by kind",
     ),
     "profile": Setting(
-        parse=_profile,
+        parse=parse_profile,
         default="pccs",
         meaning="CRL encoding where a request leaves it open: "
         "pccs (hex), thim (DER), pcs (PEM)",
     ),
     "max_age": Setting(
-        parse=_duration,
+        parse=parse_duration,
         default="24h",
         meaning="the most that Cache-Control allows",
     ),
     "old_api": Setting(
-        parse=_one_of("serve", "gone"),
+        parse=one_of("serve", "gone"),
         default="serve",
         meaning="answer PCS v2 and v3, or say 410",
     ),
     "memo_bytes": Setting(
-        parse=_whole_number(0, 2**40),
+        parse=whole_number(0, 2**40),
         default=str(32 * 1024 * 1024),
         meaning="memory for remembered answers, 0 for none",
     ),
     "access_log": Setting(
-        parse=_boolean, default="false", meaning="a line for each request"
+        parse=parse_boolean, default="false", meaning="a line for each request"
+    ),
+    "dangerous_test_anchors": Setting(
+        parse=parse_anchors,
+        default=None,
+        meaning="PEM file of other roots than the vendor's, for trying out; "
+        "a store made with them is marked for ever",
+    ),
+    "dangerous_clock": Setting(
+        parse=parse_file,
+        default=None,
+        meaning="file that says what time it is; only with test anchors",
     ),
 }
 
@@ -225,6 +184,7 @@ def load(
         location = default_location(environment)
         found["store"] = Value(value=location, origin="default")
     _check_tls(found)
+    _check_danger(found)
     return found
 
 
@@ -293,3 +253,13 @@ def _check_tls(found: Configuration) -> None:
     if len(missing) == 1:
         msg = f"{missing[0]} is missing: a certificate and its key go together"
         raise OperatorError(msg, reason="config-tls")
+
+
+def _check_danger(found: Configuration) -> None:
+    has_anchors = found["dangerous_test_anchors"].value is not None
+    if found["dangerous_clock"].value is not None and not has_anchors:
+        msg = (
+            "dangerous_clock: expected dangerous_test_anchors beside it: a "
+            "clock that can be moved is for trying out only"
+        )
+        raise OperatorError(msg, reason="config-danger")

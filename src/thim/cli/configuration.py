@@ -13,6 +13,7 @@ import typer
 
 from thim.cli.config import SETTINGS, Configuration
 from thim.cli.options import Config, Json, Store, configure
+from thim.upstream.model import Upstream
 
 
 app = typer.Typer(
@@ -62,10 +63,18 @@ def spell(value: object) -> str:
     """
     if value is None:
         return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, enum.Enum):
-        return str(value.value)
+    if isinstance(value, bool | enum.Enum):
+        return str(getattr(value, "value", value)).lower()
     if isinstance(value, timedelta):
-        return f"{int(value.total_seconds())}s"
+        return _spell_duration(value)
+    if isinstance(value, frozenset | tuple):
+        return ", ".join(sorted(map(spell, value)) or ["none"])
+    if isinstance(value, Upstream):
+        return f"{value.service.value} {value.url}"
     return str(value)
+
+
+def _spell_duration(value: timedelta) -> str:
+    milliseconds = value // timedelta(milliseconds=1)
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{milliseconds}ms" if rest else f"{seconds}s"

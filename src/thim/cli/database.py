@@ -8,8 +8,7 @@ import json
 
 import typer
 
-from thim.cli.options import Config, Json, Store, find_store
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.cli.options import Config, Json, Store, find_place, find_store
 
 
 app = typer.Typer(help="Make and check the store.", no_args_is_help=True)
@@ -22,9 +21,23 @@ def init(store: Store = None, config: Config = None) -> None:
     """
     from thim.store.create import create_store  # noqa: PLC0415 - loads Alembic
 
+    place = find_place(store, config)
+    create_store(place.store, place.anchors)
+    typer.echo(f"An empty store is in {place.store}")
+
+
+@app.command()
+def upgrade(store: Store = None, config: Config = None) -> None:
+    """
+    Bring a store of an earlier release to this one's schema.
+    """
+    from thim.store.create import (  # noqa: PLC0415 - loads Alembic
+        upgrade_store,
+    )
+
     path = find_store(store, config)
-    create_store(path, INTEL_SGX_ROOT)
-    typer.echo(f"An empty store is in {path}")
+    upgrade_store(path)
+    typer.echo(f"The store in {path} has this release's schema")
 
 
 @app.command()
@@ -39,8 +52,8 @@ def verify(
     from thim.services.audit import audit  # noqa: PLC0415 - loads SQLAlchemy
     from thim.store.ledger import Ledger  # noqa: PLC0415
 
-    path = find_store(store, config)
-    with Ledger(path, INTEL_SGX_ROOT) as ledger:
+    place = find_place(store, config)
+    with Ledger(place.store, place.anchors) as ledger:
         report = audit(ledger)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))

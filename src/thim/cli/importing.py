@@ -10,7 +10,6 @@ import re
 import stat
 
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ from thim.store.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from thim.x509.chain import TrustAnchors
+    from thim.cli.options import Place
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TITLES = {
@@ -44,26 +43,23 @@ _TITLES = {
 }
 
 
-def run_import(
-    paths: Sequence[Path],
-    store: Path,
-    anchors: TrustAnchors,
-    *,
-    as_json: bool,
-) -> None:
+def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
     """
-    Import *paths* into *store* and write a report.
+    Import *paths* into the store and write a report.
 
     Raises:
         OperatorError: The store cannot be opened or written.
     """
     files = sorted({file for path in paths for file in _walk(path)})
-    with Ledger(store, anchors) as ledger, _progress() as progress:
+    with (
+        Ledger(place.store, place.anchors) as ledger,
+        _progress() as progress,
+    ):
         read = progress.track(files, description="Reading")
         found = ingest(
             ((str(file), _read(file)) for file in read),
             ledger=ledger,
-            now=datetime.now(UTC),
+            now=place.clock(),
         )
         results = list(
             progress.track(found, total=None, description="Verifying")

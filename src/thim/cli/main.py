@@ -11,7 +11,16 @@ from typing import Annotated
 
 import typer
 
-from thim.cli import collateral, configuration, database, serve
+from thim.cli import (
+    collateral,
+    configuration,
+    database,
+    refreshing,
+    serve,
+    simulate,
+    statuses,
+    trust,
+)
 from thim.errors import ThimError
 
 
@@ -42,6 +51,12 @@ def options(
 
 
 app.command("serve")(serve.serve)
+app.command("simulate")(simulate.simulate)
+app.command("status")(statuses.status)
+collateral.app.command("refresh")(refreshing.refresh)
+collateral.app.command("status")(refreshing.status)
+app.add_typer(refreshing.upstream_app, name="upstream")
+app.add_typer(trust.app, name="trust")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")

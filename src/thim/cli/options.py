@@ -4,6 +4,7 @@ Options that several commands share, and what they lead to.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 from pathlib import Path
@@ -12,10 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.config import Configuration, load
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.clock import FileClock, utc_now
+from thim.services.vendors import VendorSettings
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from thim.x509.chain import TrustAnchors
 
 Store = Annotated[
     str | None,
@@ -50,9 +57,57 @@ def configure(
     return load(flags, os.environ, config)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    A store, and what it takes to work on it.
+
+    *clock* returns the current instant.
+    """
+
+    store: Path
+    anchors: TrustAnchors
+    clock: Callable[[], datetime]
+    vendors: VendorSettings
+
+
+def find_place(store: str | None, config: Path | None) -> Place:
+    """
+    Find the store that a command works on, and how.
+
+    Raises:
+        OperatorError: As ``cli.config.load``.
+    """
+    return place_of(configure({"store": store}, config))
+
+
+def place_of(found: Configuration) -> Place:
+    """
+    Return the store that a configuration names, and how to work on it.
+
+    Raises:
+        OperatorError: There is no such clock.
+    """
+    clock = found["dangerous_clock"].value
+    roots = found["dangerous_test_anchors"].value
+    return Place(
+        store=found["store"].value,
+        anchors=roots.anchors if roots else INTEL_SGX_ROOT,
+        clock=utc_now if clock is None else FileClock(clock),
+        vendors=VendorSettings(
+            upstreams=found["intel_upstreams"].value,
+            mode=found["fill"].value,
+            fmspcs=found["fmspcs"].value or frozenset(),
+            asks_unknown=found["unknown_fmspcs"].value == "ask",
+            wait=found["fill_wait"].value,
+            source_rate=found["fill_rate"].value,
+        ),
+    )
+
+
 def find_store(store: str | None, config: Path | None) -> Path:
     """
-    Return the store's file for a command that takes nothing but a store.
+    Return the store's file for a command that only reads it.
 
     Raises:
         OperatorError: As ``cli.config.load``.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import logging
 import os
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 import uvicorn
 
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
-from thim.cli.config import Address, Configuration
-from thim.cli.options import Config, Store, configure
+from thim.cli.config import Configuration
+from thim.cli.options import Config, Place, Store, configure, place_of
+from thim.cli.values import Address
 from thim.errors import OperatorError
 from thim.http.app import AppFactory
 from thim.http.fast import FastHttpProtocol
@@ -54,10 +57,17 @@ def serve(
         str | None, typer.Option(metavar="FILE", help="Its private key, PEM.")
     ] = None,
     store: Store = None,
-    offline: Annotated[
-        bool | None,
-        typer.Option("--offline", help="Never contact a vendor."),
+    fill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="When vendors are asked: lazy (default), registered, offline.",
+        ),
     ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="The same as --fill offline."),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Processes. Default: 1.")
     ] = None,
@@ -73,23 +83,28 @@ def serve(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "store": store,
-        "offline": offline,
+        "fill": "offline" if offline else fill,
         "workers": workers,
     }
     found = configure(flags, config)
+    place = place_of(found)
     _check_tls(found)
-    _provide_store(found)
-    _run(found)
+    _provide_store(found, place, config)
+    _run(found, place)
 
 
-def _provide_store(found: Configuration) -> None:
-    path: Path = found["store"].value
+def _provide_store(
+    found: Configuration, place: Place, config: Path | None
+) -> None:
+    path = place.store
     if found["store"].origin == "default" and not path.exists():
         # In a process of its own: a server has no use for the migrations.
-        command = [sys.executable, "-m", "thim", "db", "init", "--store"]
-        subprocess.run([*command, str(path)], check=False)  # noqa: S603
+        command = [sys.executable, "-m", "thim", "db", "init"]
+        command += ["--store", str(path)]
+        command += ["--config", str(config)] if config else []
+        subprocess.run(command, check=False)  # noqa: S603
     with contextlib.closing(Replica(path)) as replica:
-        replica.check_anchors(INTEL_SGX_ROOT)
+        replica.check_anchors(place.anchors)
 
 
 def _check_tls(found: Configuration) -> None:
@@ -110,9 +125,9 @@ def _no_password() -> str:
     raise ValueError(msg)
 
 
-def _run(found: Configuration) -> None:
+def _run(found: Configuration, place: Place) -> None:
     address: Address = found["listen"].value
-    config = _uvicorn_config(found)
+    config = _uvicorn_config(found, place)
     with _listen(address) as listener:
         scheme = "https" if config.is_ssl else "http"
         port = listener.getsockname()[1]
@@ -120,8 +135,10 @@ def _run(found: Configuration) -> None:
             "thim serves on %s://%s from %s",
             scheme,
             dataclasses.replace(address, port=port),
-            found["store"].value,
+            place.store,
         )
+        if place.anchors != INTEL_SGX_ROOT:
+            _log.warning("test anchors: nothing that is served can be trusted")
         if config.workers > 1:
             Multiprocess(config, sockets=[listener]).run()
         else:
@@ -141,17 +158,18 @@ def _listen(address: Address) -> socket.socket:
     return listener
 
 
-def _uvicorn_config(found: Configuration) -> uvicorn.Config:
+def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
     tls_cert, tls_key = found["tls_cert"].value, found["tls_key"].value
     protocol: Any = TlsHttpProtocol if tls_cert else FastHttpProtocol
     return uvicorn.Config(
-        AppFactory(_http_settings(found)),
+        AppFactory(_http_settings(found, place)),
         factory=True,
         interface="asgi3",
         lifespan="on",
         loop="uvloop",
         http=protocol,
         ws="none",
+        log_config=_logging(),
         workers=found["workers"].value,
         access_log=found["access_log"].value,
         proxy_headers=False,
@@ -163,13 +181,22 @@ def _uvicorn_config(found: Configuration) -> uvicorn.Config:
     )
 
 
-def _http_settings(found: Configuration) -> HttpSettings:
+def _logging() -> dict[str, Any]:
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["thim"] = {"handlers": ["default"], "level": "INFO"}
+    return config
+
+
+def _http_settings(found: Configuration, place: Place) -> HttpSettings:
     return HttpSettings(
-        store=found["store"].value,
+        store=place.store,
+        anchors=place.anchors,
+        vendors=place.vendors,
+        refused_when_expired=found["expired"].value.refused,
+        dangerous_clock=found["dangerous_clock"].value,
         profile=found["profile"].value,
         max_age=found["max_age"].value,
         old_api=found["old_api"].value == "serve",
-        offline=found["offline"].value,
         supervisor=os.getpid() if found["workers"].value > 1 else None,
         memo_bytes=found["memo_bytes"].value,
     )

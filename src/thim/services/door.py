@@ -23,7 +23,7 @@ from thim.x509.crl import Crl
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from cryptography.x509 import Certificate
@@ -137,6 +137,21 @@ class Door:
         """
         intake = dataclasses.replace(self._intake, known=tuple(chain))
         return self._verify(document, intake, source)
+
+    def verify_unknown(
+        self,
+        chain: Sequence[Certificate],
+        document: SignedJson | Crl,
+        source: str,
+    ) -> Record:
+        """
+        Verify a document under certificates that nobody has verified yet, or
+        where there are none under any that are known; nothing is kept.
+
+        Raises:
+            ThimError: As ``verify_document`` and ``verify_crl``.
+        """
+        return self.verify_under(chain or self._intake.known, document, source)
 
     def _verify(
         self, document: SignedJson | Crl, intake: Intake, source: str

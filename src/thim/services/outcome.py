@@ -57,7 +57,7 @@ def sum_up(tried: Sequence[Fetched]) -> Fetched:
         return Fetched(outcome=Outcome.UNASKED, reason="no-upstream")
     order = (Outcome.FAILED, Outcome.NOT_NOW, Outcome.ABSENT)
     worst = min(tried, key=lambda fetched: order.index(fetched.outcome))
-    details = (f"{fetched.reason}: {fetched.detail}" for fetched in tried)
+    details = (fetched.detail or "" for fetched in tried)
     return dataclasses.replace(worst, detail="; ".join(details))
 
 

@@ -51,10 +51,8 @@ def list_promises(
     """
     List what is to be kept fresh, the most urgent first.
     """
-    if not settings.is_on:
-        return []
     signed = read_signed(reader)
-    targets = [*_core(), *_identities(signed)]
+    targets = [*list_core(reader), *_identities(signed)]
     for tee, fmspc in _served(reader, settings):
         targets += _tcb_infos(tee, fmspc, signed)
     return targets
@@ -75,12 +73,17 @@ def read_signed(reader: CollateralReader) -> Mapping[Tee, tuple[int, ...]]:
     return found
 
 
-def _core() -> Iterator[Target]:
+def list_core(reader: CollateralReader) -> Iterator[Target]:
+    """
+    List what is promised whatever is served.
+    """
     for tee in Tee:
         yield Target(key=numbers_key(tee))
-    yield Target(key=ROOT_CA_CRL)
     for ca in PckCa:
         yield Target(key=pck_crl_key(ca))
+    # It comes without a chain: the root must be known from another's.
+    if any(reader.find(pck_crl_key(ca)) for ca in PckCa):
+        yield Target(key=ROOT_CA_CRL)
     for update in Update:
         yield Target(key=CHANNEL_KEY, update=update)
     yield Target(key=FMSPCS)

@@ -70,12 +70,14 @@ def _list_wants(
             return _unknown(side, key, asked)
     if key.kind in {Kind.TCB_INFO, Kind.IDENTITY}:
         return _numbered_wants(side, query, key, asked)
-    keys = [key]
+    wants = [Target(key=key)] if side.replica.find(key) is None else []
     if key == ROOT_CA_CRL:
-        # It is answered with a PCK CA's chain, so one of those is needed too.
-        keys.append(pck_crl_key(PckCa.PLATFORM))
-    missing = (key for key in keys if side.replica.find(key) is None)
-    return _checked(side, [Target(key=key) for key in missing])
+        # It comes without a chain and is answered with a PCK CA's: that of a
+        # PCK CRL, which is needed first.
+        first = pck_crl_key(PckCa.PLATFORM)
+        if not any(side.replica.find(pck_crl_key(ca)) for ca in PckCa):
+            wants = [Target(key=first)]
+    return _checked(side, wants)
 
 
 def _checked(side: VendorSide, wants: list[Target]) -> list[Target]:

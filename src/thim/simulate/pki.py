@@ -356,7 +356,7 @@ class Intel:
         issued: datetime.datetime = ISSUED,
         next_update: datetime.datetime | None = None,
         number: int = 1,
-        revoked: Iterable[int] = (),
+        revoked: Iterable[int] | Mapping[int, datetime.datetime] = (),
         name: str | None = None,
         key: ec.EllipticCurvePrivateKey | None = None,
         without: Sequence[type[x509.ExtensionType]] = (),
@@ -367,6 +367,7 @@ class Intel:
 
         *name* and *key* are the issuer's if not *authority*'s own; *without*
         and *more* leave extensions out and add others with their criticality.
+        *revoked* may say when each serial number was revoked.
         """
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -382,11 +383,12 @@ class Intel:
         for extension, critical in extensions:
             if not isinstance(extension, tuple(without)):
                 builder = builder.add_extension(extension, critical=critical)
+        dates = revoked if isinstance(revoked, Mapping) else {}
         for serial in revoked:
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder()
                 .serial_number(serial)
-                .revocation_date(issued)
+                .revocation_date(dates.get(serial, issued))
                 .build()
             )
         signed = builder.sign(

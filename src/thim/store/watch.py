@@ -53,6 +53,9 @@ _QUARANTINE: Final = """
       FROM quarantine WHERE last_seen >= ? ORDER BY last_seen DESC, id DESC
      LIMIT ?
 """
+_ANCHORS: Final = """
+    SELECT spki_sha256, vendor, added FROM added_anchors ORDER BY added
+"""
 _REFUSED: Final = "SELECT body FROM quarantine WHERE sha256 = ?"
 
 
@@ -88,6 +91,15 @@ class Refused:
     detail: str
     first_seen: datetime
     last_seen: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AddedAnchor:
+    """A root key that the operator added; its SHA-256 digest."""
+
+    spki_sha256: bytes
+    vendor: str
+    added: datetime
 
 
 class Watch:
@@ -163,6 +175,19 @@ class Watch:
         rows = self._replica.rows(_QUARANTINE, (to_stored(since), most))
         with making_sense():
             return [_refused(row) for row in rows]
+
+    def added_anchors(self) -> Sequence[AddedAnchor]:
+        """
+        Return the root keys that the operator added.
+        """
+        rows = self._replica.rows(_ANCHORS)
+        with making_sense():
+            return [
+                AddedAnchor(
+                    spki_sha256=pin, vendor=vendor, added=from_stored(added)
+                )
+                for pin, vendor, added in rows
+            ]
 
     def refused_body(self, sha256: bytes) -> bytes | None:
         """

@@ -1,0 +1,255 @@
+"""
+``thim collateral refresh`` and ``status``, ``thim upstream check``: what has to
+do with the vendors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.collateral.targets import Target
+from thim.errors import OperatorError, ParameterError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from thim.services.once import Probe
+    from thim.services.outcome import Fetched
+    from thim.services.side import VendorSide
+    from thim.services.status import Promise
+
+upstream_app = typer.Typer(help="Look at the vendors.", no_args_is_help=True)
+
+Asked = list[tuple[Target, "Fetched"]]
+
+
+def refresh(
+    documents: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DOCUMENT…]",
+            help="Names as `status` prints them, such as "
+            "intel/tcb-info/sgx:00906ED50000/3?number=20. Default: what is "
+            "missing or due.",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything that is promised.")
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Ask the vendors now.
+
+    The budgets hold here too, so this may take a while.  Exit code 1 if
+    anything could not be fetched.
+    """
+    targets = [_parse_target(name) for name in documents or []]
+    place = find_place(store, config)
+    _check_is_on(place)
+    asked = asyncio.run(_refresh(place, targets, everything=everything))
+    if as_json:
+        typer.echo(json.dumps([_asked_json(*each) for each in asked], indent=2))
+    else:
+        _write_asked(asked)
+    failed = [f for _, f in asked if f.outcome.value in {"failed", "not-now"}]
+    raise typer.Exit(1 if failed else 0)
+
+
+def _parse_target(name: str) -> Target:
+    try:
+        return Target.from_name(name)
+    except ValueError:
+        expected = "expected VENDOR/KIND/SUBJECT/STRUCTURE[?number=N]"
+        raise ParameterError("DOCUMENT", name, expected) from None
+
+
+def _check_is_on(place: Place) -> None:
+    if not place.vendors.is_on:
+        msg = "fill = offline: no vendor is ever asked"
+        raise OperatorError(msg, reason="offline")
+
+
+async def _refresh(
+    place: Place, targets: Sequence[Target], *, everything: bool
+) -> Asked:
+    from thim.services.once import (  # noqa: PLC0415 - loads SQLAlchemy
+        choose_due,
+        refresh_once,
+    )
+    from thim.services.promise import list_promises  # noqa: PLC0415
+    from thim.services.side import facing_vendors  # noqa: PLC0415
+
+    async with facing_vendors(
+        place.store, place.anchors, place.vendors, place.clock
+    ) as side:
+        choose: Callable[[], Iterable[Target]] = lambda: choose_due(side)  # noqa: E731
+        if targets:
+            choose = lambda: targets  # noqa: E731
+        elif everything:
+            choose = lambda: list_promises(side.replica, side.settings)  # noqa: E731
+        asked: Asked = []
+        async for each in refresh_once(side, choose):
+            asked.append(each)
+            _show_progress(len(asked))
+        return sorted(asked, key=lambda each: str(each[0]))
+
+
+def _show_progress(count: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{count} documents asked for\x1b[K")
+        sys.stderr.flush()
+
+
+def _asked_json(target: Target, fetched: Fetched) -> dict[str, object]:
+    return {
+        "document": str(target),
+        "outcome": fetched.outcome.value,
+        "reason": fetched.reason,
+        "detail": fetched.detail,
+        "next_look": _iso(fetched.due),
+    }
+
+
+def _write_asked(asked: Asked) -> None:
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+    if not asked:
+        typer.echo("Nothing is due.")
+        return
+    write_table(
+        ("document", "outcome", "why"),
+        [(str(t), f.outcome.value, f.detail or "") for t, f in asked],
+    )
+
+
+def status(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    Show how each promised document stands, and how asking for it goes.
+    """
+    from thim.cli.statuses import open_status  # noqa: PLC0415
+
+    promises = open_status(find_place(store, config)).promises
+    if as_json:
+        typer.echo(json.dumps([_promise_json(p) for p in promises], indent=2))
+        return
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    write_table(
+        ("document", "state", "issued", "next update", "next look", "trouble"),
+        [_promise_row(p) for p in promises],
+    )
+
+
+def _promise_row(promise: Promise) -> Sequence[str]:
+    head, progress = promise.head, promise.progress
+    return (
+        str(promise.target),
+        promise.state.value if promise.state else "missing",
+        _minute(head.issued if head else None),
+        _minute(promise.next_update),
+        _minute(progress.due if progress else None),
+        (progress.detail or "") if progress and progress.failures else "",
+    )
+
+
+def _promise_json(promise: Promise) -> dict[str, object]:
+    head, progress = promise.head, promise.progress
+    return {
+        "document": str(promise.target),
+        "state": promise.state.value if promise.state else "missing",
+        "issued": _iso(head.issued if head else None),
+        "next_update": _iso(promise.next_update),
+        "next_look": _iso(progress.due if progress else None),
+        "last_asked": _iso(progress.attempted if progress else None),
+        "last_answered": _iso(progress.answered if progress else None),
+        "failures": progress.failures if progress else 0,
+        "reason": progress.reason if progress else None,
+        "detail": progress.detail if progress else None,
+    }
+
+
+@upstream_app.command()
+def check(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    Ask each upstream a few questions and verify its answers.
+
+    Nothing is kept.  Exit code 1 if any answer does not hold.
+    """
+    place = find_place(store, config)
+    probes = asyncio.run(_check(place))
+    if as_json:
+        typer.echo(json.dumps([_probe_json(p) for p in probes], indent=2))
+    else:
+        from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+        write_table(
+            ("upstream", "kind", "question", "ms", "answer"),
+            [_probe_row(p) for p in probes],
+        )
+    raise typer.Exit(1 if any(p.problem for p in probes) else 0)
+
+
+async def _check(place: Place) -> list[Probe]:
+    from thim.services.once import probe  # noqa: PLC0415 - loads SQLAlchemy
+    from thim.services.side import facing_vendors  # noqa: PLC0415
+
+    async with facing_vendors(
+        place.store, place.anchors, place.vendors, place.clock
+    ) as side:
+        return [
+            found
+            for upstream in place.vendors.upstreams
+            async for found in probe(side, upstream, _questions(side))
+        ]
+
+
+def _questions(side: VendorSide) -> list[Target]:
+    from thim.services.promise import list_core  # noqa: PLC0415
+
+    return [t for t in list_core(side.replica) if t.key.kind.value != "fmspcs"]
+
+
+def _probe_row(probe: Probe) -> Sequence[str]:
+    return (
+        probe.upstream.url,
+        probe.upstream.service.value,
+        str(probe.target),
+        f"{probe.took.total_seconds() * 1000:.0f}",
+        probe.problem or "good",
+    )
+
+
+def _probe_json(probe: Probe) -> dict[str, object]:
+    return {
+        "upstream": probe.upstream.url,
+        "kind": probe.upstream.service.value,
+        "question": str(probe.target),
+        "milliseconds": round(probe.took.total_seconds() * 1000),
+        "problem": probe.problem,
+    }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else f"{instant:%FT%TZ}"
+
+
+def _minute(instant: datetime | None) -> str:
+    return "-" if instant is None else f"{instant:%F %H:%M}"

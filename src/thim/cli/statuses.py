@@ -1,0 +1,151 @@
+"""
+``thim status``: one screen and an exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.status import Level, Status, read_status
+from thim.store.replica import Replica
+from thim.store.watch import Watch
+
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+_VERDICTS = {
+    Level.WELL: "well",
+    Level.SOON: "look soon",
+    Level.NOW: "act now",
+}
+
+
+def open_status(place: Place) -> Status:
+    """
+    Read how the service over *place* stands.
+
+    Raises:
+        OperatorError: The store is missing, or made for other trust anchors.
+    """
+    with contextlib.closing(Replica(place.store)) as replica:
+        replica.check_anchors(place.anchors)
+        return read_status(
+            replica, Watch(replica), place.vendors, place.clock()
+        )
+
+
+def status(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    Show on one screen whether all is well with the collateral.
+
+    Exit code 0: well; 1: look soon; 2: act now.
+    """
+    place = find_place(store, config)
+    found = open_status(place)
+    is_dangerous = place.anchors != INTEL_SGX_ROOT
+    if as_json:
+        value = _status_json(found, is_dangerous=is_dangerous)
+        typer.echo(json.dumps(value, indent=2))
+    else:
+        _write_status(found, is_dangerous=is_dangerous)
+    raise typer.Exit(int(found.level))
+
+
+def _write_status(found: Status, *, is_dangerous: bool) -> None:
+    typer.echo(f"thim: {_VERDICTS[found.level]}, at {found.now:%FT%TZ}")
+    for concern in found.concerns:
+        mark = "!!" if concern.level is Level.NOW else "! "
+        typer.echo(f"  {mark} {concern.reason}: {concern.detail}")
+    if is_dangerous:
+        typer.echo("  !! test anchors: nothing here can be trusted")
+    first = found.next_expiry
+    states = ", ".join(
+        f"{n} {name}" for name, n in sorted(found.states.items())
+    )
+    rows = {
+        "documents": states or "none",
+        "autonomy": _hours(found.autonomy),
+        "next expiry": "-"
+        if first is None
+        else f"{first.next_update:%FT%TZ} {first.target}",
+        "vendors": found.mode.value,
+        "last answer": "never"
+        if found.answered is None
+        else f"{found.answered:%FT%TZ}",
+        "refused": f"{len(found.refused)} in the last 7 days",
+    }
+    for name, text in rows.items():
+        typer.echo(f"{name:<12} {text}")
+    for address in found.addresses:
+        state = "answers"
+        if (
+            address.closed_until is not None
+            and address.closed_until > found.now
+        ):
+            state = f"left alone until {address.closed_until:%FT%TZ}"
+        elif address.failures:
+            state = f"{address.failures} failures in a row"
+        typer.echo(f"  {address.address}: {state}")
+
+
+def _hours(autonomy: timedelta | None) -> str:
+    if autonomy is None:
+        return "-"
+    hours = autonomy.total_seconds() / 3600
+    return f"{hours:.0f} hours ({hours / 24:.1f} days)"
+
+
+def _status_json(found: Status, *, is_dangerous: bool) -> dict[str, object]:
+    first = found.next_expiry
+    return {
+        "level": int(found.level),
+        "verdict": _VERDICTS[found.level],
+        "now": f"{found.now:%FT%TZ}",
+        "fill": found.mode.value,
+        "dangerous": is_dangerous,
+        "documents": dict(found.states),
+        "autonomy_hours": None
+        if found.autonomy is None
+        else round(found.autonomy.total_seconds() / 3600, 2),
+        "next_expiry": None
+        if first is None
+        else {
+            "document": str(first.target),
+            "next_update": f"{first.next_update:%FT%TZ}",
+        },
+        "last_answer": found.answered and f"{found.answered:%FT%TZ}",
+        "refused": len(found.refused),
+        "addresses": [
+            {
+                "address": a.address,
+                "requests": a.requests,
+                "failures": a.failures,
+                "last_answer": a.answered and f"{a.answered:%FT%TZ}",
+                "last_failure": a.failed and f"{a.failed:%FT%TZ}",
+                "reason": a.reason,
+                "detail": a.detail,
+                "left_alone_until": a.closed_until
+                and f"{a.closed_until:%FT%TZ}",
+                "clock_ahead_seconds": a.clock_ahead,
+            }
+            for a in found.addresses
+        ],
+        "concerns": [
+            {
+                "level": int(c.level),
+                "reason": c.reason,
+                "detail": c.detail,
+            }
+            for c in found.concerns
+        ],
+    }

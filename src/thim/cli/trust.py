@@ -1,0 +1,125 @@
+"""
+``thim trust``: the vendors' roots.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.errors import OperatorError
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.store.replica import Replica
+from thim.store.watch import Watch
+
+
+if TYPE_CHECKING:
+    from thim.store.watch import AddedAnchor
+
+app = typer.Typer(
+    help="List the vendors' roots, or add one.", no_args_is_help=True
+)
+
+
+@app.command("list")
+def list_(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    List the root keys that documents must lead to.
+    """
+    place = find_place(store, config)
+    with contextlib.closing(Replica(place.store)) as replica:
+        replica.check_anchors(place.anchors)
+        added = Watch(replica).added_anchors()
+    rows = [*_stamped(place), *(_added(anchor) for anchor in added)]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    titles = ("spki_sha256", "vendor", "origin")
+    write_table(titles, [[row[title] for title in titles] for row in rows])
+
+
+def _stamped(place: Place) -> list[dict[str, str]]:
+    is_ours = place.anchors == INTEL_SGX_ROOT
+    origin = "comes with thim" if is_ours else "dangerous_test_anchors"
+    return [
+        {"spki_sha256": pin.hex(), "vendor": "intel", "origin": origin}
+        for pin in sorted(place.anchors.spki_sha256)
+    ]
+
+
+def _added(anchor: AddedAnchor) -> dict[str, str]:
+    return {
+        "spki_sha256": anchor.spki_sha256.hex(),
+        "vendor": anchor.vendor,
+        "origin": f"added {anchor.added:%FT%TZ}",
+    }
+
+
+@app.command()
+def add(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The root, PEM or DER.")
+    ],
+    sha256: Annotated[
+        str,
+        typer.Option(
+            metavar="DIGEST",
+            help="Its SHA-256 fingerprint, as the vendor announces it.",
+        ),
+    ],
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Trust a new root of the vendor's, without a new release of thim.
+
+    The fingerprint must come from elsewhere than the file.  Who added it is
+    written down.  Services over the same store know it at once.
+    """
+    from thim.services.trust import (  # noqa: PLC0415 - loads SQLAlchemy
+        check_root,
+        parse_root,
+    )
+    from thim.store.ledger import Ledger  # noqa: PLC0415
+
+    place = find_place(store, config)
+    root = parse_root(_read(file))
+    now = place.clock()
+    check_root(root, sha256, now)
+    with Ledger(place.store, place.anchors) as ledger:
+        is_new = ledger.add_anchor(
+            root, vendor="intel", actor=_actor(), now=now
+        )
+    typer.echo("The root is trusted." if is_new else "It is trusted already.")
+
+
+def _read(file: Path) -> bytes:
+    from thim.services.trust import MOST_BYTES  # noqa: PLC0415
+
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MOST_BYTES)
+    except OSError as e:
+        msg = f"{file}: {e.strerror}"
+        raise OperatorError(msg, reason="path-missing") from e
+
+
+def _actor() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    behind = os.environ.get("SUDO_USER")
+    return f"{name} (sudo by {behind})" if behind else name

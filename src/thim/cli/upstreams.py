@@ -1,0 +1,127 @@
+"""
+How upstreams are written in a configuration.
+
+In a file a list of tables, or of texts; in the environment one text with
+commas between them.  A text is a URL, with the kind of service and a blank
+before it unless it is Intel's PCS: ``thim https://thim.example``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import urllib.parse
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.cli.values import (
+    one_of,
+    parse_duration,
+    parse_file,
+    parse_text,
+    whole_number,
+)
+from thim.upstream.model import Service, Upstream
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_MOST: Final = 16
+_INTEL: Final = "https://api.trustedservices.intel.com"
+_INTEL_STATIC: Final = "https://certificates.trustedservices.intel.com"
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+#: What PCCS and QCNL write behind the base.
+_SUFFIX: Final = re.compile(r"/(?:sgx|tdx)/certification/v[234]/?$")
+
+
+def parse_upstreams(value: object) -> tuple[Upstream, ...]:
+    """
+    Take a list of upstreams.
+    """
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list) or not 0 < len(listed) <= _MOST:
+        msg = f"expected a list of 1 to {_MOST} upstreams"
+        raise ValueError(msg)
+    return tuple(_parse(each) for each in listed)
+
+
+def _parse(value: object) -> Upstream:
+    if isinstance(value, str):
+        kind, _, url = value.strip().rpartition(" ")
+        value = {"url": url, **({"kind": kind.strip()} if kind else {})}
+    if not isinstance(value, dict):
+        msg = "expected tables or URLs"
+        raise ValueError(msg)  # noqa: TRY004 - one kind of error for a bad value
+    return _from_table(value)
+
+
+def _from_table(table: Mapping[str, object]) -> Upstream:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in _FIELDS:
+            near = difflib.get_close_matches(name, _FIELDS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            msg = f"expected no key {name!r}{hint}"
+            raise ValueError(msg)
+        field, parse = _FIELDS[name]
+        try:
+            found[field] = parse(value)
+        except ValueError as e:
+            msg = f"in {name}: {e}"
+            raise ValueError(msg) from None
+    if "url" not in found:
+        msg = "expected a url in each"
+        raise ValueError(msg)
+    static = _INTEL_STATIC if found["url"] == _INTEL else found["url"]
+    return Upstream(**{"static_url": static, **found})
+
+
+def _parse_url(value: object) -> str:
+    url = _SUFFIX.sub("", parse_text(value).strip()).rstrip("/")
+    parts = urllib.parse.urlsplit(url)
+    is_plain = not (parts.query or parts.fragment or parts.username)
+    _ = parts.port  # raises ValueError where it is none
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        is_plain = False
+    if not is_plain or not url.isascii() or not url.isprintable():
+        msg = "expected http://HOST or https://HOST, without query or user"
+        raise ValueError(msg)
+    return url
+
+
+def _parse_key_file(value: object) -> str:
+    path: Path = parse_file(value)
+    if path.stat().st_mode & 0o077:
+        msg = "expected a file that only its owner can read (chmod 600)"
+        raise ValueError(msg)
+    try:
+        key = path.read_text("ascii").strip()
+    except (OSError, ValueError):
+        key = ""
+    if not _KEY.fullmatch(key):
+        msg = "expected a file with one key of 1 to 200 printable characters"
+        raise ValueError(msg)
+    return key
+
+
+def _parse_proxy(value: object) -> str:
+    return "none" if value == "none" else _parse_url(value)
+
+
+_FIELDS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
+    "url": ("url", _parse_url),
+    "kind": (
+        "service",
+        lambda value: Service(one_of(*(s.value for s in Service))(value)),
+    ),
+    "static_url": ("static_url", _parse_url),
+    "api_key_file": ("api_key", _parse_key_file),
+    "region": ("region", parse_text),
+    "proxy": ("proxy", _parse_proxy),
+    "ca_file": ("ca_file", parse_file),
+    "timeout": ("timeout", parse_duration),
+    "interval": ("interval", parse_duration),
+    "burst": ("burst", whole_number(1, 10_000)),
+}

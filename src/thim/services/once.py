@@ -1,0 +1,160 @@
+"""
+Ask the vendors once, now, for whoever waits for the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from thim.collateral.freshness import State, find_state
+from thim.errors import ThimError
+from thim.services.door import Door
+from thim.services.outcome import Fetched, Outcome
+from thim.services.promise import list_promises
+from thim.upstream.pcs import find_request, read_answer
+from thim.upstream.status import OK
+from thim.upstream.transport import Transport
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+    from thim.collateral.targets import Target
+    from thim.services.side import VendorSide
+    from thim.upstream.model import Request, Response, Upstream
+
+_ABREAST: Final = 4
+_PATIENCE: Final = 60.0
+_PAUSE: Final = 0.25
+
+
+async def refresh_once(
+    side: VendorSide, choose: Callable[[], Iterable[Target]]
+) -> AsyncIterator[tuple[Target, Fetched]]:
+    """
+    Ask for what *choose* returns, and again for what it returns then, until
+    that is nothing new: new numbers bring new documents.
+
+    A spent budget is waited for, for a minute at most.
+    """
+    seen: set[Target] = set()
+    while wanted := [t for t in choose() if t not in seen]:
+        seen.update(wanted)
+        gate = asyncio.Semaphore(_ABREAST)
+        tasks = [asyncio.create_task(_patiently(side, t, gate)) for t in wanted]
+        try:
+            for task in asyncio.as_completed(tasks):
+                yield await task
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _patiently(
+    side: VendorSide, target: Target, gate: asyncio.Semaphore
+) -> tuple[Target, Fetched]:
+    loop = asyncio.get_running_loop()
+    async with gate:
+        until = loop.time() + _PATIENCE
+        while True:
+            fetched = await side.fetcher.fetch(target, is_refresh=False)
+            is_in_vain = loop.time() > until or not _is_soon(side, fetched)
+            if fetched.outcome is not Outcome.NOT_NOW or is_in_vain:
+                return target, fetched
+            await asyncio.sleep(_PAUSE)
+
+
+def _is_soon(side: VendorSide, fetched: Fetched) -> bool:
+    until = fetched.until
+    return until is not None and until - side.clock() < timedelta(
+        seconds=_PATIENCE
+    )
+
+
+def choose_due(side: VendorSide) -> list[Target]:
+    """
+    List what is promised and missing, not fresh any more, or due by schedule.
+    """
+    now = side.clock()
+    heads = {(h.key, h.number): h for h in side.watch.heads()}
+    progress = {p.target: p for p in side.watch.progress()}
+    chosen = []
+    for target in list_promises(side.replica, side.settings):
+        known, head = (
+            progress.get(target),
+            heads.get((target.key, target.number)),
+        )
+        if known is not None and known.is_absent(now):
+            continue
+        is_due = known is None or known.due is None or known.due <= now
+        if head is not None and known is None:
+            state = find_state(head.issued, head.next_update, now)
+            is_due = state is not State.FRESH
+        if is_due:
+            chosen.append(target)
+    return chosen
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """
+    How one upstream answered one question.
+
+    *problem* is None where the answer holds; *took* is how long it took.
+    """
+
+    upstream: Upstream
+    target: Target
+    took: timedelta
+    problem: str | None
+
+
+async def probe(
+    side: VendorSide, upstream: Upstream, targets: Sequence[Target]
+) -> AsyncIterator[Probe]:
+    """
+    Ask *upstream* for each of *targets* and verify what comes; nothing is
+    kept.
+    """
+    transport = Transport(upstream)
+    loop = asyncio.get_running_loop()
+    try:
+        for target in targets:
+            request = find_request(upstream, target)
+            if request is None:
+                continue
+            begin = loop.time()
+            problem = await _probe_once(side, transport, request, target)
+            took = timedelta(seconds=loop.time() - begin)
+            yield Probe(
+                upstream=upstream, target=target, took=took, problem=problem
+            )
+    finally:
+        await transport.close()
+
+
+async def _probe_once(
+    side: VendorSide, transport: Transport, request: Request, target: Target
+) -> str | None:
+    try:
+        response = await transport.get(request, _freely)
+        if response.status != OK:
+            return f"status {response.status}"
+        await side.fetcher.run(_verify, side, target, response)
+    except ThimError as e:
+        return f"{e.reason}: {e}"
+    return None
+
+
+async def _freely() -> None:
+    """Permit an attempt: an operator's own hands need no budget."""
+
+
+def _verify(side: VendorSide, target: Target, response: Response) -> None:
+    answer = read_answer(target, response)
+    door = Door(side.ledger, side.clock())
+    door.verify_unknown(answer.chain, answer.document, answer.source)

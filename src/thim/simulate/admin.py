@@ -1,0 +1,246 @@
+"""
+The admin port: the clock, the faults, the record of requests, the world.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from typing import TYPE_CHECKING, Final, TypeVar, cast, get_args
+
+import msgspec
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Route
+
+from thim.errors import OperatorError
+from thim.intel.names import PckCa
+from thim.simulate import broken, forged
+from thim.simulate.explain import explain
+from thim.simulate.world import Duration, Instant, parse_duration
+
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from thim.simulate.faults import Fault, Standing
+    from thim.simulate.simulation import Simulation
+
+T = TypeVar("T")
+
+MAX_BODY: Final = 64 * 1024
+AnyFault = (
+    broken.Down
+    | broken.Slow
+    | broken.Trickle
+    | broken.Status
+    | broken.Truncate
+    | broken.Oversize
+    | broken.NoChain
+    | broken.Redirect
+    | broken.Garbage
+    | broken.Gzip
+    | forged.WrongSignature
+    | forged.Older
+    | forged.Future
+    | forged.Frozen
+    | forged.Forked
+    | forged.MovedRoot
+    | forged.WrongChain
+    | forged.WrongSubject
+    | forged.WrongNumber
+    | forged.LateSigner
+)
+
+
+#: What a client may choose from, for one that asked for something else.
+_CHOICES: Final = {
+    "kind": [str(kind.__struct_config__.tag) for kind in get_args(AnyFault)],
+    "ca": [ca.value for ca in PckCa],
+}
+
+
+class ClockChange(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What a client wants of the clock; all that is given, in this order."""
+
+    frozen: bool | None = None
+    now: Instant | None = None
+    advance: Duration | None = None
+
+
+class Admin:
+    """
+    The endpoints, over the parts of one simulation.
+    """
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._clock = simulation.clock
+        self._faults = simulation.faults
+        self._intel = simulation.intel
+        self._requests = simulation.requests
+
+    async def get_clock(self, _request: Request) -> Response:
+        """
+        Say what time it is.
+        """
+        return _json(
+            {"now": _spell(self._clock()), "frozen": self._clock.is_frozen}
+        )
+
+    async def set_clock(self, request: Request) -> Response:
+        """
+        Move the clock, stop it, let it run.
+        """
+        change = await _read(request, ClockChange)
+        if change.frozen is not None:
+            (self._clock.freeze if change.frozen else self._clock.run)()
+        if change.now is not None:
+            self._clock.move_to(change.now)
+        if change.advance is not None:
+            self._clock.advance(parse_duration(change.advance))
+        return await self.get_clock(request)
+
+    async def get_faults(self, _request: Request) -> Response:
+        """
+        List the faults that are set.
+        """
+        return _json([_fault_json(s) for s in self._faults.standing()])
+
+    async def add_fault(self, request: Request) -> Response:
+        """
+        Set a fault.
+        """
+        fault = await _read(request, cast("type[Fault]", AnyFault))
+        number = self._faults.add(fault)
+        added = next(s for s in self._faults.standing() if s.id == number)
+        return _json(_fault_json(added), 201)
+
+    async def remove_faults(self, _request: Request) -> Response:
+        """
+        Remove all faults.
+        """
+        self._faults.clear()
+        return Response(status_code=204)
+
+    async def remove_fault(self, request: Request) -> Response:
+        """
+        Remove one fault.
+        """
+        if not self._faults.remove(request.path_params["number"]):
+            raise HTTPException(404, "no such fault")
+        return Response(status_code=204)
+
+    async def get_requests(self, request: Request) -> Response:
+        """
+        List the requests, all or those for one ``route``.
+        """
+        route = request.query_params.get("route")
+        found = [r for r in self._requests if route in {None, r.route}]
+        return _json({"total": self._requests.total, "requests": found})
+
+    async def clear_requests(self, _request: Request) -> Response:
+        """
+        Forget the requests.
+        """
+        self._requests.clear()
+        return Response(status_code=204)
+
+    async def get_world(self, _request: Request) -> Response:
+        """
+        Show the world, but for its key.
+        """
+        world = msgspec.to_builtins(self._intel.world, str_keys=True)
+        world["intel"].pop("api_key")
+        return _json(world)
+
+    async def get_root(self, _request: Request) -> Response:
+        """
+        Return the root certificate.
+        """
+        pem = self._intel.pki.root.public_bytes(Encoding.PEM)
+        return Response(pem, media_type="application/x-pem-file")
+
+
+def create_admin(simulation: Simulation) -> Starlette:
+    """
+    Make the application.
+    """
+    admin = Admin(simulation)
+    routes = [
+        ("/clock", "GET", admin.get_clock),
+        ("/clock", "POST", admin.set_clock),
+        ("/faults", "GET", admin.get_faults),
+        ("/faults", "POST", admin.add_fault),
+        ("/faults", "DELETE", admin.remove_faults),
+        ("/faults/{number:int}", "DELETE", admin.remove_fault),
+        ("/requests", "GET", admin.get_requests),
+        ("/requests", "DELETE", admin.clear_requests),
+        ("/world", "GET", admin.get_world),
+        ("/root.pem", "GET", admin.get_root),
+    ]
+    return Starlette(
+        routes=[
+            Route(path, endpoint, methods=[method])
+            for path, method, endpoint in routes
+        ],
+        exception_handlers={
+            HTTPException: _refused,
+            OperatorError: _bad_request,
+        },
+    )
+
+
+async def _refused(_request: Request, e: Exception) -> Response:
+    assert isinstance(e, HTTPException)  # noqa: S101
+    return _json({"error": e.detail}, e.status_code)
+
+
+async def _bad_request(_request: Request, e: Exception) -> Response:
+    return _json({"error": str(e)}, 400)
+
+
+async def _read(request: Request, kind: type[T]) -> T:
+    body = await _read_body(request)
+    try:
+        written = msgspec.json.decode(body)
+        return msgspec.convert(written, kind, strict=True)
+    except msgspec.ValidationError as e:
+        raise HTTPException(400, explain(e, written, _CHOICES)) from e
+    except (msgspec.DecodeError, RecursionError) as e:
+        raise HTTPException(400, f"not JSON: {e}") from e
+
+
+async def _read_body(request: Request) -> bytes:
+    body = b""
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_BODY:
+                raise HTTPException(413, f"expected at most {MAX_BODY} bytes")
+    except ClientDisconnect as e:  # nobody will read this
+        raise HTTPException(400, "cut off") from e
+    return body
+
+
+def _fault_json(standing: Standing) -> dict[str, object]:
+    fault = msgspec.to_builtins(standing.fault)
+    told = {k: v for k, v in fault.items() if v is not None}
+    return {"id": standing.id, "hits": standing.hits, **told}
+
+
+def _spell(instant: datetime.datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(
+        msgspec.json.encode(value) + b"\n",
+        status,
+        media_type="application/json",
+    )
