@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("thim.vendors")
 
-_TICK: Final = 0.5
 #: So many documents are asked for at once, by one process.
 _ABREAST: Final = 4
 #: What is not held yet is asked for within this time, not all at once.
@@ -56,22 +55,7 @@ class Refresher:
         try:
             while True:
                 await self.step()
-                await asyncio.sleep(_TICK)
-        finally:
-            await self._stop()
-
-    async def finish(self) -> None:
-        """
-        Ask for everything that is due, until nothing is or may be asked for.
-        """
-        try:
-            await self.step()
-            while self._running:
-                await asyncio.wait(
-                    self._running.values(),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                await self.step()
+                await asyncio.sleep(self._side.settings.tick.total_seconds())
         finally:
             await self._stop()
 

@@ -281,10 +281,12 @@ def _silence_concerns(status: Status) -> Iterator[Concern]:
         detail = f"no vendor has answered since {status.answered:%FT%TZ}"
         yield Concern(level=Level.SOON, reason="vendor-silent", detail=detail)
     for promise in status.promises:
-        head = promise.head
+        head, progress = promise.head, promise.progress
         if head is None or head.key.kind is not Kind.PCK_CRL:
             continue
-        if status.now - head.issued > SILENCE:
+        # Not by the clock alone: it may be we who have not asked.
+        seen = progress.answered if progress else None
+        if seen is not None and seen - head.issued > SILENCE:
             detail = (
                 f"{head.key} was not signed anew since {head.issued:%FT%TZ}, "
                 f"which is done daily"

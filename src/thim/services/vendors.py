@@ -43,6 +43,7 @@ class VendorSettings:
         wait: The longest that a caller waits for a vendor.
         source_rate: How often in a minute one address may have the vendors
             asked.
+        tick: How often the agenda is looked at.
     """
 
     upstreams: tuple[Upstream, ...] = ()
@@ -51,6 +52,7 @@ class VendorSettings:
     asks_unknown: bool = False
     wait: timedelta = timedelta(seconds=2.5)
     source_rate: int = 60
+    tick: timedelta = timedelta(seconds=0.5)
 
     @property
     def is_on(self) -> bool:
