@@ -49,6 +49,7 @@ _log: Final = logging.getLogger("thim.vendors")
 #: when the refresher asks again.
 _ABSENT_FOR: Final = timedelta(hours=1)
 _ABSENT_LOOK: Final = timedelta(days=1)
+_SPREAD: Final = timedelta(seconds=10)
 _TOLERATED: Final = 3
 _PAUSE_FIRST: Final = timedelta(seconds=30)
 _PAUSE_LAST: Final = timedelta(minutes=15)
@@ -193,7 +194,8 @@ class Desk:
         """
         now = self.clock()
         if fetched.outcome is Outcome.NOT_NOW:
-            until = fetched.until or now
+            # Not all at the same instant again.
+            until = (fetched.until or now) + _SPREAD * self.draw()
             self.ledger.agenda.postpone(target, owner, until)
             return
         _log_outcome(target, fetched)

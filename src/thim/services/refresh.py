@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from thim.collateral.freshness import next_look
 from thim.errors import ThimError
-from thim.services.outcome import Outcome
 from thim.services.promise import list_promises
 
 
@@ -32,8 +31,6 @@ _log: Final = logging.getLogger("thim.vendors")
 _ABREAST: Final = 4
 #: What is not held yet is asked for within this time, not all at once.
 _SPREAD: Final = timedelta(seconds=30)
-#: The rest after a budget was found spent or a breaker open.
-_REST: Final = timedelta(seconds=2)
 
 
 class Refresher:
@@ -45,7 +42,6 @@ class Refresher:
         self._side = side
         self._promised: frozenset[Target] | None = None
         self._generation = -1
-        self._rests_since: datetime | None = None
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
 
     async def follow(self) -> None:
@@ -130,17 +126,11 @@ class Refresher:
             _log.warning(
                 "%s: %s", target, error, exc_info=None if is_ours else error
             )
-        elif task.result().outcome is Outcome.NOT_NOW:
-            self._rests_since = self._side.clock()
-
-    def _is_resting(self, now: datetime) -> bool:
-        since = self._rests_since
-        return since is not None and since <= now < since + _REST
 
     def _start(self) -> None:
         now = self._side.clock()
         free = _ABREAST - len(self._running)
-        if free <= 0 or self._is_resting(now):
+        if free <= 0:
             return
         due = self._side.watch.due(now, _ABREAST + free)
         for target in [t for t in due if t not in self._running][:free]:

@@ -220,7 +220,7 @@ class Agenda:
             refused = row and _refused_until(row, budget, at)
             if refused:
                 return from_stored(refused)
-            free_at = max(row.free_at if row else at, at)
+            free_at = at if row is None else _free_at(row, budget, at)
             step = _microseconds(budget.interval)
             is_trial = row is not None and row.closed_until is not None
             connection.execute(
@@ -314,15 +314,28 @@ class Agenda:
 
 
 _TRIAL: Final = 10_000_000
+#: No address is left alone for longer.
+_LONGEST: Final = 3_600_000_000
 
 
 def _refused_until(row: Any, budget: Budget, at: int) -> int | None:  # noqa: ANN401
-    if row.closed_until is not None and at < row.closed_until:
+    # What is later than it can ever have been put is from a clock that has
+    # been set back since, and means nothing; here and below.
+    if row.closed_until is not None and (
+        at < row.closed_until <= at + _LONGEST
+    ):
         return int(row.closed_until)
     # The generic cell rate algorithm (ITU-T I.371): free_at runs ahead of the
     # clock by one interval a request, and may be ahead by a burst of them.
     ahead = _microseconds(budget.interval) * (budget.burst - 1)
-    return row.free_at - ahead if row.free_at - ahead > at else None
+    free_at = _free_at(row, budget, at) - ahead
+    return free_at if free_at > at else None
+
+
+def _free_at(row: Any, budget: Budget, at: int) -> int:  # noqa: ANN401
+    # A refresh has half of the burst that callers have, rounded down.
+    most = _microseconds(budget.interval) * (2 * budget.burst + 1)
+    return int(row.free_at) if at < row.free_at <= at + most else at
 
 
 def _microseconds(duration: timedelta) -> int:
