@@ -38,9 +38,10 @@ def running(config, *options):
     Run ``thim serve`` as the simulator's configuration says.
     """
     command = [sys.executable, "-m", "thim", "serve", "--config", config]
+    environment = {k: v for k, v in os.environ.items() if k != "THIM_FILL"}
     with subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0", *options],
-        env={k: v for k, v in os.environ.items() if k != "THIM_FILL"},
+        env={**environment, "THIM_FILL_WAIT": "800ms"},
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -116,7 +117,7 @@ def test_killed_while_asking(simulated, tmp_path):
     with running(config, "--workers", "2") as (served, process):
         assert 200 == served.get(f"{TDX}/tcb?fmspc={SAPPHIRE}").status
         fault = simulated.faults.add(
-            Slow(route="tcb", fmspc=ICE, seconds=20, count=1)
+            Slow(route="tcb", fmspc=ICE, seconds=3, count=1)
         )
         assert 503 == served.get(path).status
         for child in children(process.pid):

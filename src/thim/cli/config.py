@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.cli.upstreams import parse_upstreams
 from thim.cli.values import (
+    duration,
     one_of,
     parse_anchors,
     parse_boolean,
@@ -45,12 +46,14 @@ class Setting:
     """
     One setting: how its value is read, and what it is when nobody says.
 
-    *default* is in the written form, None for "not set".
+    *default* is in the written form, None for "not set".  Errors do not quote
+    a value that *may_hold_secrets*.
     """
 
     parse: Callable[[object], object]
     default: str | None
     meaning: str
+    may_hold_secrets: bool = False
 
 
 SETTINGS: Final[Mapping[str, Setting]] = {
@@ -82,6 +85,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         parse=parse_upstreams,
         default="https://api.trustedservices.intel.com",
         meaning="whom to ask for Intel's documents, in this order",
+        may_hold_secrets=True,
     ),
     "fmspcs": Setting(
         parse=parse_fmspcs,
@@ -95,7 +99,7 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         "that neither the archive nor the vendor's list names",
     ),
     "fill_wait": Setting(
-        parse=parse_duration,
+        parse=duration("0s", "1m"),
         default="2500ms",
         meaning="the longest that a caller waits for a vendor",
     ),
@@ -243,7 +247,8 @@ def _parse(name: str, setting: Setting, raw: object, origin: str) -> object:
     try:
         return setting.parse(raw)
     except ValueError as e:
-        msg = f"{name} ({origin}): got {shorten(raw)}, {e}"
+        got = "" if setting.may_hold_secrets else f"got {shorten(raw)}, "
+        msg = f"{name} ({origin}): {got}{e}"
         raise OperatorError(msg, reason="config-value") from None
 
 

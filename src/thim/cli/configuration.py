@@ -67,8 +67,10 @@ def spell(value: object) -> str:
         return str(getattr(value, "value", value)).lower()
     if isinstance(value, timedelta):
         return _spell_duration(value)
-    if isinstance(value, frozenset | tuple):
-        return ", ".join(sorted(map(spell, value)) or ["none"])
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(spell, value))) or "none"
+    if isinstance(value, tuple):
+        return ", ".join(map(spell, value))
     if isinstance(value, Upstream):
         return f"{value.service.value} {value.url}"
     return str(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 
 from typing import TYPE_CHECKING, Annotated
@@ -58,6 +59,7 @@ def refresh(
     targets = [_parse_target(name) for name in documents or []]
     place = find_place(store, config)
     _check_is_on(place)
+    _be_quiet()
     asked = asyncio.run(_refresh(place, targets, everything=everything))
     if as_json:
         typer.echo(json.dumps([_asked_json(*each) for each in asked], indent=2))
@@ -65,6 +67,12 @@ def refresh(
         _write_asked(asked)
     failed = [f for _, f in asked if f.outcome.value in {"failed", "not-now"}]
     raise typer.Exit(1 if failed else 0)
+
+
+def _be_quiet() -> None:
+    # What goes wrong is in the report.
+    for name in ("thim.vendors", "stamina"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _parse_target(name: str) -> Target:
@@ -194,6 +202,7 @@ def check(
     Nothing is kept.  Exit code 1 if any answer does not hold.
     """
     place = find_place(store, config)
+    _be_quiet()
     probes = asyncio.run(_check(place))
     if as_json:
         typer.echo(json.dumps([_probe_json(p) for p in probes], indent=2))

@@ -184,6 +184,8 @@ def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
 def _logging() -> dict[str, Any]:
     config = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["thim"] = {"handlers": ["default"], "level": "INFO"}
+    # A retry is no news: what comes of it is.
+    config["loggers"]["stamina"] = {"level": "ERROR"}
     return config
 
 

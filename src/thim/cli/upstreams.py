@@ -15,12 +15,13 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.cli.values import (
+    duration,
     one_of,
-    parse_duration,
     parse_file,
     parse_text,
     whole_number,
 )
+from thim.errors import shorten
 from thim.upstream.model import Service, Upstream
 
 
@@ -32,6 +33,11 @@ _MOST: Final = 16
 _INTEL: Final = "https://api.trustedservices.intel.com"
 _INTEL_STATIC: Final = "https://certificates.trustedservices.intel.com"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_URL: Final = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?"
+    r"(?:/[A-Za-z0-9._~/%!$&'()*+,;=:@-]*)?",
+    re.ASCII,
+)
 #: What PCCS and QCNL write behind the base.
 _SUFFIX: Final = re.compile(r"/(?:sgx|tdx)/certification/v[234]/?$")
 
@@ -44,7 +50,15 @@ def parse_upstreams(value: object) -> tuple[Upstream, ...]:
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST:
         msg = f"expected a list of 1 to {_MOST} upstreams"
         raise ValueError(msg)
-    return tuple(_parse(each) for each in listed)
+    return tuple(_parse_nth(n, each) for n, each in enumerate(listed, 1))
+
+
+def _parse_nth(n: int, value: object) -> Upstream:
+    try:
+        return _parse(value)
+    except ValueError as e:
+        msg = f"upstream {n}: {e}"
+        raise ValueError(msg) from None
 
 
 def _parse(value: object) -> Upstream:
@@ -69,7 +83,8 @@ def _from_table(table: Mapping[str, object]) -> Upstream:
         try:
             found[field] = parse(value)
         except ValueError as e:
-            msg = f"in {name}: {e}"
+            got = "" if name in _UNQUOTED else f"got {shorten(value)}, "
+            msg = f"{name}: {got}{e}"
             raise ValueError(msg) from None
     if "url" not in found:
         msg = "expected a url in each"
@@ -80,15 +95,18 @@ def _from_table(table: Mapping[str, object]) -> Upstream:
 
 def _parse_url(value: object) -> str:
     url = _SUFFIX.sub("", parse_text(value).strip()).rstrip("/")
-    parts = urllib.parse.urlsplit(url)
-    is_plain = not (parts.query or parts.fragment or parts.username)
-    _ = parts.port  # raises ValueError where it is none
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        is_plain = False
-    if not is_plain or not url.isascii() or not url.isprintable():
+    if not _URL.fullmatch(url) or not _is_port(url):
         msg = "expected http://HOST or https://HOST, without query or user"
         raise ValueError(msg)
     return url
+
+
+def _is_port(url: str) -> bool:
+    try:
+        _ = urllib.parse.urlsplit(url).port
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_key_file(value: object) -> str:
@@ -121,7 +139,9 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "region": ("region", parse_text),
     "proxy": ("proxy", _parse_proxy),
     "ca_file": ("ca_file", parse_file),
-    "timeout": ("timeout", parse_duration),
-    "interval": ("interval", parse_duration),
+    "timeout": ("timeout", duration("10ms", "1m")),
+    "interval": ("interval", duration("0s", "1h")),
     "burst": ("burst", whole_number(1, 10_000)),
 }
+#: What may hold a secret, by mistake; it must not turn up in an error.
+_UNQUOTED: Final = frozenset({"url", "static_url", "proxy", "api_key_file"})

@@ -105,6 +105,22 @@ def parse_duration(value: object) -> timedelta:
     return timedelta(milliseconds=int(match[1]) * _UNITS[match[2]])
 
 
+def duration(least: str, most: str) -> Callable[[object], timedelta]:
+    """
+    Take durations from *least* to *most*.
+    """
+    first, last = parse_duration(least), parse_duration(most)
+
+    def parse(value: object) -> timedelta:
+        found = parse_duration(value)
+        if not first <= found <= last:
+            msg = f"expected a duration from {least} to {most}"
+            raise ValueError(msg)
+        return found
+
+    return parse
+
+
 def parse_listen(value: object) -> Address:
     """
     Take ``HOST:PORT``.
@@ -209,7 +225,7 @@ def parse_expired(value: object) -> ExpiredRule:
     if not isinstance(rules, dict):
         rules = {"": ""}
     for kind, rule in rules.items():
-        if kind not in _EXPIRING or rule not in {"flag", "refuse"}:
+        if kind not in _EXPIRING or rule not in ("flag", "refuse"):  # noqa: PLR6201 - a rule may be a list
             msg = (
                 "expected flag or refuse, or a table from any of "
                 f"{', '.join(_EXPIRING)} to one of the two"

@@ -19,6 +19,7 @@ from thim.errors import ThimError
 from thim.http.endpoints import Prefixed, collateral_routes
 from thim.http.finish import ReplyResponse
 from thim.http.health import health_routes
+from thim.http.metrics import metrics_routes
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.http.service import Service
@@ -67,6 +68,7 @@ def create_app(
     app = Starlette(
         routes=[
             *health_routes(),
+            *metrics_routes(),
             *collateral,
             *(
                 Route(f"/{name}/{{rest:path}}", prefixed)

@@ -17,6 +17,8 @@ from starlette.routing import Route
 from thim.errors import UnavailableError
 from thim.http.finish import ReplyResponse
 from thim.http.reply import Reply
+from thim.services.status import read_status
+from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ async def _live(_request: Request) -> ReplyResponse:
 async def _ready(request: Request) -> ReplyResponse:
     service: Service = request.state.service
     try:
-        reasons = _reasons(service)
+        reasons = [*_reasons(service), *_concerns(service)]
     except UnavailableError as e:
         return _json(503, {"status": "unavailable", "reasons": [str(e)]})
     settings = service.settings
@@ -67,6 +69,19 @@ def _reasons(service: Service) -> list[str]:
     if expired:
         return [f"{expired} of {heads} newest documents are expired"]
     return []
+
+
+def _concerns(service: Service) -> list[str]:
+    settings = service.settings
+    if not settings.vendors.is_on:
+        return []
+    status = read_status(
+        service.replica,
+        Watch(service.replica),
+        settings.vendors,
+        service.clock(),
+    )
+    return [f"{c.reason}: {c.detail}" for c in status.concerns]
 
 
 def _json(status: int, value: object) -> ReplyResponse:

@@ -47,15 +47,26 @@ class FileClock:
         try:
             self._handle = os.open(path, os.O_RDONLY)
         except OSError as e:
-            msg = f"clock {path}: {e.strerror}"
-            raise OperatorError(msg, reason="clock") from e
-        self()
+            raise self._error(e) from e
+        try:
+            self()
+        except OperatorError:
+            self.close()
+            raise
+
+    def _error(self, e: OSError) -> OperatorError:
+        msg = f"clock {self._path}: {e.strerror}"
+        return OperatorError(msg, reason="clock")
 
     def __call__(self) -> datetime.datetime:
         """
         Return the instant that the file says.
         """
-        text = os.pread(self._handle, _SIZE, 0).decode("ascii", "replace")
+        try:
+            raw = os.pread(self._handle, _SIZE, 0)
+        except OSError as e:
+            raise self._error(e) from e
+        text = raw.decode("ascii", "replace")
         try:
             if text.startswith("="):
                 return _parse_standing(text[1:])
@@ -75,6 +86,9 @@ class FileClock:
 
 def _parse_standing(text: str) -> datetime.datetime:
     instant = datetime.datetime.fromisoformat(text.strip())
+    if instant.tzinfo is None:
+        msg = "no time zone"
+        raise ValueError(msg)
     return instant.astimezone(datetime.UTC)
 
 

@@ -19,7 +19,7 @@ from thim.collateral.freshness import (
 )
 from thim.collateral.records import Kind
 from thim.errors import MalformedError, ThimError
-from thim.services.outcome import Fetched, Outcome, blame
+from thim.services.outcome import Fetched, Outcome, blame, describe
 from thim.services.receive import receive
 from thim.store.agenda import Settlement
 from thim.upstream.pcs import is_channel_vouched, read_answer, read_hints
@@ -149,7 +149,7 @@ class Desk:
                 response.body,
                 source=response.url,
                 reason=e.reason,
-                detail=str(e),
+                detail=describe(e),
                 now=self.clock(),
             )
             raise

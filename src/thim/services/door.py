@@ -19,6 +19,7 @@ from thim.collateral.intake import (
 from thim.collateral.records import Kind
 from thim.collateral.transition import Transition
 from thim.errors import MalformedError, ThimError, UntrustedError
+from thim.services.outcome import describe
 from thim.x509.crl import Crl
 
 
@@ -186,13 +187,19 @@ class Door:
         Put what was refused into quarantine and count it, if it is worth it.
         """
         if error.reason not in _NOT_COLLATERAL:
-            self._ledger.quarantine(
-                body,
-                source=_storable(source),
-                reason=error.reason,
-                detail=str(error),
-                now=self._intake.now,
-            )
+            self.quarantine(source, error, body)
+
+    def quarantine(self, source: str, error: ThimError, body: bytes) -> None:
+        """
+        Put what was refused into quarantine and count it, whatever it is.
+        """
+        self._ledger.quarantine(
+            body,
+            source=_storable(source),
+            reason=error.reason,
+            detail=describe(error),
+            now=self._intake.now,
+        )
 
 
 def _storable(source: str) -> str:

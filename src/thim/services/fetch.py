@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import itertools
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -17,7 +18,7 @@ from thim.services.desk import Desk
 from thim.services.outcome import Fetched, Outcome, blame, sum_up
 from thim.store.agenda import Budget
 from thim.upstream.pcs import find_request
-from thim.upstream.transport import Transport
+from thim.upstream.transport import MOST_ATTEMPTS, Transport
 
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Longer than every upstream together takes; it matters only when a process
-#: dies while it asks.
-_LEASE: Final = timedelta(seconds=90)
+#: Beside what the upstreams may take: for pauses, and the ledger.
+_SLACK: Final = timedelta(seconds=30)
+#: The rest after something went wrong that should not.
 _PAUSE: Final = timedelta(seconds=30)
 
 
@@ -69,8 +70,14 @@ class Fetcher:
     ) -> None:
         self._agenda = ledger.agenda
         self._links = [(u, Transport(u)) for u in upstreams]
+        # It matters only when a process dies while it asks.
+        self._lease = _SLACK + sum(
+            (MOST_ATTEMPTS * u.timeout for u in upstreams), timedelta()
+        )
         self._clock = clock
-        self._owner = owner
+        # Each lease has an owner of its own, or one of our tasks could end
+        # another's.
+        self._owners = (f"{owner}-{n}" for n in itertools.count())
         self._desk = Desk(ledger=ledger, clock=clock, draw=draw)
         # One thread for the ledger: the loop never waits for the disk.
         self._thread = concurrent.futures.ThreadPoolExecutor(
@@ -101,21 +108,28 @@ class Fetcher:
         A refresh asks only for what is due, and leaves half of a budget's
         burst to callers who wait.
         """
-        now = self._clock()
+        now, owner = self._clock(), next(self._owners)
+        try:
+            return await self._fetch(target, owner, now, is_refresh=is_refresh)
+        except BaseException as e:
+            # Behind all else that the thread does for this lease.
+            is_over = isinstance(e, asyncio.CancelledError)
+            due = now if is_over else now + _PAUSE
+            self._thread.submit(self._agenda.postpone, target, owner, due)
+            raise
+
+    async def _fetch(
+        self, target: Target, owner: str, now: datetime, *, is_refresh: bool
+    ) -> Fetched:
+        until = now + self._lease
         claim = functools.partial(
-            self._agenda.claim, now=now, until=now + _LEASE, is_due=is_refresh
+            self._agenda.claim, now=now, until=until, is_due=is_refresh
         )
-        failures = await self.run(claim, target, self._owner)
+        failures = await self.run(claim, target, owner)
         if failures is None:
             return Fetched(outcome=Outcome.ELSEWHERE)
-        try:
-            fetched = await self._ask_all(target, is_refresh=is_refresh)
-        except BaseException:
-            self._thread.submit(self._agenda.postpone, target, self._owner, now)
-            raise
-        await self.run(
-            self._desk.settle, target, self._owner, fetched, failures
-        )
+        fetched = await self._ask_all(target, is_refresh=is_refresh)
+        await self.run(self._desk.settle, target, owner, fetched, failures)
         return fetched
 
     async def _ask_all(self, target: Target, *, is_refresh: bool) -> Fetched:

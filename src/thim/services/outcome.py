@@ -7,14 +7,17 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from thim.errors import ThimError
+
+_DETAIL_SIZE: Final = 1000
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Outcome(enum.Enum):
@@ -26,6 +29,9 @@ class Outcome(enum.Enum):
     NOT_NOW = "not-now"
     UNASKED = "unasked"
     ELSEWHERE = "elsewhere"
+
+
+_ORDER: Final = (Outcome.FAILED, Outcome.NOT_NOW, Outcome.ABSENT)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +61,22 @@ def sum_up(tried: Sequence[Fetched]) -> Fetched:
     """
     if not tried:
         return Fetched(outcome=Outcome.UNASKED, reason="no-upstream")
-    order = (Outcome.FAILED, Outcome.NOT_NOW, Outcome.ABSENT)
-    worst = min(tried, key=lambda fetched: order.index(fetched.outcome))
+    worst = min(tried, key=_rank)
     details = (fetched.detail or "" for fetched in tried)
     return dataclasses.replace(worst, detail="; ".join(details))
+
+
+def _rank(fetched: Fetched) -> tuple[int, datetime]:
+    # Of several that are not to be asked now, the one that is free first.
+    return _ORDER.index(fetched.outcome), fetched.until or _NEVER
+
+
+def describe(error: ThimError) -> str:
+    """
+    Say what an *error* says, at no more length than people read: parts of a
+    hostile answer may stand in it.
+    """
+    return str(error)[:_DETAIL_SIZE]
 
 
 def blame(
@@ -74,6 +92,6 @@ def blame(
     return Fetched(
         outcome=outcome,
         reason=error.reason,
-        detail=f"{prefix}{error}",
+        detail=f"{prefix}{describe(error)}",
         until=until,
     )

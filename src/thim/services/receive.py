@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from thim.collateral.transition import Transition
-from thim.errors import ThimError, UntrustedError
+from thim.errors import MalformedError, UntrustedError
 from thim.intel.authorities import Authority, authority_of
 from thim.services.door import Door
 
@@ -56,7 +56,8 @@ def receive(
     5. It has the number that was asked for, and is not older than ours.
 
     Raises:
-        ThimError: 1 to 4 do not hold; it is in quarantine and counted.
+        MalformedError, UntrustedError: 1 to 4 do not hold; it is in
+            quarantine and counted.
     """
     door = Door(ledger, now)
     try:
@@ -64,8 +65,9 @@ def receive(
         _check_subject(record, target)
         newest = ledger.newest(record.key, record.evaluation_number)
         verdict = door.add(record)
-    except ThimError as e:
-        door.refuse(answer.source, e, answer.body)
+    except (MalformedError, UntrustedError) as e:
+        # Also what an import would overlook: nobody asked for that here.
+        door.quarantine(answer.source, e, answer.body)
         raise
     return Received(
         record=record,

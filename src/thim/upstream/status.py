@@ -64,7 +64,10 @@ def find_retry_after(response: Response, now: datetime) -> timedelta | None:
 
 def _http_date(text: str) -> datetime | None:
     try:
-        return email.utils.parsedate_to_datetime(text).astimezone(UTC)
+        then = email.utils.parsedate_to_datetime(text)
+        if then.tzinfo is None:  # one of the old forms, which name no zone
+            then = then.replace(tzinfo=UTC)
+        return then.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.cookiejar
 import ssl
 
 from typing import TYPE_CHECKING, Final
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 #: More than any document has; a CRL may have a megabyte.
 MOST_BYTES: Final = 4 * 1024 * 1024
-_ATTEMPTS: Final = 2
+#: Each piece costs time, however small it is; a megabyte comes in hundreds.
+_MOST_PIECES: Final = 4096
+MOST_ATTEMPTS: Final = 2
 _CONNECT_SECONDS: Final = 5.0
 _ENCODED: Final = frozenset({"", "identity"})
 #: Reasons for which the same request may succeed at once.
@@ -45,7 +48,7 @@ class Transport:
         self._seconds = upstream.timeout.total_seconds()
         try:
             self._client = _client(upstream)
-        except (OSError, ValueError, httpx2.InvalidURL) as e:
+        except (OSError, ValueError, ImportError, httpx2.InvalidURL) as e:
             msg = f"upstream {upstream.url}: {e}"
             raise OperatorError(msg, reason="upstream-setting") from e
 
@@ -61,24 +64,30 @@ class Transport:
         """
         Ask once, and once more where that may help.
 
-        *permit* is awaited before each attempt; what it raises ends them.
+        *permit* is awaited before each attempt.  What it raises ends them;
+        where one has failed already, that one's error is raised instead.
 
         Raises:
             UpstreamError: With the reason ``unreachable``, ``timeout``,
                 ``cut-off``, ``status-5xx``, ``redirect``, ``too-large``,
                 ``encoded`` or ``protocol``.
         """
+        failed: UpstreamError | None = None
         async for attempt in stamina.retry_context(
             on=_is_passing,
-            attempts=_ATTEMPTS,
+            attempts=MOST_ATTEMPTS,
             timeout=None,
             wait_initial=0.1,
             wait_max=1.0,
             wait_jitter=0.2,
         ):
             with attempt:
-                await permit()
-                return await self._get_once(request)
+                await _permit(permit, failed)
+                try:
+                    return await self._get_once(request)
+                except UpstreamError as e:
+                    failed = e
+                    raise
         raise AssertionError  # retry_context ends by returning or raising
 
     async def _get_once(self, request: Request) -> Response:
@@ -96,9 +105,7 @@ class Transport:
         return Response(
             url=request.url,
             status=got.status_code,
-            headers={
-                k.lower(): v for k, v in reversed(got.headers.multi_items())
-            },
+            headers=_first_of_each(got.headers),
             body=body,
         )
 
@@ -115,7 +122,28 @@ def _client(upstream: Upstream) -> httpx2.AsyncClient:
         trust_env=upstream.proxy is None,
         follow_redirects=False,
         timeout=httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+        cookies=_NoCookies(),
     )
+
+
+class _NoCookies(http.cookiejar.CookieJar):
+    """A jar that stays empty: nobody fills our memory or requests."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """
+        Take none.
+        """
+
+
+async def _permit(
+    permit: Callable[[], Awaitable[None]], failed: UpstreamError | None
+) -> None:
+    try:
+        await permit()
+    except UpstreamError:
+        if failed is None:
+            raise
+        raise failed from failed.__cause__
 
 
 def _first_of_each(headers: httpx2.Headers) -> dict[str, str]:
@@ -137,6 +165,10 @@ def _one_error(request: Request) -> Iterator[None]:
         raise _error(request, f"not reachable ({e})", "unreachable") from e
     except (httpx2.NetworkError, httpx2.RemoteProtocolError) as e:
         raise _error(request, f"cut off ({e})", "cut-off") from e
+    except (httpx2.LocalProtocolError, UnicodeError):
+        # What it says may be the key.
+        what = "a URL or header that cannot be sent"
+        raise _error(request, what, "protocol") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as e:
         raise _error(request, f"{type(e).__name__} {e}", "protocol") from e
 
@@ -160,9 +192,11 @@ def _check_head(request: Request, got: httpx2.Response) -> None:
 
 async def _read_body(request: Request, got: httpx2.Response) -> bytes:
     body = bytearray()
+    pieces = 0
     async for chunk in got.aiter_raw():
         body += chunk
-        if len(body) > MOST_BYTES:
-            what = f"more than {MOST_BYTES} bytes"
+        pieces += 1
+        if len(body) > MOST_BYTES or pieces > _MOST_PIECES:
+            what = f"more than {MOST_BYTES} bytes or {_MOST_PIECES} pieces"
             raise _error(request, what, "too-large")
     return bytes(body)

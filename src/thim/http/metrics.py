@@ -1,0 +1,152 @@
+"""
+``/metrics`` for Prometheus: how the service stands towards its vendors.
+
+Everything comes from the store, so each worker says the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from starlette.routing import Route
+
+from thim.errors import UnavailableError
+from thim.http.finish import ReplyResponse
+from thim.http.problems import to_reply
+from thim.http.reply import Reply
+from thim.services.status import Level, read_status
+from thim.store.watch import Watch
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+    from starlette.requests import Request
+
+    from thim.http.service import Service
+    from thim.services.status import Status
+
+_HOUR = 3600
+
+
+def metrics_routes() -> list[Route]:
+    """
+    Return ``/metrics``.
+    """
+    return [Route("/metrics", _metrics, methods=["GET"])]
+
+
+async def _metrics(request: Request) -> ReplyResponse:
+    registry = CollectorRegistry()
+    try:
+        registry.register(_Collector(request.state.service))
+        body = generate_latest(registry)
+    except UnavailableError as e:
+        return ReplyResponse(to_reply(e))
+    return ReplyResponse(
+        Reply(
+            status=200,
+            headers=(
+                (b"content-type", CONTENT_TYPE_LATEST.encode("ascii")),
+                (b"cache-control", b"no-store"),
+            ),
+            body=body,
+        )
+    )
+
+
+class _Collector:
+    """Reads all metrics at once, when they are asked for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def describe(self) -> list[Metric]:
+        """
+        Describe nothing, so that registering reads nothing.
+        """
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """
+        Read the metrics.
+        """
+        service = self._service
+        watch = Watch(service.replica)
+        status = read_status(
+            service.replica, watch, service.settings.vendors, service.clock()
+        )
+        yield from _document_metrics(status)
+        yield from _vendor_metrics(status)
+        yield from _counters(watch)
+
+
+def _document_metrics(status: Status) -> Iterator[Metric]:
+    if status.autonomy is not None:
+        yield GaugeMetricFamily(
+            "thim_autonomy_hours",
+            "How long all promised documents stay valid without any vendor.",
+            value=status.autonomy.total_seconds() / _HOUR,
+        )
+    promised = GaugeMetricFamily(
+        "thim_promised_documents",
+        "Documents that are kept fresh, by state.",
+        labels=["state"],
+    )
+    for state, count in status.states.items():
+        promised.add_metric([state], count)
+    yield promised
+    concerns = GaugeMetricFamily(
+        "thim_concerns",
+        "What an operator should look at, by reason; 1 soon, 2 now.",
+        labels=["reason"],
+    )
+    levels: dict[str, Level] = {}
+    for concern in status.concerns:
+        worst = max(levels.get(concern.reason, Level.WELL), concern.level)
+        levels[concern.reason] = worst
+    for reason, level in levels.items():
+        concerns.add_metric([reason], level)
+    yield concerns
+
+
+def _vendor_metrics(status: Status) -> Iterator[Metric]:
+    if status.answered is not None:
+        yield GaugeMetricFamily(
+            "thim_vendor_last_answer_timestamp_seconds",
+            "When a vendor last answered as it should.",
+            value=status.answered.timestamp(),
+        )
+    requests = CounterMetricFamily(
+        "thim_vendor_requests",
+        "Requests to each vendor address.",
+        labels=["address"],
+    )
+    failures = GaugeMetricFamily(
+        "thim_vendor_failures_in_a_row",
+        "Failures of each vendor address since it last answered.",
+        labels=["address"],
+    )
+    for address in status.addresses:
+        requests.add_metric([address.address], address.requests)
+        failures.add_metric([address.address], address.failures)
+    yield requests
+    yield failures
+
+
+def _counters(watch: Watch) -> Iterator[Metric]:
+    for name, help_text in (
+        ("refused", "Documents that were refused, by reason."),
+        ("shortfall", "Genuine documents that were not what was asked for."),
+    ):
+        family = CounterMetricFamily(
+            f"thim_{name}", help_text, labels=["reason"]
+        )
+        for counter in watch.counters():
+            if counter.name == name:
+                family.add_metric([counter.label], counter.count)
+        yield family
