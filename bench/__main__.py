@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.cached_get import Bench, cached_get, cached_get_tls, idle_memory
 from bench.service import fill_store
+from bench.slow_vendor import slow_vendor
 from bench.tools import certify, provide_tools
 
 
@@ -37,7 +38,12 @@ def main() -> int:
         )
         gates = [
             gate
-            for measure in (idle_memory, cached_get, cached_get_tls)
+            for measure in (
+                idle_memory,
+                cached_get,
+                cached_get_tls,
+                slow_vendor,
+            )
             for gate in measure(bench)
         ]
     print()

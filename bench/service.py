@@ -60,7 +60,7 @@ def serving(
     Run ``thim serve`` with one worker.
     """
     port = free_port()
-    command = [*_THIM, "serve", "--listen", f"127.0.0.1:{port}"]
+    command = [*_THIM, "serve", "--offline", "--listen", f"127.0.0.1:{port}"]
     command += ["--store", str(store)]
     if tls:
         command += ["--tls-cert", str(tls[0]), "--tls-key", str(tls[1])]

@@ -67,10 +67,10 @@ def spell(value: object) -> str:
         return str(getattr(value, "value", value)).lower()
     if isinstance(value, timedelta):
         return _spell_duration(value)
-    if isinstance(value, frozenset):
-        return ", ".join(sorted(map(spell, value))) or "none"
-    if isinstance(value, tuple):
-        return ", ".join(map(spell, value))
+    if isinstance(value, frozenset | tuple):
+        words = map(spell, value)
+        in_order = words if isinstance(value, tuple) else sorted(words)
+        return ", ".join(in_order) or "none"
     if isinstance(value, Upstream):
         return f"{value.service.value} {value.url}"
     return str(value)

@@ -225,7 +225,7 @@ def parse_expired(value: object) -> ExpiredRule:
     if not isinstance(rules, dict):
         rules = {"": ""}
     for kind, rule in rules.items():
-        if kind not in _EXPIRING or rule not in ("flag", "refuse"):  # noqa: PLR6201 - a rule may be a list
+        if kind not in _EXPIRING or rule not in ("flag", "refuse"):
             msg = (
                 "expected flag or refuse, or a table from any of "
                 f"{', '.join(_EXPIRING)} to one of the two"

@@ -56,6 +56,7 @@ _CHAIN_HEADERS: Final = {
 _NUMBERED: Final = frozenset({Kind.TCB_INFO, Kind.IDENTITY})
 _FMSPC: Final = re.compile("[0-9a-fA-F]{12}")
 _MOST_HINTS: Final = 10_000
+_PLATFORM_SIZE: Final = 16
 _AZURE: Final = {"clientid": "thim", "api-version": "2018-10-01-preview"}
 
 Place = tuple[str, dict[str, str]]
@@ -232,4 +233,9 @@ def read_hints(response: Response) -> dict[str, str]:
     ):
         msg = f"{response.url}: not a list of at most {_MOST_HINTS} FMSPCs"
         raise MalformedError(msg, reason="unexpected-answer")
-    return {hint.fmspc.upper(): hint.platform[:16] for hint in hints}
+    return {hint.fmspc.upper(): _printable(hint.platform) for hint in hints}
+
+
+def _printable(platform: str) -> str:
+    cut = platform[:_PLATFORM_SIZE]
+    return cut if cut.isascii() and cut.isprintable() else "unknown"
