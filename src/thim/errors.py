@@ -17,7 +17,9 @@ HTTP layer knows them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+
+from typing import ClassVar, Final
 
 
 class ThimError(Exception):
@@ -54,6 +56,18 @@ class ParameterError(MalformedError):
     def __init__(self, parameter: str, value: str, expected: str) -> None:
         super().__init__(f"{parameter}: got {shorten(value)}, {expected}")
         self.parameter = parameter
+
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def printable(text: str) -> str:
+    """
+    Write *text* so that it cannot drive a terminal or begin a line: it may
+    come from elsewhere.
+    """
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def shorten(value: object, most: int = 80) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 
 from collections import Counter
@@ -24,7 +23,7 @@ from rich.progress import (
 )
 
 from thim.cli.tables import write_table
-from thim.errors import MalformedError, ThimError
+from thim.errors import MalformedError, ThimError, printable
 from thim.intel.recognise import MAX_SIZE
 from thim.services.ingest import Outcome, Result, ingest
 from thim.store.ledger import Ledger
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from thim.cli.options import Place
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TITLES = {
     Outcome.ACCEPTED: "accepted",
     Outcome.KNOWN: "already known",
@@ -146,21 +144,15 @@ def _write_report(results: Sequence[Result]) -> None:
             ("refused", "reason", "why"),
             [
                 (
-                    _printable(r.source),
+                    printable(r.source),
                     r.reason or "",
-                    _printable(r.detail or ""),
+                    printable(r.detail or ""),
                 )
                 for r in refused
             ],
         )
         typer.echo()
     write_table(("", *_TITLES.values()), _summary(results))
-
-
-def _printable(name: str) -> str:
-    # A name from elsewhere must not drive the terminal or break the table.
-    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _summary(results: Sequence[Result]) -> Iterator[Sequence[str]]:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thim.cli.documents import parse_document
 from thim.cli.options import Config, Json, Place, Store, find_place
 from thim.collateral.targets import Target
-from thim.errors import OperatorError, ParameterError
+from thim.errors import OperatorError
 
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def refresh(
     The budgets hold here too, so this may take a while.  Exit code 1 if
     anything could not be fetched.
     """
-    targets = [_parse_target(name) for name in documents or []]
+    targets = list(map(parse_document, documents or []))
     place = find_place(store, config)
     _check_is_on(place)
     _be_quiet()
@@ -73,14 +74,6 @@ def _be_quiet() -> None:
     # What goes wrong is in the report.
     for name in ("thim.vendors", "stamina"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _parse_target(name: str) -> Target:
-    try:
-        return Target.from_name(name)
-    except ValueError:
-        expected = "expected VENDOR/KIND/SUBJECT/STRUCTURE[?number=N]"
-        raise ParameterError("DOCUMENT", name, expected) from None
 
 
 def _check_is_on(place: Place) -> None:

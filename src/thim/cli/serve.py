@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import dataclasses
@@ -89,6 +90,7 @@ def serve(
     found = configure(flags, config)
     place = place_of(found)
     _check_tls(found)
+    asyncio.run(_check_upstreams(place))
     _provide_store(found, place, config)
     _run(found, place)
 
@@ -105,6 +107,15 @@ def _provide_store(
         subprocess.run(command, check=False)  # noqa: S603
     with contextlib.closing(Replica(path)) as replica:
         replica.check_anchors(place.anchors)
+
+
+async def _check_upstreams(place: Place) -> None:
+    # Only here: a service that asks nobody need not carry it.
+    from thim.upstream.transport import Transport  # noqa: PLC0415
+
+    if place.vendors.is_on:
+        for upstream in place.vendors.upstreams:
+            await Transport(upstream).close()
 
 
 def _check_tls(found: Configuration) -> None:

@@ -22,6 +22,7 @@ from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
+    from thim.collateral.targets import Target
     from thim.store.watch import AddedAnchor
 
 app = typer.Typer(
@@ -102,7 +103,18 @@ def add(
         is_new = ledger.add_anchor(
             root, vendor="intel", actor=_actor(), now=now
         )
+        with contextlib.closing(Replica(place.store)) as replica:
+            ledger.agenda.hasten(_untrusted(Watch(replica)), now)
     typer.echo("The root is trusted." if is_new else "It is trusted already.")
+
+
+def _untrusted(watch: Watch) -> list[Target]:
+    """List what was refused for want of this root, or of another."""
+    return [
+        progress.target
+        for progress in watch.progress()
+        if progress.due is not None and progress.reason == "root-untrusted"
+    ]
 
 
 def _read(file: Path) -> bytes:

@@ -59,11 +59,13 @@ class _Endpoint:
         try:
             return self._reply(scope)
         except Miss as miss:
+            service: Service = scope["state"]["service"]
             client = scope["client"]
-            await scope["state"]["service"].fill(
-                miss, client[0] if client else ""
-            )
+            excuse = await service.fill(miss, client[0] if client else "")
+        try:
             return self._reply(scope)
+        except Miss:
+            raise excuse from None
 
     def _reply(self, scope: Scope) -> Reply:
         service: Service = scope["state"]["service"]

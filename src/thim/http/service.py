@@ -12,7 +12,7 @@ import signal
 
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import NotFoundError, UnavailableError
+from thim.errors import NotFoundError, ThimError, UnavailableError
 from thim.http import pcs
 from thim.http.answer import write_answer
 from thim.http.fast import Memo
@@ -109,15 +109,18 @@ class Service:
             return dataclasses.replace(reply, headers=headers)
         return reply
 
-    async def fill(self, miss: Miss, source: str) -> None:
+    async def fill(self, miss: Miss, source: str) -> ThimError:
         """
-        Have fetched what was missing, for a caller at *source*.
+        Have fetched what was missing, for a caller at *source*; return what
+        to say if it is missing still.
 
         Raises:
             ThimError: As ``services.fill.Filler.fill``.
         """
-        if self.filler is not None:
-            await self.filler.fill(miss.query, source)
+        if self.filler is None:
+            return miss
+        excuse = await self.filler.fill(miss.query, source)
+        return miss if excuse is None else excuse
 
     def fmspcs(self, prefix: Prefix) -> Sequence[tuple[str, Tee]]:
         """

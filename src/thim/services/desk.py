@@ -90,7 +90,7 @@ class Desk:
             address,
             self.clock(),
             reason=error.reason,
-            detail=str(error),
+            detail=describe(error),
             closed_for=lambda failures: pause or _pause(failures),
         )
 

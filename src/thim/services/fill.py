@@ -46,7 +46,7 @@ class Filler:
     def __init__(self, side: VendorSide) -> None:
         self._side = side
         self._rate = SourceRate(side.settings.source_rate)
-        self._fills: dict[Query, asyncio.Task[None]] = {}
+        self._fills: dict[Query, asyncio.Task[ThimError | None]] = {}
         self._fetches: dict[Target, asyncio.Task[Fetched]] = {}
 
     async def close(self) -> None:
@@ -58,11 +58,12 @@ class Filler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def fill(self, query: Query, source: str) -> None:
+    async def fill(self, query: Query, source: str) -> ThimError | None:
         """
         Have fetched what an answer to *query* needs.
 
-        *source* is the caller's address.
+        *source* is the caller's address.  Returns why there may still be no
+        answer, if something went wrong that need not matter.
 
         Raises:
             NotFoundError: There is no such document, or none that a caller
@@ -72,18 +73,19 @@ class Filler:
         task = self._fills.get(query)
         if task is None:
             task = self._start(query, source)
+        seconds = self._side.settings.wait.total_seconds()
         try:
-            async with asyncio.timeout(
-                self._side.settings.wait.total_seconds()
-            ):
-                await asyncio.shield(task)
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(task)
         except TimeoutError:
             msg = f"{query.keys[0]}: the vendor has not answered yet"
             raise UnavailableError(
                 msg, reason="fill-in-progress", retry_after=_BUSY
             ) from None
 
-    def _start(self, query: Query, source: str) -> asyncio.Task[None]:
+    def _start(
+        self, query: Query, source: str
+    ) -> asyncio.Task[ThimError | None]:
         # What needs no vendor to be said is said without one.
         self._check(list_wants(self._side, query, frozenset()))
         if len(self._fills) >= _MOST_AT_ONCE:
@@ -102,18 +104,22 @@ class Filler:
         if not task.cancelled():
             task.exception()  # it has been seen, also if nobody waits any more
 
-    async def _fill(self, query: Query) -> None:
+    async def _fill(self, query: Query) -> ThimError | None:
         asked: set[Target] = set()
+        excuse: ThimError | None = None
         for _ in range(_ROUNDS):
             wants = list_wants(self._side, query, asked)
             if not wants:
-                return
+                break
             self._check(wants)
             asked.update(wants)
             found = await asyncio.gather(*map(self._fetch, wants))
             for want, fetched in zip(wants, found, strict=True):
-                if not is_hint(want):
-                    _raise_if_failed(want, fetched, self._side.clock())
+                failure = _find_failure(want, fetched, self._side.clock())
+                if failure is not None and not is_hint(want):
+                    raise failure
+                excuse = excuse or failure
+        return excuse
 
     def _check(self, wants: list[Target]) -> None:
         now = self._side.clock()
@@ -167,14 +173,17 @@ def _check_progress(target: Target, progress: Progress, now: datetime) -> None:
             raise _unavailable(target, progress.reason, until - now)
 
 
-def _raise_if_failed(target: Target, fetched: Fetched, now: datetime) -> None:
+def _find_failure(
+    target: Target, fetched: Fetched, now: datetime
+) -> ThimError | None:
     if fetched.outcome is Outcome.ABSENT:
-        raise _absent(target, fetched.reason)
+        return _absent(target, fetched.reason)
     if fetched.outcome is Outcome.NOT_NOW:
         wait = (fetched.until or now) - now
-        raise _unavailable(target, fetched.reason, wait)
+        return _unavailable(target, fetched.reason, wait)
     if fetched.outcome is Outcome.FAILED:
-        raise _unavailable(target, fetched.reason, _SECOND * _BUSY)
+        return _unavailable(target, fetched.reason, _SECOND * _BUSY)
+    return None
 
 
 def _absent(target: Target, reason: str | None) -> ThimError:

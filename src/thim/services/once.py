@@ -10,7 +10,13 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.freshness import State, find_state
+from thim.collateral.freshness import (
+    State,
+    find_state,
+    next_channel_look,
+    next_look,
+)
+from thim.collateral.records import Kind
 from thim.errors import ThimError
 from thim.services.door import Door
 from thim.services.outcome import Fetched, Outcome
@@ -22,9 +28,11 @@ from thim.upstream.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from datetime import datetime
 
-    from thim.collateral.targets import Target
+    from thim.collateral.targets import Progress, Target
     from thim.services.side import VendorSide
+    from thim.store.watch import Head
     from thim.upstream.model import Request, Response, Upstream
 
 _ABREAST: Final = 4
@@ -42,7 +50,7 @@ async def refresh_once(
     A spent budget is waited for, for a minute at most.
     """
     seen: set[Target] = set()
-    while wanted := [t for t in choose() if t not in seen]:
+    while wanted := [t for t in dict.fromkeys(choose()) if t not in seen]:
         seen.update(wanted)
         gate = asyncio.Semaphore(_ABREAST)
         tasks = [asyncio.create_task(_patiently(side, t, gate)) for t in wanted]
@@ -80,23 +88,49 @@ def choose_due(side: VendorSide) -> list[Target]:
     List what is promised and missing, not fresh any more, or due by schedule.
     """
     now = side.clock()
-    heads = {(h.key, h.number): h for h in side.watch.heads()}
+    heads = {
+        (h.key, h.number): h for h in side.watch.heads() if not h.is_revoked
+    }
     progress = {p.target: p for p in side.watch.progress()}
-    chosen = []
-    for target in list_promises(side.replica, side.settings):
-        known, head = (
-            progress.get(target),
+    return [
+        target
+        for target in list_promises(side.replica, side.settings)
+        if _is_due(
+            target,
             heads.get((target.key, target.number)),
+            progress.get(target),
+            now,
         )
-        if known is not None and known.is_absent(now):
-            continue
-        is_due = known is None or known.due is None or known.due <= now
-        if head is not None and known is None:
-            state = find_state(head.issued, head.next_update, now)
-            is_due = state is not State.FRESH
-        if is_due:
-            chosen.append(target)
-    return chosen
+    ]
+
+
+def _is_due(
+    target: Target, head: Head | None, known: Progress | None, now: datetime
+) -> bool:
+    if known is None:
+        return head is None or (
+            find_state(head.issued, head.next_update, now) is not State.FRESH
+        )
+    if known.is_absent(now):
+        return False
+    if known.failures or known.answered is None:
+        return True
+    if target.update is not None:
+        planned = next_channel_look(known.answered, 0)
+    elif target.key.kind is Kind.FMSPCS:
+        planned = next_look(
+            Kind.FMSPCS, known.answered, None, known.answered, 0
+        )
+    elif head is None:
+        return True
+    else:
+        planned = _next_look(head, known.answered)
+    # Where no service keeps an agenda: as one would.
+    return (known.due or planned) <= now
+
+
+def _next_look(head: Head, seen: datetime) -> datetime:
+    return next_look(head.key.kind, head.issued, head.next_update, seen, 0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ import enum
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from thim.errors import printable
+
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +78,7 @@ def describe(error: ThimError) -> str:
     Say what an *error* says, at no more length than people read: parts of a
     hostile answer may stand in it.
     """
-    return str(error)[:_DETAIL_SIZE]
+    return printable(str(error)[:_DETAIL_SIZE])
 
 
 def blame(

@@ -8,6 +8,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Final
 
+from thim.baseline.model import DEFAULT, Channel, find_baseline
 from thim.baseline.select import resolve
 from thim.collateral.records import (
     FMSPCS,
@@ -20,7 +21,12 @@ from thim.collateral.records import (
 from thim.collateral.targets import Target
 from thim.errors import NotFoundError, ThimError, UnavailableError
 from thim.intel.names import PckCa, Tee, Update
-from thim.services.promise import STRUCTURE, list_promises, read_signed
+from thim.services.promise import (
+    CHANNEL_KEY,
+    STRUCTURE,
+    list_promises,
+    read_signed,
+)
 from thim.services.serve import read_landscape
 from thim.services.vendors import FillMode
 
@@ -55,7 +61,8 @@ def is_hint(target: Target) -> bool:
     Tell whether *target* only helps to find what to ask for: its failure is
     no reason to stop.
     """
-    return target.key.kind in _HINTS
+    is_channel = target.update is not None and target.key == CHANNEL_KEY
+    return is_channel or target.key.kind in _HINTS
 
 
 def _list_wants(
@@ -123,14 +130,26 @@ def _numbered_wants(
     asked: Collection[Target],
 ) -> list[Target]:
     signed = read_signed(side.replica)
-    lists = [Target(key=numbers_key(tee)) for tee in Tee if not signed[tee]]
-    wants = [w for w in lists if w not in asked and not _is_vain(side, w)]
+    hints = [Target(key=numbers_key(tee)) for tee in Tee if not signed[tee]]
+    hints += _channel_wants(side, query)
+    wants = [w for w in hints if w not in asked and not _is_vain(side, w)]
     if wants:
         return wants
     want = _find_number(side, query, key)
     if want.number is not None and side.replica.find(key, want.number):
         return []
     return _checked(side, [want])
+
+
+def _channel_wants(side: VendorSide, query: Query) -> list[Target]:
+    """List the channel that decides, while nobody has seen where it points."""
+    rule = find_baseline(query.wish.baseline or DEFAULT.name).rule
+    update = rule.update if isinstance(rule, Channel) else None
+    if query.wish.update is Update.EARLY and query.wish.baseline is None:
+        update = Update.EARLY
+    if update is None or update in side.replica.channels():
+        return []
+    return [Target(key=CHANNEL_KEY, update=update)]
 
 
 def _is_vain(side: VendorSide, target: Target) -> bool:

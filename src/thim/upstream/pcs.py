@@ -55,6 +55,14 @@ _CHAIN_HEADERS: Final = {
 }
 _NUMBERED: Final = frozenset({Kind.TCB_INFO, Kind.IDENTITY})
 _FMSPC: Final = re.compile("[0-9a-fA-F]{12}")
+_SUBJECTS: Final = {
+    Kind.TCB_INFO: re.compile("(?:sgx|tdx):[0-9A-F]{12}"),
+    Kind.IDENTITY: re.compile("|".join(_IDENTITIES)),
+    Kind.PCK_CRL: re.compile("processor|platform"),
+    Kind.ROOT_CA_CRL: re.compile("root"),
+    Kind.TCB_EVALUATION_DATA_NUMBERS: re.compile("sgx|tdx"),
+    Kind.FMSPCS: re.compile("all"),
+}
 _MOST_HINTS: Final = 10_000
 _PLATFORM_SIZE: Final = 16
 _AZURE: Final = {"clientid": "thim", "api-version": "2018-10-01-preview"}
@@ -81,7 +89,7 @@ def find_request(upstream: Upstream, target: Target) -> Request | None:
     Write the request for *target*, None where this upstream cannot have it.
     """
     place = _PLACES[upstream.service](upstream, target)
-    if place is None:
+    if place is None or not _exists(target):
         return None
     path, parameters = place
     is_static = path.startswith("/Intel")
@@ -94,22 +102,31 @@ def find_request(upstream: Upstream, target: Target) -> Request | None:
     )
 
 
+def _exists(target: Target) -> bool:
+    """Tell whether there can be such a document at all."""
+    return _SUBJECTS[target.key.kind].fullmatch(target.key.subject) is not None
+
+
 def _place(target: Target) -> Place:
     """Say where Intel's v4 has a document, but for its number."""
     key = target.key
     tee, _, fmspc = key.subject.partition(":")
     base = _TDX if tee == "tdx" else _SGX
-    if key.kind is Kind.TCB_INFO:
-        return f"{base}/tcb", {"fmspc": fmspc}
-    if key.kind is Kind.IDENTITY:
-        return _IDENTITIES[key.subject], {}
-    if key.kind is Kind.PCK_CRL:
-        return f"{_SGX}/pckcrl", {"ca": key.subject, "encoding": "der"}
-    if key.kind is Kind.ROOT_CA_CRL:
-        return f"{_SGX}/rootcacrl", {}
-    if key.kind is Kind.FMSPCS:
-        return f"{_SGX}/fmspcs", {}
-    return f"{base}/tcbevaluationdatanumbers", {}
+    places: Mapping[Kind, Place] = {
+        Kind.TCB_INFO: (f"{base}/tcb", {"fmspc": fmspc}),
+        Kind.IDENTITY: (_IDENTITIES.get(key.subject, ""), {}),
+        Kind.PCK_CRL: (
+            f"{_SGX}/pckcrl",
+            {"ca": key.subject, "encoding": "der"},
+        ),
+        Kind.ROOT_CA_CRL: (f"{_SGX}/rootcacrl", {}),
+        Kind.FMSPCS: (f"{_SGX}/fmspcs", {}),
+        Kind.TCB_EVALUATION_DATA_NUMBERS: (
+            f"{base}/tcbevaluationdatanumbers",
+            {},
+        ),
+    }
+    return places[key.kind]
 
 
 def _number(target: Target) -> dict[str, str]:

@@ -116,12 +116,15 @@ def _client(upstream: Upstream) -> httpx2.AsyncClient:
         context = ssl.create_default_context(cafile=str(upstream.ca_file))
     is_direct = upstream.proxy == "none"
     seconds = upstream.timeout.total_seconds()
+    # It counts for TCP and for TLS, one after the other.  If the attempt ended
+    # before either of them does, nobody would close the connection.
+    connect = min(_CONNECT_SECONDS, seconds / 3)
     return httpx2.AsyncClient(
         verify=context,
         proxy=None if is_direct else upstream.proxy,
         trust_env=upstream.proxy is None,
         follow_redirects=False,
-        timeout=httpx2.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+        timeout=httpx2.Timeout(seconds, connect=connect),
         cookies=_NoCookies(),
     )
 
