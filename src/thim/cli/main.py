@@ -16,6 +16,7 @@ from thim.cli import (
     configuration,
     database,
     refreshing,
+    refusals,
     serve,
     simulate,
     statuses,
@@ -55,6 +56,7 @@ app.command("simulate")(simulate.simulate)
 app.command("status")(statuses.status)
 collateral.app.command("refresh")(refreshing.refresh)
 collateral.app.command("status")(refreshing.status)
+collateral.app.command("refused")(refusals.refused)
 app.add_typer(refreshing.upstream_app, name="upstream")
 app.add_typer(trust.app, name="trust")
 app.add_typer(collateral.app, name="collateral")
