@@ -9,7 +9,7 @@ class TestRefused:
         """
         What was refused is listed with its digest, source and reason.
         """
-        forged = INTEL.tcb_info()[:-20] + b'00000000000000000"}\n'
+        forged = INTEL.tcb_info()[:-20] + b"0" * 18 + b'"}'
         fill(ledger, INTEL.pck_crl())
         take(ledger, {"forged": forged}, NOW)
         (found,) = thim(

@@ -20,6 +20,7 @@ from thim.collateral.targets import Target
 from thim.errors import MalformedError, ThimError
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.intel.pcs import parse_custom_parameter
+from thim.intel.signed import SignedJson
 from thim.simulate.pki import Intel
 from thim.upstream.model import Response, Service, Upstream
 from thim.upstream.pcs import (
@@ -29,6 +30,7 @@ from thim.upstream.pcs import (
     read_hints,
 )
 from thim.x509.chain import to_pem
+from thim.x509.crl import Crl
 
 
 INTEL = Intel()
@@ -285,6 +287,7 @@ class TestReadAnswer:
         """
         got = read_answer(target, answer(body))
 
+        assert isinstance(got.document, SignedJson)
         assert body == got.document.body
         assert (body, f"{BASE}/x", ()) == (got.body, got.source, got.chain)
 
@@ -308,6 +311,7 @@ class TestReadAnswer:
         """
         got = read_answer(PLATFORM, answer(write(INTEL.pck_crl())))
 
+        assert isinstance(got.document, Crl)
         assert INTEL.pck_crl() == got.document.der
 
     @pytest.mark.parametrize("text", [CHAIN, LOOSE], ids=["all", "blanks"])
@@ -417,9 +421,7 @@ class TestReadAnswer:
                     "b": to_pem([INTEL.root]).decode(),
                 }
             ).encode(),
-            json.dumps(
-                {"a": INTEL.tcb_info().decode(), "b": "{}"}
-            ).encode(),
+            json.dumps({"a": INTEL.tcb_info().decode(), "b": "{}"}).encode(),
         ],
         ids=["certificate", "pem", "two", "and-chain", "and-rubbish"],
     )
@@ -479,7 +481,9 @@ class TestReadAnswer:
 
 
 class TestVouched:
-    @pytest.mark.parametrize("service", set(Service) - {Service.THIM})
+    @pytest.mark.parametrize(
+        "service", [Service.PCS, Service.PCCS, Service.AZURE]
+    )
     def test_vendor(self, service):
         """
         What the vendor answers to a channel is where the channel points to.

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
+import pwd
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -129,9 +129,10 @@ def _read(file: Path) -> bytes:
 
 
 def _actor() -> str:
+    # Not getpass.getuser, which believes the environment.
     try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         name = str(os.getuid())
     behind = os.environ.get("SUDO_USER")
     return f"{name} (sudo by {behind})" if behind else name
