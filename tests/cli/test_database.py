@@ -4,8 +4,12 @@ import stat
 
 import pytest
 
+from alembic import command
+
 from thim.intel.authorities import INTEL_SGX_ROOT
-from thim.store.ledger import Ledger
+from thim.store import create
+from thim.store.engine import open_engine
+from thim.store.ledger import Ledger, stamp_anchors
 
 
 def add_forgery(store) -> None:
@@ -177,3 +181,90 @@ class TestVerify:
 
         assert 2 == run.code
         assert "trust anchors" in run.err
+
+
+class TestUpgrade:
+    @pytest.fixture
+    def old(self, tmp_path):
+        """
+        A store of the first release.
+        """
+        path = tmp_path / "old.db"
+        engine = open_engine(path)
+        with engine.begin() as connection:
+            command.upgrade(create._migrations(connection), "0001")
+            stamp_anchors(connection, INTEL_SGX_ROOT)
+        engine.dispose()
+        return path
+
+    def test_older(self, thim, old):
+        """
+        A store of an earlier release is refused with the command that helps,
+        which does.
+        """
+        refused = thim("db", "verify", "--store", old)
+        assert 2 == refused.code
+        assert "thim db upgrade" in refused.err
+
+        run = thim("db", "upgrade", "--store", old)
+        assert 0 == run.code
+        assert f"The store in {old} has this release's schema\n" == run.text
+        assert 0 == thim("db", "verify", "--store", old).code
+
+    def test_again(self, thim, store):
+        """
+        One of this release stays as it is.
+        """
+        before = dump(store)
+        run = thim("db", "upgrade", "--store", store)
+
+        assert 0 == run.code
+        assert before == dump(store)
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("typo.db", "no such file"), ("", "no such file")],
+    )
+    def test_missing(self, thim, tmp_path, name, words):
+        """
+        A typo makes no new store.
+        """
+        run = thim("db", "upgrade", "--store", tmp_path / name)
+
+        assert (2, b"") == (run.code, run.out)
+        assert words in run.err
+        assert not (tmp_path / "typo.db").exists()
+
+    def test_no_database(self, thim, tmp_path):
+        """
+        What is no database is left alone.
+        """
+        path = tmp_path / "notes.txt"
+        path.write_text("notes " * 1000)
+        run = thim("db", "upgrade", "--store", path)
+
+        assert (2, b"") == (run.code, run.out)
+        assert 1 == run.err.count("\n")
+        assert "notes " * 1000 == path.read_text()
+
+    @pytest.mark.parametrize("script", ["", "CREATE TABLE notes (text)"])
+    def test_another_database(self, thim, tmp_path, script):
+        """
+        Nor is another program's database made into a store.
+        """
+        path = tmp_path / "other.db"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.executescript(f"{script}; VACUUM")
+        before = dump(path)
+        run = thim("db", "upgrade", "--store", path)
+
+        assert (2, b"") == (run.code, run.out)
+        assert before == dump(path)
+
+
+def dump(path):
+    """
+    Return what a database holds.
+    """
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return list(db.iterdump())

@@ -162,7 +162,6 @@ class TestTcbInfos:
 
         assert [] == infos(replica, settings)
 
-    @pytest.mark.xfail(reason="offline, what is served is not promised")
     def test_offline(self, ledger, replica):
         """
         Without a vendor it is what is served, whose end is to be seen coming.

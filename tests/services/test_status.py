@@ -375,7 +375,6 @@ class TestAddresses:
                 found.concerns[0].detail
             )
 
-    @pytest.mark.xfail(reason="addresses are never forgotten")
     def test_no_upstream_any_more(self, filled, look):
         """
         An address that is no upstream any more is nobody's concern.
@@ -484,7 +483,6 @@ class TestOffline:
         assert [] == told(look(settings=OFFLINE))
         assert [("stale", Level.SOON)] == told(look(day(21), OFFLINE))
 
-    @pytest.mark.xfail(reason="failures are told in offline mode too")
     def test_failures_of_before(self, filled, look):
         """
         Nor that something could not be fetched when there still were any.

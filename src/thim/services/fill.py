@@ -16,7 +16,12 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import NotFoundError, ThimError, UnavailableError
+from thim.errors import (
+    NotFoundError,
+    OperatorError,
+    ThimError,
+    UnavailableError,
+)
 from thim.services.outcome import Fetched, Outcome
 from thim.services.rate import SourceRate
 from thim.services.wants import is_hint, list_wants
@@ -77,6 +82,10 @@ class Filler:
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(task)
+        except OperatorError as e:  # the ledger: a full disk, a lock
+            raise UnavailableError(
+                str(e), reason=e.reason, retry_after=_BUSY
+            ) from e
         except TimeoutError:
             msg = f"{query.keys[0]}: the vendor has not answered yet"
             raise UnavailableError(
@@ -140,16 +149,29 @@ class Filler:
         fetched = await self._side.fetcher.fetch(target, is_refresh=False)
         if fetched.outcome is not Outcome.ELSEWHERE:
             return fetched
+        begin = self._side.watch.find(target)
         while True:
             await asyncio.sleep(_POLL)
             with contextlib.suppress(UnavailableError):
-                progress = self._side.watch.find(target)
-                if progress and not progress.is_leased(self._side.clock()):
-                    return _as_fetched(progress, self._side.clock())
+                end = self._side.watch.find(target)
+                if end and not end.is_leased(self._side.clock()):
+                    return _as_fetched(begin, end, self._side.clock())
 
 
-def _as_fetched(progress: Progress, now: datetime) -> Fetched:
+def _as_fetched(
+    begin: Progress | None, progress: Progress, now: datetime
+) -> Fetched:
+    """
+    Tell how asking went for somebody else, from what was known at its *begin*
+    and what is known now.
+    """
     outcome = Outcome.TAKEN
+    if (
+        begin is not None
+        and begin.is_leased(now)
+        and (begin.attempted == progress.attempted)
+    ):
+        return Fetched(outcome=Outcome.NOT_NOW, reason="not-now")
     if progress.is_absent(now):
         outcome = Outcome.ABSENT
     elif progress.failures:

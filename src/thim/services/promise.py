@@ -100,7 +100,7 @@ def _served(
     reader: CollateralReader, settings: VendorSettings
 ) -> Iterable[tuple[Tee, str]]:
     kept = {(tee, fmspc) for fmspc in settings.fmspcs for tee in Tee}
-    if settings.mode is FillMode.LAZY:
+    if settings.mode is not FillMode.REGISTERED:
         kept |= {(tee, fmspc) for fmspc, tee in reader.fmspcs()}
     return sorted(kept, key=lambda pair: (pair[1], pair[0].value))
 

@@ -29,6 +29,10 @@ _log: Final = logging.getLogger("thim.vendors")
 
 #: So many documents are asked for at once, by one process.
 _ABREAST: Final = 4
+#: So many ticks between two looks at a store that cannot be used.
+_PATIENCE: Final = 20
+#: For so long is remembered what callers had asked for in vain.
+_REMEMBERED: Final = timedelta(days=1)
 #: What is not held yet is asked for within this time, not all at once.
 _SPREAD: Final = timedelta(seconds=30)
 
@@ -42,6 +46,7 @@ class Refresher:
         self._side = side
         self._promised: frozenset[Target] | None = None
         self._generation = -1
+        self._pruned: datetime | None = None
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
 
     async def follow(self) -> None:
@@ -50,21 +55,26 @@ class Refresher:
         """
         try:
             while True:
-                await self.step()
-                await asyncio.sleep(self._side.settings.tick.total_seconds())
+                is_well = await self.step()
+                seconds = self._side.settings.tick.total_seconds()
+                await asyncio.sleep(seconds if is_well else seconds * _PATIENCE)
         finally:
             await self._stop()
 
-    async def step(self) -> None:
+    async def step(self) -> bool:
         """
-        Start to ask for what is due; nothing that goes wrong ends it.
+        Start to ask for what is due; nothing that goes wrong ends it.  Returns
+        whether all is well with the store.
         """
         try:
             self._collect()
             await self._promise()
+            await self._prune()
             self._start()
         except ThimError as e:
             _log.warning("refresh: %s", e)
+            return False
+        return True
 
     async def _stop(self) -> None:
         for task in self._running.values():
@@ -82,6 +92,13 @@ class Refresher:
             await side.fetcher.run(side.ledger.agenda.promise, due)
             self._promised = promised
         self._generation = generation
+
+    async def _prune(self) -> None:
+        now = self._side.clock()
+        if self._pruned is None or now - self._pruned > _REMEMBERED:
+            agenda = self._side.ledger.agenda
+            await self._side.fetcher.run(agenda.prune, now - _REMEMBERED)
+            self._pruned = now
 
     def _first_looks(
         self, promised: Iterable[Target]

@@ -15,6 +15,7 @@ from thim.collateral.freshness import State, find_state
 from thim.collateral.records import Kind
 from thim.services.promise import list_promises
 from thim.services.vendors import FillMode
+from thim.upstream.model import Request
 
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Status:
     *autonomy* is for how long all promised documents stay valid without any
     vendor, None where there are none.  *answered* is when a vendor last
     answered as it should, *refused* what came into quarantine in the last
-    seven days.
+    seven days, *failing* are the reasons for which documents cannot be had.
     """
 
     now: datetime
@@ -92,6 +93,7 @@ class Status:
     addresses: Sequence[AddressState]
     answered: datetime | None
     refused: Sequence[Refused]
+    failing: frozenset[str]
     concerns: Sequence[Concern]
 
     @property
@@ -128,7 +130,8 @@ def read_status(
     """
     with replica.snapshot():
         promises = _read_promises(replica, watch, settings, now)
-        addresses = watch.addresses()
+        addresses = _read_addresses(watch, settings)
+        failing = _read_failing(replica, watch, settings)
         refused = watch.refused(now - _SOON, _MOST_REFUSED)
     first = _first_to_expire(promises)
     autonomy = None
@@ -144,10 +147,31 @@ def read_status(
             (a.answered for a in addresses if a.answered), default=None
         ),
         refused=refused,
+        failing=failing,
         concerns=(),
     )
     concerns = sorted(_find_concerns(status), key=lambda c: -c.level)
     return dataclasses.replace(status, concerns=tuple(concerns))
+
+
+def _read_addresses(
+    watch: Watch, settings: VendorSettings
+) -> list[AddressState]:
+    # Also those that are no upstream any more are known.
+    bases = {url for u in settings.upstreams for url in (u.url, u.static_url)}
+    asked = {Request(url=url).address for url in bases}
+    return [a for a in watch.addresses() if a.address in asked]
+
+
+def _read_failing(
+    replica: Replica, watch: Watch, settings: VendorSettings
+) -> frozenset[str]:
+    promised = set(list_promises(replica, settings))
+    return frozenset(
+        p.reason
+        for p in watch.progress()
+        if p.failures and p.reason and p.target in promised
+    )
 
 
 def _read_promises(
@@ -183,8 +207,9 @@ def _first_to_expire(promises: Sequence[Promise]) -> Promise | None:
 
 def _find_concerns(status: Status) -> Iterator[Concern]:
     yield from _document_concerns(status)
-    yield from _refusal_concerns(status)
+    yield from _quarantine_concerns(status)
     if status.mode is not FillMode.OFFLINE:
+        yield from _refusal_concerns(status)
         yield from _address_concerns(status)
         yield from _silence_concerns(status)
 
@@ -227,24 +252,22 @@ def _name(promises: Sequence[Promise]) -> str:
     return ", ".join(names) + (", …" if len(promises) > _SHOWN else "")
 
 
-def _refusal_concerns(status: Status) -> Iterator[Concern]:
+def _quarantine_concerns(status: Status) -> Iterator[Concern]:
     reasons = collections.Counter(r.reason for r in status.refused)
     if reasons:
         counted = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
         detail = f"in the last 7 days: {counted}"
         yield Concern(level=Level.SOON, reason="refused", detail=detail)
-    failing = {
-        p.progress.reason
-        for p in status.promises
-        if p.progress is not None and p.progress.failures
-    }
-    if "root-untrusted" in failing:
+
+
+def _refusal_concerns(status: Status) -> Iterator[Concern]:
+    if "root-untrusted" in status.failing:
         detail = (
             "a vendor signs under a root key that is not trusted here; if it "
             "is the vendor's new one, `thim trust add` takes it in"
         )
         yield Concern(level=Level.NOW, reason="root-untrusted", detail=detail)
-    if "rollback" in failing:
+    if "rollback" in status.failing:
         detail = "an upstream gives documents older than ours"
         yield Concern(level=Level.SOON, reason="rollback", detail=detail)
 

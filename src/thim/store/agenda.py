@@ -13,7 +13,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, delete, insert, or_, select, update
+from sqlalchemy import case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.store import schema
@@ -91,6 +91,22 @@ class Agenda:
             for name in names.keys() - kept:
                 row = {"name": name, "due": names[name]}
                 connection.execute(_upsert_due(row))
+
+    def prune(self, before: datetime) -> None:
+        """
+        Forget what callers had asked for once, what came of it, and nobody has
+        asked for since *before*: callers can name more than there is.
+        """
+        table = schema.targets
+        last = func.coalesce(table.c.absent_until, table.c.attempted, 0)
+        with self._transaction() as connection:
+            connection.execute(
+                delete(table).where(
+                    table.c.due.is_(None),
+                    table.c.leased_until.is_(None),
+                    last < to_stored(before),
+                )
+            )
 
     def hasten(self, targets: Iterable[Target], now: datetime) -> None:
         """

@@ -7,8 +7,10 @@ interrupted run leaves no half store.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import sqlite3
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -62,15 +64,32 @@ def upgrade_store(path: Path) -> None:
         OperatorError: No store there, or it cannot be written.
     """
     check_is_file(path)
+    _check_is_store(path)
     engine = open_engine(path)
     try:
         with engine.begin() as connection:
             command.upgrade(_migrations(connection), "head")
     except (DBAPIError, CommandError) as e:
-        msg = f"store {path}: cannot be upgraded ({e})"
-        raise OperatorError(msg, reason="store-upgrade") from e
+        raise _cannot_upgrade(path, e) from e
     finally:
         engine.dispose()
+
+
+def _check_is_store(path: Path) -> None:
+    # Alembic would make a store of any database.
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            db.execute("SELECT version_num FROM alembic_version").fetchone()
+            db.execute("SELECT value FROM settings WHERE name = 'anchors'")
+    except sqlite3.Error as e:
+        raise _cannot_upgrade(path, e) from e
+
+
+def _cannot_upgrade(path: Path, error: Exception) -> OperatorError:
+    why = error.orig if isinstance(error, DBAPIError) else error
+    msg = f"store {path}: cannot be upgraded, or is not a thim store ({why})"
+    return OperatorError(msg, reason="store-upgrade")
 
 
 def _beside(path: Path) -> list[Path]:

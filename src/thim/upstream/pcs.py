@@ -200,6 +200,8 @@ def read_answer(target: Target, response: Response) -> Answer:
     """
     found = recognise(response.body)
     documents: list[SignedJson | Crl] = [*found.signed, *found.crls]
+    if len(found.problems) == 1 and not (documents or found.certificates):
+        raise found.problems[0]
     if len(documents) != 1 or found.certificates or found.problems:
         msg = f"{response.url}: expected one document and nothing else"
         raise MalformedError(msg, reason="unexpected-answer")
@@ -245,10 +247,10 @@ def read_hints(response: Response) -> dict[str, str]:
     except (msgspec.DecodeError, RecursionError) as e:
         msg = f"{response.url}: not a list of FMSPCs ({e})"
         raise MalformedError(msg, reason="unexpected-answer") from e
-    if len(hints) > _MOST_HINTS or not all(
+    if not 0 < len(hints) <= _MOST_HINTS or not all(
         _FMSPC.fullmatch(hint.fmspc) for hint in hints
     ):
-        msg = f"{response.url}: not a list of at most {_MOST_HINTS} FMSPCs"
+        msg = f"{response.url}: not a list of 1 to {_MOST_HINTS} FMSPCs"
         raise MalformedError(msg, reason="unexpected-answer")
     return {hint.fmspc.upper(): _printable(hint.platform) for hint in hints}
 
