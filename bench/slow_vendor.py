@@ -61,6 +61,7 @@ def slow_vendor(bench: Bench) -> Iterator[Gate]:
             with _slow(admin), _missing(url, cold):
                 pairs.append((_p99(bench, url), idle))
         asked = _asked(admin) - before
+        size = server.memory() / (1024 * 1024)
     slow, idle = (statistics.median(each) for each in zip(*pairs, strict=True))
     print(
         f"slow vendor, {asked} requests: p99 of a cached GET {slow:.0f} us, "
@@ -68,6 +69,7 @@ def slow_vendor(bench: Bench) -> Iterator[Gate]:
     )
     ratio = statistics.median(a / b for a, b in pairs)
     yield at_most("cached GET beside a slow vendor, p99 to idle", ratio, 2.0)
+    yield at_most("memory of a worker that asks vendors, MiB", size, 120)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.made import INTEL, NOW
 from thim.cli.config import SETTINGS, load
+from thim.cli.options import place_of
 from thim.cli.values import Address, ExpiredRule
+from thim.collateral.records import Kind
 from thim.errors import OperatorError
 from thim.http.pcs import Profile
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.clock import utc_now, write_standing
 from thim.services.vendors import FillMode
-from thim.upstream.model import Upstream
+from thim.upstream.model import Service, Upstream
+from thim.x509.chain import to_pem
+
+
+REFUSABLE = frozenset(Kind) - {Kind.FMSPCS}
 
 
 @pytest.fixture
@@ -361,3 +370,154 @@ class TestAddress:
         An address is written as it is read.
         """
         assert text == str(load({"listen": text}, {}, None)["listen"].value)
+
+
+class TestVendors:
+    def test_upstreams(self, write):
+        """
+        Upstreams are tables of the file, asked in their order.
+        """
+        path = write(
+            """
+            [[intel_upstreams]]
+            url = "https://thim.example"
+            kind = "thim"
+
+            [[intel_upstreams]]
+            url = "https://api.trustedservices.intel.com"
+            """
+        )
+        found = load({}, {}, path)["intel_upstreams"].value
+
+        assert [
+            ("https://thim.example", Service.THIM),
+            ("https://api.trustedservices.intel.com", Service.PCS),
+        ] == [(u.url, u.service) for u in found]
+
+    @pytest.mark.parametrize(
+        ("name", "written", "expected"),
+        [
+            ("fill", '"registered"', FillMode.REGISTERED),
+            ("fmspcs", '["00606a000000"]', frozenset({"00606A000000"})),
+            ("fmspcs", "[]", frozenset()),
+            ("unknown_fmspcs", '"ask"', "ask"),
+            ("fill_wait", '"0s"', timedelta(0)),
+            ("fill_wait", '"1m"', timedelta(minutes=1)),
+            ("fill_rate", "1", 1),
+            ("expired", '"refuse"', ExpiredRule(REFUSABLE)),
+            (
+                "expired",
+                '{ pck-crl = "refuse" }',
+                ExpiredRule(frozenset({Kind.PCK_CRL})),
+            ),
+        ],
+    )
+    def test_good(self, write, name, written, expected):
+        """
+        Each setting reads its own form.
+        """
+        assert (
+            expected == load({}, {}, write(f"{name} = {written}"))[name].value
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "written", "expected"),
+        [
+            ("fill", '"req"', "expected lazy or registered or offline"),
+            ("fmspcs", '["00606A"]', "expected FMSPCs, each of 12"),
+            ("unknown_fmspcs", "true", "expected refuse or ask"),
+            ("fill_wait", '"2500"', "expected a duration with its unit"),
+            ("fill_wait", '"1h"', "expected a duration from 0s to 1m"),
+            ("fill_rate", "0", "expected a whole number from 1 to 1000000"),
+            ("expired", '"serve"', "expected flag or refuse"),
+            ("expired", "{ fmspcs = 'flag' }", "expected flag or refuse"),
+        ],
+    )
+    def test_bad(self, write, name, written, expected):
+        """
+        A value that cannot be used is refused by its key.
+        """
+        with pytest.raises(OperatorError, match=rf"^{name} \(file ") as caught:
+            load({}, {}, write(f"{name} = {written}"))
+        assert expected in str(caught.value)
+
+
+class TestDanger:
+    @pytest.fixture
+    def anchors(self, tmp_path):
+        """
+        A file of test anchors.
+        """
+        path = tmp_path / "roots.pem"
+        path.write_bytes(to_pem([INTEL.root]))
+        return path
+
+    @pytest.fixture
+    def clock(self, tmp_path):
+        """
+        A clock that stands still.
+        """
+        path = tmp_path / "clock"
+        write_standing(path, NOW)
+        return path
+
+    def test_clock_alone(self, clock):
+        """
+        A clock that can be moved is refused without test anchors: nobody
+        shall make real documents look fresh.
+        """
+        environment = {"THIM_DANGEROUS_CLOCK": str(clock)}
+
+        with pytest.raises(
+            OperatorError, match="dangerous_clock: expected dan"
+        ):
+            load({}, environment, None)
+
+    def test_both(self, anchors, clock):
+        """
+        With them it is taken.
+        """
+        found = load(
+            {},
+            {
+                "THIM_DANGEROUS_CLOCK": str(clock),
+                "THIM_DANGEROUS_TEST_ANCHORS": str(anchors),
+            },
+            None,
+        )
+        place = place_of(found)
+
+        assert (NOW, INTEL.anchors) == (place.clock(), place.anchors)
+
+    def test_anchors_alone(self, anchors):
+        """
+        Test anchors need no clock.
+        """
+        environment = {"THIM_DANGEROUS_TEST_ANCHORS": str(anchors)}
+        place = place_of(load({}, environment, None))
+
+        assert utc_now is place.clock
+        assert INTEL.anchors == place.anchors
+
+    def test_neither(self):
+        """
+        By default the anchors are the vendor's.
+        """
+        place = place_of(load({}, {}, None))
+
+        assert (INTEL_SGX_ROOT, utc_now) == (place.anchors, place.clock)
+
+    def test_no_clock(self, anchors, tmp_path):
+        """
+        A file that says no time is refused when it is needed.
+        """
+        (tmp_path / "clock").write_text("noon")
+        environment = {
+            "THIM_DANGEROUS_CLOCK": str(tmp_path / "clock"),
+            "THIM_DANGEROUS_TEST_ANCHORS": str(anchors),
+        }
+
+        with pytest.raises(
+            OperatorError, match="got 'noon', expected =INSTANT"
+        ):
+            place_of(load({}, environment, None))

@@ -107,6 +107,93 @@ class TestShow:
         }
 
 
+class TestVendors:
+    @pytest.fixture
+    def config(self, tmp_path):
+        """
+        A configuration with two upstreams, one of them with a key.
+        """
+        key = tmp_path / "key"
+        key.write_text("s3cret-key")
+        key.chmod(0o600)
+        path = tmp_path / "thim.toml"
+        path.write_text(
+            f"""
+            fmspcs = ["00906ed50000", "00606A000000"]
+            expired = {{ pck-crl = "refuse" }}
+            fill = "registered"
+
+            [[intel_upstreams]]
+            url = "https://z.example"
+            kind = "thim"
+
+            [[intel_upstreams]]
+            url = "https://api.trustedservices.intel.com"
+            api_key_file = "{key}"
+            """
+        )
+        return path
+
+    def test_shown(self, thim, config):
+        """
+        Upstreams are shown in the order in which they are asked, the rest as
+        it can be written.
+        """
+        shown = thim("config", "show", "--config", config, "--json").json
+
+        assert {
+            "intel_upstreams": "thim https://z.example, "
+            "pcs https://api.trustedservices.intel.com",
+            "fmspcs": "00606A000000, 00906ED50000",
+            "expired": "pck-crl=refuse",
+            "fill": "registered",
+            "fill_wait": "2500ms",
+        } == {
+            name: shown[name]["value"]
+            for name in (
+                "intel_upstreams",
+                "fmspcs",
+                "expired",
+                "fill",
+                "fill_wait",
+            )
+        }
+
+    @pytest.mark.parametrize("arguments", [(), ("--json",)])
+    def test_no_secrets(self, thim, config, arguments):
+        """
+        A key is not shown.
+        """
+        run = thim("config", "show", "--config", config, *arguments)
+
+        assert 0 == run.code
+        assert "s3cret" not in run.text + run.err
+
+    def test_key_in_the_wrong_place(self, thim, config):
+        """
+        Nor is one that stands where it must not.
+        """
+        config.write_text(
+            '[[intel_upstreams]]\nurl = "http://x"\napi_key = "s3cret-key"\n'
+        )
+        run = thim("config", "check", "--config", config)
+
+        assert (2, b"") == (run.code, run.out)
+        assert "did you mean 'api_key_file'" in run.err
+        assert "s3cret" not in run.err
+
+    def test_readable_key(self, thim, config, tmp_path):
+        """
+        A key that others can read is refused.
+        """
+        (tmp_path / "key").chmod(0o644)
+        run = thim("config", "check", "--config", config)
+
+        assert 2 == run.code
+        assert "intel_upstreams (file" in run.err
+        assert "upstream 2: api_key_file: expected a file that only" in run.err
+
+
 class TestMain:
     @pytest.mark.parametrize(
         "command",

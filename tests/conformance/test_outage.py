@@ -30,9 +30,10 @@ from tests.vendors import (
 )
 from thim.collateral.freshness import State
 from thim.collateral.records import Kind
+from thim.intel.names import Tee
 from thim.services.status import Level
 from thim.simulate.broken import Down, Status
-from thim.simulate.forged import Frozen
+from thim.simulate.forged import Frozen, WrongNumber
 from thim.simulate.server import simulating
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -300,6 +301,47 @@ class TestReplays:
                     got["thim-evaluation-number"],
                 )
             assert before - day < DAY
+
+    def test_number_withdrawn(self, simulated, store):
+        """
+        A number that the vendor withdraws stays as it is and is served,
+        flagged when it has expired; the vendor is not asked for it any more.
+        """
+        day = datetime.datetime(2026, 3, 10, tzinfo=datetime.UTC)
+        simulated.clock.move_to(day - 2 * DAY)
+        path = f"{SGX}/tcb?fmspc={ICE}&tcbEvaluationDataNumber=17"
+        with facing(simulated, store) as served:
+            body = served.get(path).body
+            settle(store, simulated)
+            while simulated.clock() < day + DAY:
+                pass_time(simulated, store, 4 * HOUR)
+            asked = len(simulated.requests.of("tcb", "DataNumber=17"))
+            for _ in range(40):
+                pass_time(simulated, store, DAY)
+            got = served.get(path)
+
+            assert (200, body) == (got.status, got.body)
+            assert got["warning"].startswith('110 - "expired')
+            assert asked == len(simulated.requests.of("tcb", "DataNumber=17"))
+            assert set() == concerns_of(status_of(store, simulated))
+
+    def test_mixed_numbers(self, simulated, store):
+        """
+        A vendor that mixes numbers within one set gets nothing served of it:
+        a member is missing, and is never taken from another number.
+        """
+        simulated.faults.add(WrongNumber(route="identity", tee=Tee.SGX))
+        query = "tcbEvaluationDataNumber=20"
+        with facing(simulated, store) as served:
+            info = served.get(f"{SGX}/tcb?fmspc={ICE}&{query}")
+            identity = served.get(f"{SGX}/qe/identity?{query}")
+
+            assert (200, "20") == (info.status, info["thim-evaluation-number"])
+            assert (503, b"", "wrong-number") == (
+                identity.status,
+                identity.body,
+                identity["thim-reason"],
+            )
 
     def test_old_api_withdrawn(self, simulated, store):
         """

@@ -1,10 +1,13 @@
 import concurrent.futures
+import contextlib
+import sqlite3
 import time
 
 from datetime import timedelta
 
 import pytest
 
+from tests.simulate.asking import ask
 from tests.vendors import (
     DAY,
     HOUR,
@@ -21,9 +24,15 @@ from tests.vendors import (
     upstream,
     vendor_settings,
 )
+from thim.collateral.records import tcb_info_key
+from thim.collateral.targets import Target
+from thim.intel.names import Tee
+from thim.services.ingest import ingest
 from thim.services.vendors import FillMode
 from thim.simulate.broken import Down, Slow, Status
 from thim.simulate.server import simulating
+from thim.store.agenda import Settlement
+from thim.store.ledger import Ledger
 from thim.upstream.model import Service
 
 
@@ -402,3 +411,116 @@ class TestReadiness:
         assert [] == list(status_of(store, simulated).concerns)
         assert {"fresh"} == set(status.states)
         assert timedelta(days=29) < status.autonomy < timedelta(days=30)
+
+
+TARGET = Target(key=tcb_info_key(Tee.SGX, bytes.fromhex(ICE), 3), number=22)
+
+
+class TestElsewhere:
+    """Somebody else, another worker, asks already."""
+
+    @pytest.mark.parametrize(
+        ("end", "status", "reason"),
+        [
+            (
+                lambda agenda, target, now: agenda.settle(
+                    target,
+                    "other",
+                    Settlement(
+                        due=now,
+                        answered=False,
+                        reason="vendor-has-none",
+                        absent_until=now + HOUR,
+                    ),
+                    now=now,
+                ),
+                404,
+                "vendor-has-none",
+            ),
+            (
+                lambda agenda, target, now: agenda.settle(
+                    target,
+                    "other",
+                    Settlement(due=now, answered=False, reason="timeout"),
+                    now=now,
+                ),
+                503,
+                "timeout",
+            ),
+            (
+                lambda agenda, target, now: agenda.postpone(
+                    target, "other", now
+                ),
+                503,
+                "not-now",
+            ),
+        ],
+    )
+    def test_outcome(self, simulated, served, store, end, status, reason):
+        """
+        What becomes of it is our answer too, and we do not ask.
+        """
+        settle(store, simulated)
+        target = TARGET
+        now = simulated.clock()
+        path = f"{SGX}/tcb?fmspc={ICE}&tcbEvaluationDataNumber=22"
+        with (
+            Ledger(store, simulated.anchors) as ledger,
+            concurrent.futures.ThreadPoolExecutor(1) as pool,
+        ):
+            until = now + MINUTE
+            ledger.agenda.claim(target, "other", now=now, until=until)
+            waiting = pool.submit(served.get, path)
+            time.sleep(0.2)  # it waits by now
+            assert not waiting.done()
+            end(ledger.agenda, target, now)
+            got = waiting.result()
+
+        assert (status, reason) == (got.status, got["thim-reason"])
+        assert [] == list(simulated.requests.of("tcb", "DataNumber=22"))
+
+    def test_document(self, simulated, served, store, tmp_path):
+        """
+        When it has the document, so have we.
+        """
+        settle(store, simulated)
+        target = TARGET
+        now = simulated.clock()
+        path = f"{SGX}/tcb?fmspc={ICE}&tcbEvaluationDataNumber=22"
+        body = ask(simulated.url, path).body
+        with (
+            Ledger(store, simulated.anchors) as ledger,
+            concurrent.futures.ThreadPoolExecutor(1) as pool,
+        ):
+            until = now + MINUTE
+            ledger.agenda.claim(target, "other", now=now, until=until)
+            waiting = pool.submit(served.get, path)
+            time.sleep(0.2)
+            list(ingest([("other", body)], ledger=ledger, now=now))
+            ledger.agenda.settle(
+                target, "other", Settlement(due=now, answered=True), now=now
+            )
+            got = waiting.result()
+
+        assert (200, body) == (got.status, got.body)
+        assert 1 == len(simulated.requests.of("tcb", "DataNumber=22"))
+
+
+class TestStore:
+    def test_cannot_be_written(self, simulated, served, store):
+        """
+        Where the ledger cannot be written a miss is a 503 that says so, and
+        what is there is served.
+        """
+        served.get(f"{SGX}/tcb?fmspc={ICE}")
+        settle(store, simulated)
+        with contextlib.closing(sqlite3.connect(store)) as db, db:
+            db.execute("DROP TABLE addresses")
+        got = served.get(f"{TDX}/tcb?fmspc={SAPPHIRE}")
+
+        assert (503, b"", "store-write") == (
+            got.status,
+            got.body,
+            got["thim-reason"],
+        )
+        assert 200 == served.get(f"{SGX}/tcb?fmspc={ICE}").status

@@ -4,8 +4,9 @@ import msgspec
 
 from tests.conftest import PROJECT
 from tests.simulate.asking import NOW, SAPPHIRE, ask, judge, tcb
-from thim.simulate.admin import AnyFault
+from thim.simulate.admin import AnyFault, AnyQuote
 from thim.simulate.clock import Clock
+from thim.simulate.evidence import BODIES, QuoteKind
 from thim.simulate.server import simulating
 from thim.simulate.world import World
 
@@ -43,3 +44,21 @@ class TestDocs:
         assert bodies
         for body in bodies:
             msgspec.json.decode(body, type=AnyFault)
+
+    def test_quotes(self):
+        """
+        So are the quotes, and each field of each kind is named.
+        """
+        bodies = re.findall(r"/quotes .*-d '(.*)'", TEXT)
+        lines = dict(
+            re.findall(r"^\| `(sgx-v3|tdx-v\d)` \| (.*)$", TEXT, re.MULTILINE)
+        )
+
+        assert {kind.value for kind in QuoteKind} == {
+            msgspec.json.decode(body, type=AnyQuote).to_order().kind.value
+            for body in bodies
+        }
+        named = set()
+        for kind, body in BODIES.items():
+            named |= set(re.findall(r"`(\w+)`", lines[kind.value]))
+            assert body.layout.keys() - {"report_data"} <= named

@@ -132,6 +132,66 @@ class TestPromise:
         assert [] == watch.progress()
 
 
+class TestPrune:
+    def ask(self, agenda, target, now, **rest):
+        """
+        Ask for *target* in vain.
+        """
+        claim(agenda, target, now=now)
+        settlement = Settlement(due=now, answered=False, **rest)
+        agenda.settle(target, "me", settlement, now=now)
+
+    def test_forgotten(self, agenda, watch):
+        """
+        What callers asked for once is forgotten when nobody has asked for it
+        since.
+        """
+        self.ask(agenda, ONE, day(1))
+        self.ask(agenda, TWO, day(3))
+        agenda.prune(day(2))
+
+        assert [TWO] == [p.target for p in watch.progress()]
+
+    def test_promised(self, agenda, watch):
+        """
+        What is promised is not.
+        """
+        agenda.promise({ONE: day(0)})
+        self.ask(agenda, ONE, day(1))
+        agenda.prune(day(99))
+
+        assert [ONE] == [p.target for p in watch.progress()]
+
+    def test_absent(self, agenda, watch):
+        """
+        Neither is the vendor's word that there is none, while it counts.
+        """
+        self.ask(agenda, ONE, day(1), absent_until=day(5))
+        agenda.prune(day(5))
+        assert [ONE] == [p.target for p in watch.progress()]
+
+        agenda.prune(day(5) + SECOND)
+        assert [] == watch.progress()
+
+    def test_leased(self, agenda, watch):
+        """
+        Nor is what somebody is asking for.
+        """
+        claim(agenda, now=day(3))
+        agenda.prune(day(2))
+
+        assert [ONE] == [p.target for p in watch.progress()]
+
+    def test_never_settled(self, agenda, watch):
+        """
+        What somebody died over is forgotten too.
+        """
+        claim(agenda, now=day(1))
+        agenda.prune(day(2))
+
+        assert [] == watch.progress()
+
+
 class TestHasten:
     def test_at_once(self, agenda, watch):
         """
@@ -591,7 +651,7 @@ class TestBreaker:
         For how long is decided by the number of failures in a row.
         """
         agenda.spend(VENDOR, BUDGET, NOW)
-        seen = []
+        seen: list[int] = []
         for _ in range(3):
             agenda.report_failure(
                 VENDOR,

@@ -5,8 +5,10 @@ The admin port: the clock, the faults, the record of requests, the world.
 from __future__ import annotations
 
 import datetime
+import functools
+import operator
 
-from typing import TYPE_CHECKING, Final, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 import msgspec
 
@@ -17,14 +19,18 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
-from thim.errors import OperatorError
+from thim.errors import OperatorError, ParameterError
 from thim.intel.names import PckCa
 from thim.simulate import broken, forged
+from thim.simulate.evidence import QuoteKind, make_quote
 from thim.simulate.explain import explain
+from thim.simulate.quote_request import REQUESTS
 from thim.simulate.world import Duration, Instant, parse_duration
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from starlette.requests import Request
 
     from thim.simulate.faults import Fault, Standing
@@ -57,11 +63,14 @@ AnyFault = (
 )
 
 
+AnyQuote: Final[Any] = functools.reduce(operator.or_, REQUESTS)
+_BYTES: Final = "application/octet-stream"
 #: What a client may choose from, for one that asked for something else.
 _CHOICES: Final = {
     "kind": [str(kind.__struct_config__.tag) for kind in get_args(AnyFault)],
     "ca": [ca.value for ca in PckCa],
 }
+_QUOTE_CHOICES: Final = {"kind": [kind.value for kind in QuoteKind]}
 
 
 class ClockChange(
@@ -159,6 +168,19 @@ class Admin:
         world["intel"].pop("api_key")
         return _json(world)
 
+    async def make_quote(self, request: Request) -> Response:
+        """
+        Make a quote of one of the world's machines.
+        """
+        wanted = await _read(request, AnyQuote, _QUOTE_CHOICES)
+        order = wanted.to_order()
+        quote = make_quote(
+            self._intel.world, self._intel.pki, order, self._clock()
+        )
+        if _BYTES in request.headers.get("accept", ""):
+            return Response(quote, media_type=_BYTES)
+        return _json({"quote": quote.hex()})
+
     async def get_root(self, _request: Request) -> Response:
         """
         Return the root certificate.
@@ -182,6 +204,7 @@ def create_admin(simulation: Simulation) -> Starlette:
         ("/requests", "GET", admin.get_requests),
         ("/requests", "DELETE", admin.clear_requests),
         ("/world", "GET", admin.get_world),
+        ("/quotes", "POST", admin.make_quote),
         ("/root.pem", "GET", admin.get_root),
     ]
     return Starlette(
@@ -192,6 +215,7 @@ def create_admin(simulation: Simulation) -> Starlette:
         exception_handlers={
             HTTPException: _refused,
             OperatorError: _bad_request,
+            ParameterError: _bad_request,
         },
     )
 
@@ -205,13 +229,17 @@ async def _bad_request(_request: Request, e: Exception) -> Response:
     return _json({"error": str(e)}, 400)
 
 
-async def _read(request: Request, kind: type[T]) -> T:
+async def _read(
+    request: Request,
+    kind: type[T],
+    choices: Mapping[str, Sequence[str]] = _CHOICES,
+) -> T:
     body = await _read_body(request)
     try:
         written = msgspec.json.decode(body)
         return msgspec.convert(written, kind, strict=True)
     except msgspec.ValidationError as e:
-        raise HTTPException(400, explain(e, written, _CHOICES)) from e
+        raise HTTPException(400, explain(e, written, choices)) from e
     except (msgspec.DecodeError, RecursionError) as e:
         raise HTTPException(400, f"not JSON: {e}") from e
 

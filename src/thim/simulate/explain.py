@@ -35,7 +35,7 @@ _WORDS: Final[Mapping[str, str]] = {
     r"^[0-9a-fA-F]{1,40}\Z": "up to 40 hexadecimal digits",
     **{
         rf"^[0-9a-fA-F]{{{n}}}\Z": f"{n} hexadecimal digits"
-        for n in (4, 8, 12, 32, 64)
+        for n in (4, 8, 12, 16, 32, 64, 96, 128)
     },
     "`datetime` with a timezone component": "an instant with its time zone, "
     "such as 2026-11-02T09:00:00Z",

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thim.simulate.clock import Clock
+from thim.simulate.evidence import QuoteKind, QuoteOrder, make_quote
 from thim.simulate.faults import Faults
 from thim.simulate.intel import SimulatedIntel
 from thim.simulate.records import Requests
@@ -54,3 +55,34 @@ class Simulation:
         The trust anchors that pin the simulation's root key.
         """
         return self.intel.anchors
+
+    def quote(
+        self,
+        platform: str,
+        kind: QuoteKind | str,
+        *,
+        raw_tcb: int = 0,
+        **fields: Any,  # noqa: ANN401 - bytes, numbers, a tuple of registers
+    ) -> bytes:
+        """
+        Make a quote of the machine called *platform*, as it would now.
+
+        Args:
+            platform: The name of a machine of the world.
+            kind: ``sgx-v3``, ``tdx-v4`` or ``tdx-v5``.
+            raw_tcb: Which of its raw TCBs it has.
+            fields: What the quote says, by the names of the fields of
+                ``thim.simulate.quote_body``.
+
+        Raises:
+            ParameterError: There is no such machine, or it cannot quote so.
+            ValueError: There is no such kind.
+        """
+        order = QuoteOrder(
+            platform=platform,
+            kind=QuoteKind(kind),
+            raw_tcb=raw_tcb,
+            fields=fields,
+        )
+        intel = self.intel
+        return make_quote(intel.world, intel.pki, order, self.clock())

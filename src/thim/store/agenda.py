@@ -99,11 +99,12 @@ class Agenda:
         """
         table = schema.targets
         last = func.coalesce(table.c.absent_until, table.c.attempted, 0)
+        leased = func.coalesce(table.c.leased_until, 0)
         with self._transaction() as connection:
             connection.execute(
                 delete(table).where(
                     table.c.due.is_(None),
-                    table.c.leased_until.is_(None),
+                    leased < to_stored(before),
                     last < to_stored(before),
                 )
             )

@@ -1,0 +1,381 @@
+import asyncio
+import contextlib
+import sqlite3
+
+from datetime import timedelta
+
+import pytest
+
+from tests.services.vendor import DAY, NOW, WORLD, small_settings
+from thim.collateral.records import (
+    FMSPCS,
+    ROOT_CA_CRL,
+    identity_key,
+    numbers_key,
+    pck_crl_key,
+    tcb_info_key,
+)
+from thim.collateral.targets import Target
+from thim.intel.names import EnclaveKind, PckCa, Tee, Update
+from thim.services.once import choose_due, probe, refresh_once
+from thim.services.outcome import Outcome
+from thim.services.promise import list_core, list_promises
+from thim.services.side import facing_vendors
+from thim.simulate.broken import Down, Status
+from thim.simulate.clock import Clock
+from thim.simulate.forged import Forked, MovedRoot
+from thim.simulate.server import simulating
+from thim.store.create import create_store
+
+
+PLATFORM = Target(key=pck_crl_key(PckCa.PLATFORM))
+NUMBERS = Target(key=numbers_key(Tee.SGX))
+INFO = Target(
+    key=tcb_info_key(Tee.SGX, bytes.fromhex("00806F050000"), 3), number=20
+)
+
+
+@pytest.fixture
+def vendor():
+    """
+    A vendor with two numbers and one FMSPC, where time stands still.
+    """
+    with simulating(WORLD, Clock(NOW, frozen=True)) as running:
+        yield running
+
+
+@pytest.fixture
+def store(vendor, tmp_path):
+    """
+    An empty store for what that vendor signs.
+    """
+    path = tmp_path / "sim.db"
+    create_store(path, vendor.anchors)
+    return path
+
+
+@pytest.fixture
+def run(vendor, store):
+    """
+    Run a coroutine of the side that faces that vendor.
+    """
+
+    def run(work, settings=None):
+        async def within():
+            async with facing_vendors(
+                store,
+                vendor.anchors,
+                settings or small_settings(vendor),
+                vendor.clock,
+                draw=lambda: 0,
+            ) as side:
+                return await work(side)
+
+        return asyncio.run(within())
+
+    return run
+
+
+def refreshing(choose):
+    """
+    Refresh what *choose* says of a side; return each target's outcome.
+    """
+
+    async def work(side):
+        return {
+            target: fetched
+            async for target, fetched in refresh_once(
+                side, lambda: choose(side)
+            )
+        }
+
+    return work
+
+
+def promised(side):
+    """
+    Return all that is promised.
+    """
+    return list_promises(side.replica, side.settings)
+
+
+async def due(side):
+    """
+    Return what is due.
+    """
+    return choose_due(side)
+
+
+def outcomes(found):
+    """
+    Return which outcomes there were.
+    """
+    return {fetched.outcome for fetched in found.values()}
+
+
+class TestRefresh:
+    def test_all(self, run):
+        """
+        From an empty store to everything that is promised, in one go: new
+        numbers bring new documents.
+        """
+        found = run(refreshing(promised))
+
+        assert {Outcome.TAKEN} == outcomes(found)
+        assert {
+            *(Target(key=numbers_key(tee)) for tee in Tee),
+            *(Target(key=pck_crl_key(ca)) for ca in PckCa),
+            *(
+                Target(key=identity_key(EnclaveKind.QE), update=update)
+                for update in Update
+            ),
+            *(
+                Target(key=identity_key(kind), number=number)
+                for kind in EnclaveKind
+                for number in (20, 21)
+            ),
+            *(
+                Target(
+                    key=tcb_info_key(tee, bytes.fromhex("00806F050000"), 3),
+                    number=number,
+                )
+                for tee in Tee
+                for number in (20, 21)
+            ),
+            Target(key=ROOT_CA_CRL),
+            Target(key=FMSPCS),
+        } == found.keys()
+
+    def test_each_once(self, run, vendor):
+        """
+        Nothing is asked for twice, however often it is chosen.
+        """
+        run(refreshing(lambda _: [PLATFORM, PLATFORM, NUMBERS]))
+
+        assert 2 == vendor.requests.total
+
+    def test_one_fails(self, run, vendor):
+        """
+        What fails is its own, and says why.
+        """
+        vendor.faults.add(Status(code=503, route="pckcrl", ca=PckCa.PLATFORM))
+        found = run(refreshing(promised))
+
+        failed = {t for t, f in found.items() if f.outcome is Outcome.FAILED}
+        assert {PLATFORM} == failed
+        assert "status-5xx" == found[PLATFORM].reason
+
+    def test_spent_budget(self, run, vendor):
+        """
+        A spent budget is waited for.
+        """
+        vendor.clock.run()
+        settings = small_settings(
+            vendor, burst=1, interval=timedelta(seconds=0.05)
+        )
+        choose = refreshing(lambda _: [PLATFORM, NUMBERS, INFO])
+
+        assert {Outcome.TAKEN} == outcomes(run(choose, settings))
+
+    def test_not_for_long(self, run, vendor):
+        """
+        One that will not be there within a minute is not.
+        """
+        settings = small_settings(vendor, burst=1, interval=timedelta(hours=1))
+        found = run(refreshing(lambda _: [PLATFORM, NUMBERS]), settings)
+
+        assert {Outcome.TAKEN, Outcome.NOT_NOW} == outcomes(found)
+
+    def test_nobody_there(self, run, vendor):
+        """
+        Where no vendor is there each document says so.
+        """
+        vendor.stop_listening()
+        found = run(refreshing(lambda _: [PLATFORM, NUMBERS]))
+
+        assert {Outcome.FAILED} == outcomes(found)
+        assert {"unreachable"} == {f.reason for f in found.values()}
+
+
+class TestDue:
+    def test_empty(self, run):
+        """
+        Where there is nothing everything is due.
+        """
+
+        async def work(side):
+            return choose_due(side), promised(side)
+
+        chosen, everything = run(work)
+        assert everything == chosen
+
+    def test_just_refreshed(self, run):
+        """
+        What has just been refreshed is not due, whether or not a service keeps
+        an agenda.
+        """
+        run(refreshing(choose_due))
+
+        assert [] == run(due)
+
+    @pytest.mark.parametrize(
+        ("later", "expected"),
+        [
+            (timedelta(hours=11), set()),
+            (timedelta(hours=13), {"tcb-evaluation-data-numbers", "identity"}),
+            (
+                timedelta(hours=25),
+                {
+                    "tcb-evaluation-data-numbers",
+                    "identity",
+                    "pck-crl",
+                    "root-ca-crl",
+                    "fmspcs",
+                },
+            ),
+            (
+                timedelta(days=11),
+                {
+                    "tcb-evaluation-data-numbers",
+                    "identity",
+                    "pck-crl",
+                    "root-ca-crl",
+                    "fmspcs",
+                    "tcb-info",
+                },
+            ),
+        ],
+    )
+    def test_later(self, run, vendor, later, expected):
+        """
+        It is due again when a service would look for a newer one.
+        """
+        run(refreshing(choose_due))
+        vendor.clock.advance(later)
+
+        assert expected == {t.key.kind.value for t in run(due)}
+
+    def test_agenda(self, run, vendor):
+        """
+        Where a service keeps an agenda it says what is due.
+        """
+        run(refreshing(promised))
+
+        async def work(side):
+            later = dict.fromkeys(promised(side), NOW + 400 * DAY)
+            side.ledger.agenda.promise({**later, PLATFORM: NOW})
+            return choose_due(side)
+
+        assert [PLATFORM] == run(work)
+
+    def test_absent(self, run, vendor):
+        """
+        What the vendor has not is not due while that counts.
+        """
+        vendor.faults.add(Status(code=404, route="identity", enclave="QVE"))
+        run(refreshing(promised))
+        assert [] == run(due)
+
+        vendor.clock.advance(timedelta(hours=1))
+        assert {identity_key(EnclaveKind.QVE)} == {t.key for t in run(due)}
+
+    def test_lost(self, run, vendor, store):
+        """
+        What was there and is there no more is due, whatever is planned.
+        """
+        run(refreshing(promised))
+        with contextlib.closing(sqlite3.connect(store)) as db:
+            db.execute(
+                "DELETE FROM heads WHERE series_id ="
+                " (SELECT id FROM series WHERE subject = 'platform')"
+            )
+            db.commit()
+
+        async def work(side):
+            later = dict.fromkeys(promised(side), NOW + 400 * DAY)
+            side.ledger.agenda.promise(later)
+            return choose_due(side)
+
+        assert [PLATFORM] == run(work)
+
+    def test_failed(self, run, vendor):
+        """
+        What could not be fetched is due still.
+        """
+        vendor.faults.add(Down(route="pckcrl", ca="platform", count=2))
+        run(refreshing(promised))
+
+        assert [PLATFORM] == run(due)
+
+
+class TestProbe:
+    def probe(self, run, vendor, targets):
+        """
+        Ask *vendor* each of *targets*; return the problems.
+        """
+
+        async def work(side):
+            (upstream,) = side.settings.upstreams
+            return [
+                (found.target, found.problem)
+                async for found in probe(side, upstream, targets)
+            ]
+
+        return dict(run(work))
+
+    def test_good(self, run, vendor, store):
+        """
+        Answers that hold have no problem, and nothing is kept of them.
+        """
+        before = store.read_bytes()
+        found = self.probe(run, vendor, [PLATFORM, NUMBERS, INFO])
+
+        assert dict.fromkeys([PLATFORM, NUMBERS, INFO]) == found
+        assert before == store.read_bytes()
+
+    def test_core(self, run, vendor):
+        """
+        What is promised whatever is served can be asked of an upstream that
+        nothing has come from yet.
+        """
+
+        async def work(side):
+            (upstream,) = side.settings.upstreams
+            targets = [t for t in list_core(side.replica) if t.key != FMSPCS]
+            return [p.problem async for p in probe(side, upstream, targets)]
+
+        assert {None} == set(run(work))
+
+    @pytest.mark.parametrize(
+        ("fault", "words"),
+        [
+            (Status(code=404), "status 404"),
+            (Status(code=401), "status 401"),
+            (Status(code=503), "status-5xx: "),
+            (Down(), "cut-off: "),
+            (MovedRoot(), "root-untrusted: "),
+        ],
+    )
+    def test_bad(self, run, vendor, fault, words):
+        """
+        An answer that does not hold says why.
+        """
+        vendor.faults.add(fault)
+        found = self.probe(run, vendor, [NUMBERS])
+
+        assert found[NUMBERS].startswith(words)
+
+    def test_budget(self, run, vendor):
+        """
+        An operator's own hands need no budget and leave no trace.
+        """
+        vendor.faults.add(Forked())
+
+        async def work(side):
+            (upstream,) = side.settings.upstreams
+            async for _ in probe(side, upstream, [NUMBERS] * 3):
+                pass
+            return side.watch.addresses(), side.watch.progress()
+
+        settings = small_settings(vendor, burst=1, interval=timedelta(hours=1))
+        assert ([], []) == run(work, settings)
