@@ -105,6 +105,17 @@ def status_of(
         return read_status(replica, Watch(replica), vendors, simulated.clock())
 
 
+def autonomy_of(
+    store: Path, simulated: Simulated, vendors: VendorSettings | None = None
+) -> datetime.timedelta:
+    """
+    Read for how long all that is promised is valid.
+    """
+    autonomy = status_of(store, simulated, vendors).autonomy
+    assert autonomy is not None
+    return autonomy
+
+
 def await_so(is_so: Callable[[], object], what: str = "") -> None:
     """
     Wait until something is so, for ten seconds at most.

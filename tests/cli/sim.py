@@ -47,7 +47,7 @@ class Sim:
         write_setup(self.config, self.vendor)
         mark, rest = self.config.read_text().split("\n", 1)
         text = "\n".join([mark, *lines, rest])
-        self.config.write_text(f'{text}interval = "0s"\n{upstream}\n')
+        self.config.write_text(f"{text}{upstream}\n")
 
     def remove(self, key: str) -> None:
         """

@@ -191,7 +191,7 @@ class TestVendors:
 
         assert 2 == run.code
         assert "intel_upstreams (file" in run.err
-        assert "upstream 2: api_key_file: expected a file that only" in run.err
+        assert "upstream 2: api_key_file: expected a file that not" in run.err
 
 
 class TestMain:

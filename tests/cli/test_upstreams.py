@@ -293,21 +293,22 @@ class TestFields:
 
 
 class TestKey:
-    @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+    @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700, 0o440, 0o640])
     def test_good(self, key_file, mode):
         """
-        A file that only its owner can read, with or without a line's end.
+        A file that only its owner and group can read, with or without a
+        line's end.
         """
         assert SECRET == parse(api_key_file=key_file(mode=mode)).api_key
         path = key_file(f"{SECRET}\n")
         assert SECRET == parse(api_key_file=path).api_key
 
-    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601, 0o666])
+    @pytest.mark.parametrize("mode", [0o660, 0o604, 0o620, 0o601, 0o666])
     def test_mode(self, key_file, mode):
         """
         One that others can read or write is refused.
         """
-        with pytest.raises(ValueError, match="only its owner can read"):
+        with pytest.raises(ValueError, match="not everybody can read"):
             parse(api_key_file=key_file(mode=mode))
 
     @pytest.mark.parametrize(

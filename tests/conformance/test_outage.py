@@ -20,6 +20,7 @@ from tests.vendors import (
     SAPPHIRE,
     SGX,
     TDX,
+    autonomy_of,
     await_so,
     facing,
     settle,
@@ -127,11 +128,11 @@ class TestThreeDays:
                 assert 200 == served.get(path).status
             warm_up(simulated, store, vendors)
             simulated.stop_listening()
-            autonomy = [status_of(store, simulated, vendors).autonomy]
+            autonomy = [autonomy_of(store, simulated, vendors)]
             for _ in range(72):
                 pass_time(simulated, store, HOUR)
                 assert {200: len(WARM)} == ask_all(served)
-                autonomy.append(status_of(store, simulated, vendors).autonomy)
+                autonomy.append(autonomy_of(store, simulated, vendors))
             silent = status_of(store, simulated, vendors)
             simulated.clock.advance(HOUR)
             assert {200: len(WARM)} == ask_all(served)
@@ -180,12 +181,19 @@ def is_recovered(simulated, store, vendors, back):
     """
     status = status_of(store, simulated, vendors)
     return not status.concerns and all(
-        promise.progress.answered > back
-        and promise.head.issued > back - DAY
-        and promise.state is State.FRESH
+        promise.state is State.FRESH
+        and is_after(promise.progress and promise.progress.answered, back)
+        and is_after(promise.head and promise.head.issued, back - DAY)
         for promise in status.promises
         if promise.target.number is None
     )
+
+
+def is_after(instant, other):
+    """
+    Tell whether there is such an instant, behind the *other*.
+    """
+    return instant is not None and instant > other
 
 
 def warm_up(simulated, store, vendors):
@@ -226,21 +234,21 @@ class TestReplays:
             settle(store, simulated)
             begin = simulated.clock()
             fault = simulated.faults.add(Frozen(route="pckcrl", until=begin))
-            heard = None
+            heard = []
             while simulated.clock() - begin < timedelta(days=7.4):
                 pass_time(simulated, store, 4 * HOUR)
                 got = served.get(f"{SGX}/pckcrl?ca=platform&encoding=der")
                 assert 200 == got.status
                 assert "warning" not in got
                 reasons = concerns_of(status_of(store, simulated))
-                if "vendor-silent" in reasons and heard is None:
-                    heard = simulated.clock() - begin
+                if "vendor-silent" in reasons:
+                    heard.append(simulated.clock() - begin)
                 assert reasons <= {"vendor-silent"}
             simulated.faults.remove(fault)
             pass_time(simulated, store, DAY)
 
             assert set() == concerns_of(status_of(store, simulated))
-            assert timedelta(days=2.4) < heard < timedelta(days=4)
+            assert timedelta(days=2.4) < heard[0] < timedelta(days=4)
 
     def test_number_20_becomes_standard(self, simulated, store):
         """
@@ -252,7 +260,7 @@ class TestReplays:
         simulated.clock.move_to(day - 2 * DAY)
         standard = f"/baseline/standard{SGX}/tcb?fmspc={ICE}"
         pinned = f"/baseline/19{SGX}/tcb?fmspc={ICE}"
-        seen = {}
+        seen: dict[tuple[str, str], datetime.datetime] = {}
         with facing(simulated, store) as served:
             for path in (standard, pinned):
                 assert 200 == served.get(path).status

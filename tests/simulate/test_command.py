@@ -113,7 +113,12 @@ class TestCommand:
             "dangerous_test_anchors": str(tmp_path / "sim-root.pem"),
             "dangerous_clock": str(tmp_path / "sim.clock"),
             "intel_upstreams": [
-                {"url": found[1], "kind": "pcs", "static_url": found[1]}
+                {
+                    "url": found[1],
+                    "kind": "pcs",
+                    "static_url": found[1],
+                    "interval": "0s",
+                }
             ],
         } == written
 

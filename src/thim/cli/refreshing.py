@@ -55,7 +55,7 @@ def refresh(
     Ask the vendors now.
 
     The budgets hold here too, so this may take a while.  Exit code 1 if
-    anything could not be fetched.
+    anything could not be fetched that the vendors have, or that was named.
     """
     targets = list(map(parse_document, documents or []))
     place = find_place(store, config)
@@ -66,8 +66,13 @@ def refresh(
         typer.echo(json.dumps([_asked_json(*each) for each in asked], indent=2))
     else:
         _write_asked(asked)
-    failed = [f for _, f in asked if f.outcome.value in {"failed", "not-now"}]
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if _is_short(asked, is_named=bool(targets)) else 0)
+
+
+def _is_short(asked: Asked, *, is_named: bool) -> bool:
+    # That there is no such document matters to who has named it.
+    enough = {"taken"} if is_named else {"taken", "absent", "elsewhere"}
+    return any(fetched.outcome.value not in enough for _, fetched in asked)
 
 
 def _be_quiet() -> None:

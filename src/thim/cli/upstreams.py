@@ -111,8 +111,9 @@ def _is_port(url: str) -> bool:
 
 def _parse_key_file(value: object) -> str:
     path: Path = parse_file(value)
-    if path.stat().st_mode & 0o077:
-        msg = "expected a file that only its owner can read (chmod 600)"
+    # Its group may read it: so Kubernetes mounts secrets.
+    if path.stat().st_mode & 0o037:
+        msg = "expected a file that not everybody can read (chmod 600)"
         raise ValueError(msg)
     try:
         key = path.read_text("ascii").strip()

@@ -189,6 +189,8 @@ def parse_fmspcs(value: object) -> frozenset[str]:
     """
     Take a list of FMSPCs, or in one text with commas between them.
     """
+    if value == "none":
+        return frozenset()
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list):
         listed = [None]

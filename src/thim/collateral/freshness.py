@@ -82,7 +82,6 @@ def is_expired(next_update: datetime | None, now: datetime) -> bool:
 
 def next_look(
     kind: Kind,
-    issued: datetime,
     next_update: datetime | None,
     now: datetime,
     draw: float,
@@ -90,14 +89,13 @@ def next_look(
     """
     Return when to look for a newer document than one just seen at *now*.
 
-    That is after a third of its life, or of what is left of it if that is
-    less, and for kinds that bring news after a day; earlier by up to 30 % as
-    *draw* (0 to 1) decides, so that what came together does not stay together.
+    That is after a third of what is left of its life, and for kinds that bring
+    news after a day; earlier by up to 30 % as *draw* (0 to 1) decides, so that
+    what came together does not stay together.
     """
     interval = _LOOKED_AT.get(kind, timedelta(days=30))
     if next_update is not None:
-        life, left = next_update - issued, next_update - now
-        interval = min(interval, life / 3, left / 3)
+        interval = min(interval, (next_update - now) / 3)
     return now + max(interval, _SHORTEST) * (1 - _JITTER * draw)
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from thim.collateral.records import CollateralKey
 from thim.intel.names import Update
@@ -15,6 +16,13 @@ from thim.intel.names import Update
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
+
+
+#: What is planned, leased or believed for longer than this was written while
+#: the clock was ahead: a clock that is set back must not stop everything.
+LONGEST_PLAN: Final = timedelta(days=40)
+LONGEST_LEASE: Final = timedelta(hours=1)
+LONGEST_ABSENCE: Final = timedelta(hours=2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +93,15 @@ class Progress:
         """
         Tell whether the vendor is known to have no such document.
         """
-        return self.absent_until is not None and now < self.absent_until
+        until = self.absent_until
+        return until is not None and now < until <= now + LONGEST_ABSENCE
 
     def is_leased(self, now: datetime) -> bool:
         """
         Tell whether somebody is asking for it at *now*.
         """
-        return self.leased_until is not None and now < self.leased_until
+        until = self.leased_until
+        return until is not None and now < until <= now + LONGEST_LEASE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

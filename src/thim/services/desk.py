@@ -119,7 +119,7 @@ class Desk:
         now = self.clock()
         hints = read_hints(response)
         self.ledger.agenda.write_hints(hints, source=response.url, now=now)
-        due = next_look(Kind.FMSPCS, now, None, now, self.draw())
+        due = next_look(Kind.FMSPCS, None, now, self.draw())
         return Fetched(outcome=Outcome.TAKEN, due=due)
 
     def _take(
@@ -178,13 +178,7 @@ class Desk:
     ) -> datetime:
         if target.update is not None:
             return next_channel_look(now, self.draw())
-        return next_look(
-            target.key.kind,
-            record.issued,
-            record.next_update,
-            now,
-            self.draw(),
-        )
+        return next_look(target.key.kind, record.next_update, now, self.draw())
 
     def settle(
         self, target: Target, owner: str, fetched: Fetched, failures: int

@@ -118,9 +118,7 @@ def _is_due(
     if target.update is not None:
         planned = next_channel_look(known.answered, 0)
     elif target.key.kind is Kind.FMSPCS:
-        planned = next_look(
-            Kind.FMSPCS, known.answered, None, known.answered, 0
-        )
+        planned = next_look(Kind.FMSPCS, None, known.answered, 0)
     elif head is None:
         return True
     else:
@@ -130,7 +128,7 @@ def _is_due(
 
 
 def _next_look(head: Head, seen: datetime) -> datetime:
-    return next_look(head.key.kind, head.issued, head.next_update, seen, 0)
+    return next_look(head.key.kind, head.next_update, seen, 0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

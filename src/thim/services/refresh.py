@@ -120,14 +120,8 @@ class Refresher:
             # Without numbers nothing can be planned: they come first.
             is_plain = target.number is None and target.update is None
             return now if is_plain else now + _SPREAD * draw
-        # As if it had been seen when it was issued, or just now.
-        looks = (
-            next_look(
-                target.key.kind, head.issued, head.next_update, seen, draw
-            )
-            for seen in (head.issued, now)
-        )
-        return min(looks)
+        # As if it had been seen when it was issued.
+        return next_look(target.key.kind, head.next_update, head.issued, draw)
 
     def _collect(self) -> None:
         for target, task in list(self._running.items()):

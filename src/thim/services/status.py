@@ -236,8 +236,10 @@ def _document_concerns(status: Status) -> Iterator[Concern]:
 
 def _autonomy_concerns(status: Status) -> Iterator[Concern]:
     left = status.autonomy
-    if left is None or left >= _SOON or not left:  # none left: expired
+    if left is None or left >= _SOON:
         return
+    if any(p.state is State.EXPIRED for p in status.promises):
+        return  # which says more
     level = Level.NOW if left < _NOW else Level.SOON
     detail = f"without a vendor all is valid for {left / _HOUR:.0f} hours more"
     yield Concern(level=level, reason="autonomy", detail=detail)

@@ -68,6 +68,8 @@ def _fill_folder(path: Path, simulated: Simulated) -> bytes:
         "url": simulated.url,
         "kind": "pcs",
         "static_url": simulated.url,
+        # A clock that stands still would never fill a budget again.
+        "interval": "0s",
     }
     api_key = simulated.intel.world.intel.api_key
     if api_key is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from thim.collateral.targets import LONGEST_LEASE, LONGEST_PLAN
 from thim.store import schema
 from thim.store.instants import from_stored, to_stored
 
@@ -143,6 +144,7 @@ class Agenda:
         is_free = or_(
             table.c.leased_until.is_(None),
             table.c.leased_until <= to_stored(now),
+            table.c.leased_until > to_stored(now + LONGEST_LEASE),
         )
         lease = {"leased_by": owner, "leased_until": to_stored(until)}
         statement = (
@@ -152,7 +154,12 @@ class Agenda:
             .returning(table.c.failures)
         )
         if is_due:
-            statement = statement.where(table.c.due <= to_stored(now))
+            statement = statement.where(
+                or_(
+                    table.c.due <= to_stored(now),
+                    table.c.due > to_stored(now + LONGEST_PLAN),
+                )
+            )
         with self._transaction() as connection:
             if not is_due:
                 row = {"name": str(target)}

@@ -9,7 +9,13 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.collateral.records import CollateralKey, Kind
-from thim.collateral.targets import AddressState, Progress, Target
+from thim.collateral.targets import (
+    LONGEST_LEASE,
+    LONGEST_PLAN,
+    AddressState,
+    Progress,
+    Target,
+)
 from thim.store.instants import from_stored, to_stored
 from thim.store.replica import making_sense
 
@@ -28,7 +34,8 @@ _ONE: Final = f"SELECT {_COLUMNS} FROM targets WHERE name = ?"  # noqa: S608
 _ALL: Final = f"SELECT {_COLUMNS} FROM targets ORDER BY name"  # noqa: S608
 _DUE: Final = """
     SELECT name FROM targets
-     WHERE due <= ? AND coalesce(leased_until, 0) <= ?
+     WHERE (due <= ? OR due > ?)
+       AND (coalesce(leased_until, 0) <= ? OR leased_until > ?)
      ORDER BY due LIMIT ?
 """
 _ADDRESSES: Final = """
@@ -131,7 +138,9 @@ class Watch:
         Return *most* targets that are to be asked for, longest due first.
         """
         at = to_stored(now)
-        rows = self._replica.rows(_DUE, (at, at, most))
+        too_late = to_stored(now + LONGEST_PLAN)
+        too_long = to_stored(now + LONGEST_LEASE)
+        rows = self._replica.rows(_DUE, (at, too_late, at, too_long, most))
         with making_sense():
             return [Target.from_name(name) for (name,) in rows]
 
