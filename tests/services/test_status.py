@@ -275,7 +275,7 @@ class TestRefused:
         """
         for n, reason in enumerate(("fork", "untrusted", "fork")):
             filled.quarantine(
-                b"%d" % n, source="-", reason=reason, detail="-", now=NOW
+                b"%d" % n, source=VENDOR, reason=reason, detail="-", now=NOW
             )
         found = look(NOW + age)
 
@@ -286,6 +286,16 @@ class TestRefused:
                 detail.removeprefix("in the last 7 days: ").split(", ")
             )
             assert 3 == len(found.refused)
+
+    def test_imports(self, filled, look):
+        """
+        What an import refused has been said to whoever imported it.
+        """
+        filled.quarantine(
+            b"", source="/home/file", reason="fork", detail="-", now=NOW
+        )
+
+        assert [] == told(look())
 
     def test_root(self, filled, look):
         """

@@ -13,6 +13,7 @@ import itertools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from thim.collateral.targets import LONGEST_LEASE
 from thim.errors import UpstreamError
 from thim.services.desk import Desk
 from thim.services.outcome import Fetched, Outcome, blame, sum_up
@@ -71,9 +72,8 @@ class Fetcher:
         self._agenda = ledger.agenda
         self._links = [(u, Transport(u)) for u in upstreams]
         # It matters only when a process dies while it asks.
-        self._lease = _SLACK + sum(
-            (MOST_ATTEMPTS * u.timeout for u in upstreams), timedelta()
-        )
+        takes = (MOST_ATTEMPTS * u.timeout for u in upstreams)
+        self._lease = min(_SLACK + sum(takes, timedelta()), LONGEST_LEASE)
         self._clock = clock
         # Each lease has an owner of its own, or one of our tasks could end
         # another's.

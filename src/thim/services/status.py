@@ -82,8 +82,8 @@ class Status:
 
     *autonomy* is for how long all promised documents stay valid without any
     vendor, None where there are none.  *answered* is when a vendor last
-    answered as it should, *refused* what came into quarantine in the last
-    seven days, *failing* are the reasons for which documents cannot be had.
+    answered as it should, *refused* what upstreams sent into quarantine in
+    the last seven days, *failing* are the reasons for which documents cannot be had.
     """
 
     now: datetime
@@ -132,7 +132,7 @@ def read_status(
         promises = _read_promises(replica, watch, settings, now)
         addresses = _read_addresses(watch, settings)
         failing = _read_failing(replica, watch, settings)
-        refused = watch.refused(now - _SOON, _MOST_REFUSED)
+        refused = _read_refused(watch, now - _SOON)
     first = _first_to_expire(promises)
     autonomy = None
     if first is not None and first.next_update is not None:
@@ -152,6 +152,15 @@ def read_status(
     )
     concerns = sorted(_find_concerns(status), key=lambda c: -c.level)
     return dataclasses.replace(status, concerns=tuple(concerns))
+
+
+def _read_refused(watch: Watch, since: datetime) -> list[Refused]:
+    # What an import refused has been said to whoever imported it.
+    return [
+        refused
+        for refused in watch.refused(since, _MOST_REFUSED)
+        if refused.source.startswith(("http://", "https://"))
+    ]
 
 
 def _read_addresses(
