@@ -83,7 +83,8 @@ class Status:
     *autonomy* is for how long all promised documents stay valid without any
     vendor, None where there are none.  *answered* is when a vendor last
     answered as it should, *refused* what upstreams sent into quarantine in
-    the last seven days, *failing* are the reasons for which documents cannot be had.
+    the last seven days, *failing* are the reasons for which documents cannot
+    be had.
     """
 
     now: datetime
