@@ -197,6 +197,9 @@ def _logging() -> dict[str, Any]:
     config["loggers"]["thim"] = {"handlers": ["default"], "level": "INFO"}
     # A retry is no news: what comes of it is.
     config["loggers"]["stamina"] = {"level": "ERROR"}
+    # These would write whole requests, keys included.
+    for name in ("httpcore2", "httpx2"):
+        config["loggers"][name] = {"level": "WARNING"}
     return config
 
 

@@ -9,6 +9,7 @@ numbers that are not integers, text after the end, invalid UTF-8, deep nesting
 
 from __future__ import annotations
 
+import collections
 import json
 
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
@@ -85,8 +86,8 @@ def members(raw: bytes) -> dict[str, bytes]:
 def _pairs(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = collections.Counter(name for name, _ in pairs)
+        ((twice, _),) = counts.most_common(1)
         msg = f"key {twice!r} stands twice in one object"
         raise ValueError(msg)
     return found

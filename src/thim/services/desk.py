@@ -17,8 +17,11 @@ from thim.collateral.freshness import (
     next_look,
     next_try,
 )
-from thim.collateral.records import Kind
+from thim.collateral.records import Kind, numbers_key
 from thim.errors import MalformedError, ThimError
+from thim.intel.names import Tee
+from thim.intel.numbers import NumberList
+from thim.intel.signed import SignedJson
 from thim.services.outcome import Fetched, Outcome, blame, describe
 from thim.services.receive import receive
 from thim.store.agenda import Settlement
@@ -60,10 +63,12 @@ class Desk:
     """
     Writes down what came of asking.
 
+    *order* are the base URLs of all upstreams, the most trusted first.
     *clock* returns the current instant, *draw* a number from 0 to 1.
     """
 
     ledger: Ledger
+    order: tuple[str, ...]
     clock: Callable[[], datetime]
     draw: Callable[[], float]
 
@@ -165,13 +170,25 @@ class Desk:
             return None
         if not is_channel_vouched(upstream, response):
             return "inferred"
+        if not self._is_listed(record.evaluation_number):
+            return "unlisted"
+        behind = self.order.index(upstream.url) + 1
         is_believed = self.ledger.observe_channel(
             target.update,
             record.evaluation_number,
             source=response.url,
             seen=self.clock(),
+            overrules=self.order[behind:],
         )
         return None if is_believed else "rollback"
+
+    def _is_listed(self, number: int) -> bool:
+        """Tell whether the vendor signs *number*, as far as that is known."""
+        body = self.ledger.head_body(numbers_key(Tee.SGX))
+        if body is None:
+            return True
+        numbers = NumberList.from_json(SignedJson.from_json(body).signed)
+        return any(entry.number == number for entry in numbers.numbers)
 
     def _next_look(
         self, target: Target, record: Record, now: datetime

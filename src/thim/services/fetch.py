@@ -78,7 +78,12 @@ class Fetcher:
         # Each lease has an owner of its own, or one of our tasks could end
         # another's.
         self._owners = (f"{owner}-{n}" for n in itertools.count())
-        self._desk = Desk(ledger=ledger, clock=clock, draw=draw)
+        self._desk = Desk(
+            ledger=ledger,
+            order=tuple(upstream.url for upstream in upstreams),
+            clock=clock,
+            draw=draw,
+        )
         # One thread for the ledger: the loop never waits for the disk.
         self._thread = concurrent.futures.ThreadPoolExecutor(
             1, thread_name_prefix="thim-ledger"

@@ -233,26 +233,45 @@ class Ledger:
         with self._transaction() as connection:
             return archive.find_newest(connection, key, number)
 
+    def head_body(self, key: CollateralKey) -> bytes | None:
+        """
+        Return the newest body of *key*, a kind without numbers.
+        """
+        with self._transaction() as connection:
+            return archive.find_head_body(connection, key)
+
     def observe_channel(
-        self, update: Update, number: int, *, source: str, seen: datetime
+        self,
+        update: Update,
+        number: int,
+        *,
+        source: str,
+        seen: datetime,
+        overrules: Sequence[str] = (),
     ) -> bool:
         """
         Write down that a channel was *seen* to point to *number*, if that is
         news.
 
-        A channel never goes back: no signature says where it points to, so
-        whoever says less than was seen before is not believed.  Returns False
-        then.
+        No signature says where a channel points to, so it never goes back:
+        whoever says less than was seen before is not believed, and False is
+        returned; unless that was seen at one of the base URLs that this
+        *source* overrules.
         """
         table = schema.channels
         with self._transaction() as connection:
-            last = connection.scalar(
-                select(table.c.evaluation_number)
+            row = connection.execute(
+                select(table.c.evaluation_number, table.c.source)
                 .where(table.c.name == update.value)
                 .order_by(table.c.seen.desc(), table.c.id.desc())
                 .limit(1)
+            ).first()
+            last = None if row is None else row.evaluation_number
+            is_overruled = row is not None and any(
+                row.source.startswith(f"{base}/") for base in overrules
             )
-            if last is None or number > last:
+            is_back = last is not None and number < last
+            if number != last and (is_overruled or not is_back):
                 connection.execute(
                     insert(table).values(
                         name=update.value,
@@ -261,7 +280,7 @@ class Ledger:
                         source=source,
                     )
                 )
-        return last is None or number >= last
+        return is_overruled or not is_back
 
     def integrity_problems(self) -> list[str]:
         """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 QUARANTINE_SIZE: Final = 2000
-QUARANTINE_BODY_SIZE: Final = 256 * 1024
+QUARANTINE_BODY_SIZE: Final = 64 * 1024
 
 
 def add_to_quarantine(  # noqa: PLR0913 - one argument for each column

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from thim.upstream.model import Request, Upstream
 
-#: More than any document has; a CRL may have a megabyte.
-MOST_BYTES: Final = 4 * 1024 * 1024
+#: More than any document has; a CRL may have a megabyte, twice that in hex.
+MOST_BYTES: Final = 5 * 512 * 1024
 #: Each piece costs time, however small it is; a megabyte comes in hundreds.
 _MOST_PIECES: Final = 4096
 MOST_ATTEMPTS: Final = 2
