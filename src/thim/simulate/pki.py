@@ -44,6 +44,12 @@ from thim.simulate.documents import (
     tcb_info_members,
     to_json,
 )
+from thim.simulate.profile import (
+    basic_constraints,
+    distribution_points,
+    key_usage,
+    subject_name,
+)
 from thim.x509.chain import TrustAnchors, spki_sha256
 
 
@@ -70,9 +76,6 @@ ROOT_UNTIL: Final = datetime.datetime(
 )
 _P256_ORDER: Final = (
     0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
-)
-_POINT: Final = (
-    "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 )
 _ECDSA: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -182,10 +185,10 @@ class Intel:
     ) -> list[tuple[x509.ExtensionType, bool]]:
         return [
             (self._authority_key_identifier(issuer), False),
-            (_distribution_points(), False),
+            (distribution_points(), False),
             (x509.SubjectKeyIdentifier.from_public_key(public), False),
-            (_key_usage(is_ca), True),
-            (_basic_constraints(is_ca), True),
+            (key_usage(is_ca), True),
+            (basic_constraints(is_ca), True),
         ]
 
     def _authority_key_identifier(
@@ -397,44 +400,3 @@ class Intel:
             ecdsa_deterministic=True,
         )
         return signed.public_bytes(Encoding.DER)
-
-
-def subject_name(common_name: str) -> x509.Name:
-    """
-    Write *common_name* into a full name of Intel's.
-    """
-    oid = x509.NameOID
-    return x509.Name(
-        [
-            x509.NameAttribute(oid.COMMON_NAME, common_name),
-            x509.NameAttribute(oid.ORGANIZATION_NAME, "Intel Corporation"),
-            x509.NameAttribute(oid.LOCALITY_NAME, "Santa Clara"),
-            x509.NameAttribute(oid.STATE_OR_PROVINCE_NAME, "CA"),
-            x509.NameAttribute(oid.COUNTRY_NAME, "US"),
-        ]
-    )
-
-
-def _distribution_points() -> x509.CRLDistributionPoints:
-    uri = x509.UniformResourceIdentifier(_POINT)
-    return x509.CRLDistributionPoints(
-        [x509.DistributionPoint([uri], None, None, None)]
-    )
-
-
-def _key_usage(is_ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not is_ca,
-        content_commitment=not is_ca,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=is_ca,
-        crl_sign=is_ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _basic_constraints(is_ca: bool) -> x509.BasicConstraints:
-    return x509.BasicConstraints(ca=is_ca, path_length=None)
