@@ -161,6 +161,17 @@ class TestShow:
             run.json["issuer_chain"].encode()
         )
 
+    def test_name_as_status_prints_it(self, thim, filled):
+        """
+        The number may stand in the name.
+        """
+        named = thim("collateral", "show", f"{TCB_INFO}?number=17")
+        apart = thim("collateral", "show", TCB_INFO, "--number", "17")
+        wrong = thim("collateral", "show", f"{TCB_INFO}?number=x")
+
+        assert apart.json == named.json
+        assert 2 == wrong.code
+
     def test_body(self, thim, filled):
         """
         With ``--body`` the very bytes are written, and nothing else.

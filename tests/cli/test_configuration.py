@@ -9,11 +9,59 @@ from thim.cli.config import SETTINGS
 class TestCheck:
     def test_good(self, thim):
         """
-        What can be used is said to be usable.
+        What can be used is said to be usable, and where there is no store
+        yet, what makes one.
         """
         run = thim("config", "check")
+        first, second = run.text.splitlines()
 
-        assert (0, "The configuration can be used.\n") == (run.code, run.text)
+        assert (0, "The configuration can be used.") == (run.code, first)
+        assert "`thim db init`" in second
+
+    def test_certificate_and_key(self, thim, tmp_path):
+        """
+        A certificate and a key that are none are found before the service is
+        started.
+        """
+        for name in ("cert.pem", "key.pem"):
+            (tmp_path / name).write_text("nonsense")
+        path = tmp_path / "thim.toml"
+        path.write_text(
+            f'tls_cert = "{tmp_path}/cert.pem"\n'
+            f'tls_key = "{tmp_path}/key.pem"\n'
+        )
+        run = thim("config", "check", "--config", path)
+
+        assert (2, 1) == (run.code, run.err.count("\n"))
+        assert f"tls_cert {tmp_path}/cert.pem" in run.err
+
+    def test_ca_file(self, thim, tmp_path):
+        """
+        So is a file of certificates that holds none, by its key.
+        """
+        (tmp_path / "ca.pem").write_text("nonsense")
+        path = tmp_path / "thim.toml"
+        path.write_text(
+            '[[intel_upstreams]]\nurl = "https://thim.example"\n'
+            f'ca_file = "{tmp_path}/ca.pem"\n'
+        )
+        run = thim("config", "check", "--config", path)
+
+        assert (2, 1) == (run.code, run.err.count("\n"))
+        assert f"ca_file {tmp_path}/ca.pem: expected certificates" in run.err
+
+    def test_slip_in_the_environment(self, thim, monkeypatch):
+        """
+        A variable that is nearly one of ours is a slip; one that is not is
+        somebody else's.
+        """
+        monkeypatch.setenv("THIM_CORPUS", "/corpus")
+        assert 0 == thim("config", "check").code
+        monkeypatch.setenv("THIM_FIL", "offline")
+        run = thim("config", "check")
+
+        assert 2 == run.code
+        assert "unknown THIM_FIL; did you mean THIM_FILL?" in run.err
 
     def test_bad_file(self, thim, tmp_path):
         """

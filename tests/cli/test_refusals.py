@@ -24,14 +24,14 @@ class TestRefused:
 
     def test_body(self, thim, ledger, our_store):
         """
-        Its bytes are written as they were kept.
+        Its bytes are written as they were kept; a few digits will do.
         """
         ledger.quarantine(
             b"\x00raw", source="-", reason="r", detail="d", now=NOW
         )
         digest = hashlib.sha256(b"\x00raw").hexdigest()
         run = thim(
-            "collateral", "refused", "--store", our_store, "--body", digest
+            "collateral", "refused", "--store", our_store, "--body", digest[:8]
         )
 
         assert (0, b"\x00raw") == (run.code, run.out)
@@ -42,7 +42,7 @@ class TestRefused:
         """
         for digest, message in (
             ("00" * 32, "is in quarantine"),
-            ("xyz", "expected hexadecimal digits"),
+            ("xyz", "hexadecimal digits"),
         ):
             run = thim(
                 "collateral", "refused", "--store", our_store, "--body", digest

@@ -240,6 +240,14 @@ class TestRefusals:
 
         self.refused(run, "password")
 
+    def test_offline_and_not(self, thim, store):
+        """
+        Two flags that contradict each other are refused.
+        """
+        run = thim("serve", "--store", store, "--offline", "--fill", "lazy")
+
+        self.refused(run, "--offline: got 'lazy', expected no other --fill")
+
     def test_bad_workers(self, thim, store):
         """
         A bad setting is refused before anything starts.

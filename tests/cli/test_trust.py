@@ -85,21 +85,23 @@ class TestList:
                 "spki_sha256": pin.hex(),
                 "vendor": "intel",
                 "origin": "comes with thim",
+                "certificate_sha256": "",
             }
         ] == thim("trust", "list", "--store", store, "--json").json
 
     def test_added(self, run, add, moved, sim):
         """
         Test anchors are told as such, and a root that was added with the
-        instant.
+        instant, by whom, and its fingerprint.
         """
         add(moved.root)
         (pin,) = sim.vendor.anchors.spki_sha256
         (new,) = moved.anchors.spki_sha256
+        user = pwd.getpwuid(os.getuid()).pw_name
 
         assert [
             (pin.hex(), "dangerous_test_anchors"),
-            (new.hex(), "added 2026-11-02T09:00:00Z"),
+            (new.hex(), f"added 2026-11-02T09:00:00Z by {user}"),
         ] == [
             (row["spki_sha256"], row["origin"])
             for row in run("trust", "list", "--json").json

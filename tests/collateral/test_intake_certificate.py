@@ -136,7 +136,7 @@ class TestCaCertificate:
         with pytest.raises(UntrustedError, match="not valid before") as e:
             take_certificate(certificate)
 
-        assert "not-yet-valid" == e.value.reason
+        assert "certificate-dates" == e.value.reason
 
     def test_dates_that_do_not_meet(self):
         """

@@ -432,7 +432,7 @@ class TestElsewhere:
                     target,
                     "other",
                     Settlement(
-                        due=now,
+                        due=now + DAY,
                         answered=False,
                         reason="vendor-has-none",
                         absent_until=now + HOUR,
@@ -446,7 +446,7 @@ class TestElsewhere:
                 lambda agenda, target, now: agenda.settle(
                     target,
                     "other",
-                    Settlement(due=now, answered=False, reason="timeout"),
+                    Settlement(due=now + DAY, answered=False, reason="timeout"),
                     now=now,
                 ),
                 503,
@@ -503,7 +503,10 @@ class TestElsewhere:
             time.sleep(0.2)
             list(ingest([("other", body)], ledger=ledger, now=now))
             ledger.agenda.settle(
-                target, "other", Settlement(due=now, answered=True), now=now
+                target,
+                "other",
+                Settlement(due=now + DAY, answered=True),
+                now=now,
             )
             got = waiting.result()
 

@@ -74,7 +74,7 @@ class TestCertificate:
             ),
             (
                 INTEL.certificate(Authority.TCB_SIGNING, since=day(101)),
-                "not-yet-valid",
+                "certificate-dates",
             ),
         ],
     )

@@ -86,7 +86,7 @@ class TestCertificates:
                 INTEL.certificate(
                     Authority.TCB_SIGNING, since=NOW + timedelta(days=1)
                 ),
-                "not-yet-valid",
+                "certificate-dates",
             ),
         ],
     )

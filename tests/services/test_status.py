@@ -330,7 +330,7 @@ class TestRefused:
 class TestAddresses:
     def test_failing(self, filled, look):
         """
-        A vendor's address that fails is named with the reason, the number of
+        A vendor's address that fails is told with the reason, the number of
         failures and what was said last.
         """
         answer(filled)
@@ -339,7 +339,7 @@ class TestAddresses:
         found = look()
 
         assert [("status-5xx", Level.SOON)] == told(found)
-        assert f"{VENDOR}: 2 failures in a row: it broke" == (
+        assert "it broke, the last of 2 failures in a row" == (
             found.concerns[0].detail
         )
 

@@ -214,6 +214,36 @@ class TestHasten:
         assert not watch.find(ONE).is_absent(NOW)
 
 
+class TestReopen:
+    def test_failures_are_due(self, agenda, watch):
+        """
+        What had failed is due at once, what had not keeps its plan.
+        """
+        agenda.promise({ONE: NOW, TWO: NOW})
+        for target, settlement in ((ONE, BAD), (TWO, WELL)):
+            claim(agenda, target)
+            agenda.settle(target, "me", settlement, now=NOW)
+        agenda.reopen(NOW + MINUTE)
+
+        assert {ONE: NOW + MINUTE, TWO: day(5)} == plan(watch)
+
+    def test_once_more(self, agenda):
+        """
+        An address that was left alone is asked once more, and left alone
+        again if it fails.
+        """
+        budget = Budget(interval=timedelta(0), burst=10)
+        agenda.spend(VENDOR, budget, NOW)
+        fail(agenda)
+        agenda.reopen(NOW + SECOND)
+
+        assert None is agenda.spend(VENDOR, budget, NOW + SECOND)
+        fail(agenda, NOW + SECOND)
+        assert NOW + SECOND + MINUTE == (
+            agenda.spend(VENDOR, budget, NOW + 2 * SECOND)
+        )
+
+
 class TestClaim:
     def test_nobody_else(self, agenda, other, watch):
         """

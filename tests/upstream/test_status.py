@@ -77,7 +77,7 @@ class TestStatus:
             (403, "key-refused"),
             (429, "vendor-busy"),
             (204, "status-204"),
-            (503, "status-503"),
+            (503, "vendor-busy"),
         ],
     )
     def test_reason(self, status, expected):

@@ -136,6 +136,9 @@ def show(
     """
     Show one document: its dates, its issuer chain, its bytes.
     """
+    document, mark, query = document.partition("?number=")
+    if mark and number is None:
+        number = _parse_number(query)
     key = _parse_key(document)
     instant = None if at is None else parse_instant(at)
     replica = Replica(find_store(store, config))
@@ -216,6 +219,12 @@ def _parse_key(text: str) -> CollateralKey:
     except ValueError:
         expected = "expected VENDOR/KIND/SUBJECT/STRUCTURE"
         raise ParameterError("DOCUMENT", text, expected) from None
+
+
+def _parse_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ParameterError("DOCUMENT", text, "expected a number behind it")
+    return int(text)
 
 
 def _state(entry: Entry, now: datetime) -> str:

@@ -176,6 +176,7 @@ def load(
         OperatorError: An unknown key, a bad value, a missing file, or a
             certificate without its key.
     """
+    _check_names(environment)
     path = _find_file(file, environment)
     written = {} if path is None else _read_file(path)
     found = {}
@@ -190,6 +191,16 @@ def load(
     _check_tls(found)
     _check_danger(found)
     return found
+
+
+def _check_names(environment: Mapping[str, str]) -> None:
+    # Others may use the prefix too; what is nearly ours is a slip.
+    ours = {f"THIM_{name.upper()}" for name in SETTINGS} | {"THIM_CONFIG"}
+    for name in environment:
+        near = difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
+        if name.startswith("THIM_") and near and name not in ours:
+            msg = f"environment: unknown {name}; did you mean {near[0]}?"
+            raise OperatorError(msg, reason="config-key")
 
 
 def _find_file(

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import typer
 
+from thim.cli.checks import check_settings
 from thim.cli.config import SETTINGS, Configuration
 from thim.cli.options import Config, Json, Store, configure
 from thim.upstream.model import Upstream
@@ -26,8 +27,12 @@ def check(config: Config = None, store: Store = None) -> None:
     """
     Read the configuration in full and say whether it can be used.
     """
-    configure({"store": store}, config)
+    found = configure({"store": store}, config)
+    check_settings(found)
     typer.echo("The configuration can be used.")
+    path = found["store"].value
+    if not path.exists():
+        typer.echo(f"The store {path} is not there yet: `thim db init`")
 
 
 @app.command()
@@ -43,7 +48,7 @@ def show(
         return
     for name, value in found.items():
         shown = spell(value.value)
-        typer.echo(f"{name:<12} {shown:<40} # {value.origin}")
+        typer.echo(f"{name:<22} {shown:<40} # {value.origin}")
 
 
 def _as_json(found: Configuration) -> dict[str, dict[str, str | None]]:

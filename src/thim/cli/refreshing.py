@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,11 +60,12 @@ def refresh(
     place = find_place(store, config)
     _check_is_on(place)
     _be_quiet()
-    asked = asyncio.run(_refresh(place, targets, everything=everything))
+    tell = _pass_over if as_json else _write_asked
+    asked = asyncio.run(_refresh(place, targets, tell, everything=everything))
     if as_json:
         typer.echo(json.dumps([_asked_json(*each) for each in asked], indent=2))
-    else:
-        _write_asked(asked)
+    elif not asked:
+        typer.echo("Nothing is due.")
     raise typer.Exit(1 if _is_short(asked, is_named=bool(targets)) else 0)
 
 
@@ -88,7 +88,11 @@ def _check_is_on(place: Place) -> None:
 
 
 async def _refresh(
-    place: Place, targets: Sequence[Target], *, everything: bool
+    place: Place,
+    targets: Sequence[Target],
+    tell: Callable[[Target, Fetched], None],
+    *,
+    everything: bool,
 ) -> Asked:
     from thim.services.once import (  # noqa: PLC0415 - loads SQLAlchemy
         choose_due,
@@ -106,16 +110,11 @@ async def _refresh(
         elif everything:
             choose = lambda: list_promises(side.replica, side.settings)  # noqa: E731
         asked: Asked = []
+        await side.begin_anew()
         async for each in refresh_once(side, choose):
             asked.append(each)
-            _show_progress(len(asked))
+            tell(*each)
         return sorted(asked, key=lambda each: str(each[0]))
-
-
-def _show_progress(count: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{count} documents asked for\x1b[K")
-        sys.stderr.flush()
 
 
 def _asked_json(target: Target, fetched: Fetched) -> dict[str, object]:
@@ -128,18 +127,14 @@ def _asked_json(target: Target, fetched: Fetched) -> dict[str, object]:
     }
 
 
-def _write_asked(asked: Asked) -> None:
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+def _write_asked(target: Target, fetched: Fetched) -> None:
+    # As it comes: a vendor may take its time.
+    why = f"  {fetched.detail}" if fetched.detail else ""
+    typer.echo(f"{fetched.outcome.value:<9} {target}{why}")
 
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
-    if not asked:
-        typer.echo("Nothing is due.")
-        return
-    write_table(
-        ("document", "outcome", "why"),
-        [(str(t), f.outcome.value, f.detail or "") for t, f in asked],
-    )
+
+def _pass_over(*_: object) -> None:
+    """Say nothing yet: JSON is written in one piece."""
 
 
 def status(
@@ -200,32 +195,28 @@ def check(
     Nothing is kept.  Exit code 1 if any answer does not hold.
     """
     place = find_place(store, config)
+    _check_is_on(place)
     _be_quiet()
-    probes = asyncio.run(_check(place))
+    tell = _pass_over if as_json else _write_probe
+    probes = asyncio.run(_check(place, tell))
     if as_json:
         typer.echo(json.dumps([_probe_json(p) for p in probes], indent=2))
-    else:
-        from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
-        write_table(
-            ("upstream", "kind", "question", "ms", "answer"),
-            [_probe_row(p) for p in probes],
-        )
     raise typer.Exit(1 if any(p.problem for p in probes) else 0)
 
 
-async def _check(place: Place) -> list[Probe]:
+async def _check(place: Place, tell: Callable[[Probe], None]) -> list[Probe]:
     from thim.services.once import probe  # noqa: PLC0415 - loads SQLAlchemy
     from thim.services.side import facing_vendors  # noqa: PLC0415
 
     async with facing_vendors(
         place.store, place.anchors, place.vendors, place.clock
     ) as side:
-        return [
-            found
-            for upstream in place.vendors.upstreams
-            async for found in probe(side, upstream, _questions(side))
-        ]
+        probes = []
+        for upstream in place.vendors.upstreams:
+            async for found in probe(side, upstream, _questions(side)):
+                probes.append(found)
+                tell(found)
+        return probes
 
 
 def _questions(side: VendorSide) -> list[Target]:
@@ -234,14 +225,11 @@ def _questions(side: VendorSide) -> list[Target]:
     return [t for t in list_core(side.replica) if t.key.kind.value != "fmspcs"]
 
 
-def _probe_row(probe: Probe) -> Sequence[str]:
-    return (
-        probe.upstream.url,
-        probe.upstream.service.value,
-        str(probe.target),
-        f"{probe.took.total_seconds() * 1000:.0f}",
-        probe.problem or "good",
-    )
+def _write_probe(probe: Probe) -> None:
+    milliseconds = probe.took.total_seconds() * 1000
+    upstream = f"{probe.upstream.service.value} {probe.upstream.url}"
+    answer = probe.problem or "good"
+    typer.echo(f"{upstream}  {milliseconds:5.0f} ms  {probe.target}  {answer}")
 
 
 def _probe_json(probe: Probe) -> dict[str, object]:

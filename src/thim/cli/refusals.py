@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from thim.store.watch import Refused
 
 _ALL = 1_000_000
+_DIGEST = re.compile("[0-9a-fA-F]{8,64}")
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,7 +33,8 @@ def refused(
         str | None,
         typer.Option(
             metavar="SHA256",
-            help="Write only the bytes of this one, as far as they were kept.",
+            help="Write only the bytes of this one, as far as they were kept; "
+            "its first 8 digits or more.",
         ),
     ] = None,
     store: Store = None,
@@ -68,16 +71,19 @@ def refused(
 
 
 def _find_body(watch: Watch, digest: str) -> bytes:
-    try:
-        sha256 = bytes.fromhex(digest)
-    except ValueError:
-        expected = "expected hexadecimal digits"
-        raise ParameterError("--body", digest, expected) from None
-    body = watch.refused_body(sha256)
-    if body is None:
-        msg = f"nothing with the digest {digest[:80]} is in quarantine"
+    if not _DIGEST.fullmatch(digest):
+        expected = "expected 8 to 64 hexadecimal digits"
+        raise ParameterError("--body", digest, expected)
+    found = [
+        each.sha256
+        for each in watch.refused(_EVER, _ALL)
+        if each.sha256.hex().startswith(digest.lower())
+    ]
+    if len(found) != 1:
+        many = "nothing" if not found else "more than one"
+        msg = f"{many} with the digest {digest} is in quarantine"
         raise NotFoundError(msg)
-    return body
+    return watch.refused_body(found[0]) or b""
 
 
 def _as_json(refusal: Refused) -> dict[str, object]:

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import copy
 import dataclasses
 import logging
 import os
 import socket
-import ssl
 import subprocess
 import sys
 
@@ -23,10 +21,11 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
+from thim.cli.checks import check_settings
 from thim.cli.config import Configuration
 from thim.cli.options import Config, Place, Store, configure, place_of
 from thim.cli.values import Address
-from thim.errors import OperatorError
+from thim.errors import OperatorError, ParameterError
 from thim.http.app import AppFactory
 from thim.http.fast import FastHttpProtocol
 from thim.http.settings import HttpSettings
@@ -79,6 +78,8 @@ def serve(
     The default store is made on the first run; one that is named must be
     there (`thim db init`).
     """
+    if offline and fill not in {None, "offline"}:
+        raise ParameterError("--offline", str(fill), "expected no other --fill")
     flags = {
         "listen": listen,
         "tls_cert": tls_cert,
@@ -89,8 +90,7 @@ def serve(
     }
     found = configure(flags, config)
     place = place_of(found)
-    _check_tls(found)
-    asyncio.run(_check_upstreams(place))
+    check_settings(found)
     _provide_store(found, place, config)
     _run(found, place)
 
@@ -107,33 +107,6 @@ def _provide_store(
         subprocess.run(command, check=False)  # noqa: S603
     with contextlib.closing(Replica(path)) as replica:
         replica.check_anchors(place.anchors)
-
-
-async def _check_upstreams(place: Place) -> None:
-    # Only here: a service that asks nobody need not carry it.
-    from thim.upstream.transport import Transport  # noqa: PLC0415
-
-    if place.vendors.is_on:
-        for upstream in place.vendors.upstreams:
-            await Transport(upstream).close()
-
-
-def _check_tls(found: Configuration) -> None:
-    certificate, key = found["tls_cert"].value, found["tls_key"].value
-    if certificate is None:
-        return
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, key, password=_no_password)
-    except (OSError, ValueError) as e:
-        msg = f"tls_cert {certificate}, tls_key {key}: {e}"
-        raise OperatorError(msg, reason="tls") from e
-
-
-def _no_password() -> str:
-    # Without this, OpenSSL would ask on the terminal.
-    msg = "the key is encrypted, expected one without a password"
-    raise ValueError(msg)
 
 
 def _run(found: Configuration, place: Place) -> None:

@@ -14,6 +14,7 @@ import typer
 from thim.cli.options import Config, Json, Place, Store, find_place
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.status import Level, Status, read_status
+from thim.services.vendors import FillMode
 from thim.store.replica import Replica
 from thim.store.watch import Watch
 
@@ -86,7 +87,9 @@ def _write_status(found: Status, *, is_dangerous: bool) -> None:
     }
     for name, text in rows.items():
         typer.echo(f"{name:<12} {text}")
-    for address in found.addresses:
+    for address in (
+        found.addresses if found.mode is not FillMode.OFFLINE else ()
+    ):
         state = "answers"
         if (
             address.closed_until is not None

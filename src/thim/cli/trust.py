@@ -47,7 +47,7 @@ def list_(
         return
     from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
-    titles = ("spki_sha256", "vendor", "origin")
+    titles = ("spki_sha256", "vendor", "origin", "certificate_sha256")
     write_table(titles, [[row[title] for title in titles] for row in rows])
 
 
@@ -55,7 +55,12 @@ def _stamped(place: Place) -> list[dict[str, str]]:
     is_ours = place.anchors == INTEL_SGX_ROOT
     origin = "comes with thim" if is_ours else "dangerous_test_anchors"
     return [
-        {"spki_sha256": pin.hex(), "vendor": "intel", "origin": origin}
+        {
+            "spki_sha256": pin.hex(),
+            "vendor": "intel",
+            "origin": origin,
+            "certificate_sha256": "",
+        }
         for pin in sorted(place.anchors.spki_sha256)
     ]
 
@@ -64,7 +69,8 @@ def _added(anchor: AddedAnchor) -> dict[str, str]:
     return {
         "spki_sha256": anchor.spki_sha256.hex(),
         "vendor": anchor.vendor,
-        "origin": f"added {anchor.added:%FT%TZ}",
+        "origin": f"added {anchor.added:%FT%TZ} by {anchor.actor}",
+        "certificate_sha256": anchor.sha256.hex(),
     }
 
 

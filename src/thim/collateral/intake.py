@@ -237,7 +237,7 @@ def _verify_chain_of(
     at = max(c.not_valid_before_utc for c in chain)
     if at > intake.now + CLOCK_SKEW:
         msg = f"{authority.value}: not valid before {at:%FT%TZ}"
-        raise UntrustedError(msg, reason="not-yet-valid")
+        raise UntrustedError(msg, reason="certificate-dates")
     verify_authority(
         chain,
         expected=(authority,),

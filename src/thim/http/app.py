@@ -124,6 +124,7 @@ async def _face_vendors(
             settings.store, settings.anchors, settings.vendors, service.clock
         )
     )
+    await side.begin_anew()
     service.filler = Filler(side)
     stack.push_async_callback(service.filler.close)
     await _run(stack, Refresher(side).follow())

@@ -45,7 +45,9 @@ async def _live(_request: Request) -> ReplyResponse:
 async def _ready(request: Request) -> ReplyResponse:
     service: Service = request.state.service
     try:
-        reasons = [*_reasons(service), *_concerns(service)]
+        reasons = _reasons(service)
+        if service.settings.vendors.is_on:
+            reasons = _concerns(service)
     except UnavailableError as e:
         return _json(503, {"status": "unavailable", "reasons": [str(e)]})
     settings = service.settings
@@ -73,8 +75,6 @@ def _reasons(service: Service) -> list[str]:
 
 def _concerns(service: Service) -> list[str]:
     settings = service.settings
-    if not settings.vendors.is_on:
-        return []
     status = read_status(
         service.replica,
         Watch(service.replica),

@@ -173,7 +173,7 @@ class Door:
         if verdict is Transition.FORK:
             msg = (
                 f"{record.key} of {record.issued:%FT%TZ}: another document "
-                f"with this number and issue date is in the archive"
+                f"of this issue date is in the archive"
             )
             raise MalformedError(msg, reason="fork")
         if record.key.kind is Kind.ROOT_CA_CRL:

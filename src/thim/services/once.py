@@ -153,23 +153,39 @@ async def probe(
     kept.
     """
     transport = Transport(upstream)
-    loop = asyncio.get_running_loop()
+    tasks = [
+        asyncio.create_task(_probe(side, upstream, transport, request, target))
+        for target in targets
+        if (request := find_request(upstream, target)) is not None
+    ]
     try:
-        for target in targets:
-            request = find_request(upstream, target)
-            if request is None:
-                continue
-            begin = loop.time()
-            problem = await _probe_once(side, transport, request, target)
-            took = timedelta(seconds=loop.time() - begin)
-            yield Probe(
-                upstream=upstream, target=target, took=took, problem=problem
-            )
+        for task in asyncio.as_completed(tasks):
+            yield await task
     finally:
+        for each in tasks:
+            each.cancel()
         await transport.close()
 
 
-async def _probe_once(
+async def _probe(
+    side: VendorSide,
+    upstream: Upstream,
+    transport: Transport,
+    request: Request,
+    target: Target,
+) -> Probe:
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    problem = await _find_problem(side, transport, request, target)
+    return Probe(
+        upstream=upstream,
+        target=target,
+        took=timedelta(seconds=loop.time() - begin),
+        problem=problem,
+    )
+
+
+async def _find_problem(
     side: VendorSide, transport: Transport, request: Request, target: Target
 ) -> str | None:
     try:

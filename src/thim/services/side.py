@@ -47,6 +47,13 @@ class VendorSide:
     clock: Callable[[], datetime]
     draw: Callable[[], float]
 
+    async def begin_anew(self) -> None:
+        """
+        Ask at once for what had failed, and whoever was left alone: somebody
+        has started a service or asks by hand, and may have mended it.
+        """
+        await self.fetcher.run(self.ledger.agenda.reopen, self.clock())
+
 
 @contextlib.asynccontextmanager
 async def facing_vendors(

@@ -288,11 +288,11 @@ def _address_concerns(status: Status) -> Iterator[Concern]:
     for address in status.addresses:
         if address.failures:
             is_refused = address.reason == "key-refused"
-            detail = f"{address.failures} failures in a row: {address.detail}"
             yield Concern(
                 level=Level.NOW if is_refused else Level.SOON,
                 reason=address.reason or "failing",
-                detail=f"{address.address}: {detail}",
+                detail=f"{address.detail}, the last of {address.failures} "
+                f"failures in a row",
             )
         ahead = address.clock_ahead or 0.0
         if abs(ahead) > _CLOCK.total_seconds():

@@ -69,7 +69,7 @@ def check_root(root: x509.Certificate, fingerprint: str, now: datetime) -> None:
     digest = hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest()
     if not hmac.compare_digest(digest, digits):
         expected = f"but the certificate's is {digest}"
-        raise ParameterError("--sha256", fingerprint, expected)
+        raise ParameterError("--sha256", digits, expected)
     _check_is_root(root, now)
 
 

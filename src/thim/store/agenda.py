@@ -93,6 +93,29 @@ class Agenda:
                 row = {"name": name, "due": names[name]}
                 connection.execute(_upsert_due(row))
 
+    def reopen(self, now: datetime) -> None:
+        """
+        Begin anew with what failed: whoever starts a service or asks by hand
+        may have mended it.
+
+        Addresses that were left alone may be asked once more, and what could
+        not be had is due.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                update(schema.addresses).values(closed_until=None)
+            )
+            table = schema.targets
+            connection.execute(
+                update(table)
+                .where(
+                    table.c.failures > 0,
+                    table.c.absent_until.is_(None),
+                    table.c.due > to_stored(now),
+                )
+                .values(due=to_stored(now))
+            )
+
     def prune(self, before: datetime) -> None:
         """
         Forget what callers had asked for once, what came of it, and nobody has

@@ -182,6 +182,7 @@ class Ledger:
                     vendor=vendor,
                     der=der,
                     added=to_stored(now),
+                    actor=actor,
                 )
             )
             connection.execute(

@@ -155,7 +155,8 @@ class Replica:
         if stamped != spell_anchors(anchors):
             msg = (
                 f"store {self._path}: made for the trust anchors {stamped}, "
-                f"this service has {spell_anchors(anchors)}"
+                f"this service has {spell_anchors(anchors)}; a store belongs "
+                f"to its trust anchors for ever"
             )
             raise OperatorError(msg, reason="store-anchors")
 

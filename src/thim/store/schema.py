@@ -194,6 +194,7 @@ added_anchors = _table(
     Column("vendor", Text, nullable=False),
     Column("der", LargeBinary, nullable=False),
     Column("added", _Big, nullable=False),
+    Column("actor", Text, nullable=False),
 )
 
 #: What was decided, by whom, when; only ever appended to.

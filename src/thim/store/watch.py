@@ -5,6 +5,7 @@ What is on the agenda, and how it goes, read from a replica.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,7 +62,8 @@ _QUARANTINE: Final = """
      LIMIT ?
 """
 _ANCHORS: Final = """
-    SELECT spki_sha256, vendor, added FROM added_anchors ORDER BY added
+    SELECT spki_sha256, der, vendor, added, actor
+      FROM added_anchors ORDER BY added
 """
 _REFUSED: Final = "SELECT body FROM quarantine WHERE sha256 = ?"
 
@@ -102,11 +104,16 @@ class Refused:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AddedAnchor:
-    """A root key that the operator added; its SHA-256 digest."""
+    """
+    A root key that the operator added: the SHA-256 digests of the key and of
+    the certificate, when, and by whom.
+    """
 
     spki_sha256: bytes
+    sha256: bytes
     vendor: str
     added: datetime
+    actor: str
 
 
 class Watch:
@@ -193,9 +200,13 @@ class Watch:
         with making_sense():
             return [
                 AddedAnchor(
-                    spki_sha256=pin, vendor=vendor, added=from_stored(added)
+                    spki_sha256=pin,
+                    sha256=hashlib.sha256(der).digest(),
+                    vendor=vendor,
+                    added=from_stored(added),
+                    actor=actor,
                 )
-                for pin, vendor, added in rows
+                for pin, der, vendor, added, actor in rows
             ]
 
     def refused_body(self, sha256: bytes) -> bytes | None:

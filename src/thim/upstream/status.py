@@ -28,6 +28,7 @@ _REASONS: Final = {
 }
 #: Answers of a service that is there and well.
 _SOUND: Final = frozenset({OK, 400, *ABSENT})
+_SERVER_ERROR: Final = 500
 _LONGEST: Final = timedelta(hours=1)
 
 
@@ -43,6 +44,9 @@ def status_error(response: Response) -> UpstreamError:
     Make an error of a status that is none of a well service's.
     """
     reason = _REASONS.get(response.status, f"status-{response.status}")
+    if response.status >= _SERVER_ERROR:
+        # Without Retry-After it has been asked twice, and is an error by then.
+        reason = "vendor-busy"
     return UpstreamError(
         f"{response.url}: status {response.status}", reason=reason
     )

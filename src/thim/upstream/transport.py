@@ -49,7 +49,7 @@ class Transport:
         try:
             self._client = _client(upstream)
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as e:
-            msg = f"upstream {upstream.url}: {e}"
+            msg = f"upstream {upstream.url}: {_blame(upstream, e)}"
             raise OperatorError(msg, reason="upstream-setting") from e
 
     async def close(self) -> None:
@@ -108,6 +108,13 @@ class Transport:
             headers=_first_of_each(got.headers),
             body=body,
         )
+
+
+def _blame(upstream: Upstream, error: Exception) -> str:
+    if isinstance(error, OSError) and upstream.ca_file is not None:
+        file = upstream.ca_file
+        return f"ca_file {file}: expected certificates in PEM ({error})"
+    return str(error)
 
 
 def _client(upstream: Upstream) -> httpx2.AsyncClient:

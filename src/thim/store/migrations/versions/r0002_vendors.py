@@ -86,6 +86,7 @@ def _create_trust() -> None:
         sa.Column("vendor", sa.Text, nullable=False),
         sa.Column("der", sa.LargeBinary, nullable=False),
         sa.Column("added", _Big, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
         sqlite_strict=True,
     )
     op.create_table(
