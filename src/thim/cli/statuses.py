@@ -20,8 +20,12 @@ from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
+    from thim.collateral.targets import AddressState
+
+#: An HTTP date has whole seconds, and an answer takes its time.
+_ABOUT_EQUAL = 3
 _VERDICTS = {
     Level.WELL: "well",
     Level.SOON: "look soon",
@@ -69,36 +73,50 @@ def _write_status(found: Status, *, is_dangerous: bool) -> None:
         typer.echo(f"  {mark} {concern.reason}: {concern.detail}")
     if is_dangerous:
         typer.echo("  !! test anchors: nothing here can be trusted")
-    first = found.next_expiry
-    states = ", ".join(
-        f"{n} {name}" for name, n in sorted(found.states.items())
-    )
-    rows = {
-        "documents": states or "none",
-        "autonomy": _hours(found.autonomy),
-        "next expiry": "-"
-        if first is None
-        else f"{first.next_update:%FT%TZ} {first.target}",
-        "vendors": found.mode.value,
-        "last answer": "never"
-        if found.answered is None
-        else f"{found.answered:%FT%TZ}",
-        "refused": f"{len(found.refused)} in the last 7 days",
-    }
-    for name, text in rows.items():
+    for name, text in _rows(found).items():
         typer.echo(f"{name:<12} {text}")
-    for address in (
-        found.addresses if found.mode is not FillMode.OFFLINE else ()
-    ):
-        state = "answers"
-        if (
-            address.closed_until is not None
-            and address.closed_until > found.now
-        ):
-            state = f"left alone until {address.closed_until:%FT%TZ}"
-        elif address.failures:
-            state = f"{address.failures} failures in a row"
-        typer.echo(f"  {address.address}: {state}")
+    if found.mode is not FillMode.OFFLINE:
+        for address in found.addresses:
+            typer.echo(f"  {address.address}: {_spell(address, found.now)}")
+
+
+def _rows(found: Status) -> dict[str, str]:
+    counted = sorted(found.states.items())
+    first = found.next_expiry
+    expiry = f"{first.next_update:%FT%TZ} {first.target}" if first else "-"
+    return {
+        "documents": ", ".join(f"{n} {state}" for state, n in counted),
+        "autonomy": _hours(found.autonomy),
+        "next expiry": expiry,
+        "vendors": found.mode.value,
+        "last answer": f"{found.answered:%FT%TZ}"
+        if found.answered
+        else "never",
+        "refused": f"{len(found.refused)} in the last 7 days",
+        "clock": _clock(found),
+    }
+
+
+def _spell(address: AddressState, now: datetime) -> str:
+    until = address.closed_until
+    if until is not None and until > now:
+        return f"left alone until {until:%FT%TZ}"
+    if address.failures:
+        return f"{address.failures} failures in a row"
+    return "answers"
+
+
+def _clock(found: Status) -> str:
+    known = [
+        a.clock_ahead for a in found.addresses if a.clock_ahead is not None
+    ]
+    if not known:
+        return "not compared yet"
+    ahead = max(known, key=abs)
+    if abs(ahead) < _ABOUT_EQUAL:
+        return "agrees with the vendor's"
+    which = "behind" if ahead > 0 else "ahead of"
+    return f"{abs(ahead):.0f} s {which} the vendor's"
 
 
 def _hours(autonomy: timedelta | None) -> str:

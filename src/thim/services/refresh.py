@@ -74,6 +74,9 @@ class Refresher:
         except ThimError as e:
             _log.warning("refresh: %s", e)
             return False
+        except Exception:  # noqa: BLE001 - a bug of ours must not end it
+            _log.exception("refresh: unexpected")
+            return False
         return True
 
     async def _stop(self) -> None:
