@@ -51,6 +51,7 @@ class TestText:
             "vendors      lazy",
             "last answer  2026-11-02T09:00:00Z",
             "refused      0 in the last 7 days",
+            "clock        agrees with the vendor's",
             f"  {sim.vendor.url}: answers",
         ] == run.text.splitlines()
 

@@ -84,14 +84,13 @@ def _rows(found: Status) -> dict[str, str]:
     counted = sorted(found.states.items())
     first = found.next_expiry
     expiry = f"{first.next_update:%FT%TZ} {first.target}" if first else "-"
+    answered = f"{found.answered:%FT%TZ}" if found.answered else "never"
     return {
         "documents": ", ".join(f"{n} {state}" for state, n in counted),
         "autonomy": _hours(found.autonomy),
         "next expiry": expiry,
         "vendors": found.mode.value,
-        "last answer": f"{found.answered:%FT%TZ}"
-        if found.answered
-        else "never",
+        "last answer": answered,
         "refused": f"{len(found.refused)} in the last 7 days",
         "clock": _clock(found),
     }
