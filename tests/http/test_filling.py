@@ -330,6 +330,44 @@ class TestTrouble:
 
         assert (503, "status-5xx") == (got.status, got["thim-reason"])
 
+    def test_list_of_fmspcs_later(self, simulated, store):
+        """
+        Neither can it be told when there is no budget left to ask for it.
+        """
+        settings = upstream(simulated, interval=HOUR, burst=1)
+        vendors = vendor_settings(upstreams=[settings])
+        with facing(simulated, store, vendors) as served:
+            await_so(lambda: len(simulated.requests) == 1)
+            got = served.get(f"{SGX}/tcb?fmspc={ICE}")
+
+            assert (503, b"", "not-now") == (
+                got.status,
+                got.body,
+                got["thim-reason"],
+            )
+
+    def test_lists_fail(self, simulated, served):
+        """
+        Lists that cannot be fetched stop nobody who names a number.
+        """
+        simulated.faults.add(Status(route="tcbevaluation*", code=500))
+        path = f"{SGX}/tcb?fmspc={ICE}&tcbEvaluationDataNumber=20"
+
+        assert 200 == served.get(path).status
+
+    @pytest.mark.parametrize("name", ["azure", "10", "17"])
+    def test_baseline_of_old(self, simulated, served, name):
+        """
+        A baseline that is an old number is asked for once too: another source
+        might have it.
+        """
+        path = f"/baseline/{name}{SGX}/tcb?fmspc={ICE}"
+        reasons = {served.get(path)["thim-reason"] for _ in range(2)}
+        number = 10 if name == "azure" else int(name)
+
+        assert {"withdrawn"} == reasons
+        assert 1 == len(simulated.requests.of("tcb", f"DataNumber={number}"))
+
     def test_no_lists(self, simulated, served):
         """
         Where the vendor has no lists of numbers, its own standard answers.

@@ -8,7 +8,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Final
 
-from thim.baseline.model import DEFAULT, Channel, find_baseline
+from thim.baseline.model import DEFAULT, Channel, Number, find_baseline
 from thim.baseline.select import resolve
 from thim.collateral.records import (
     FMSPCS,
@@ -44,8 +44,8 @@ def list_wants(
     side: VendorSide, query: Query, asked: Collection[Target]
 ) -> list[Target]:
     """
-    List what is missing for an answer to *query*, as far as it can be told
-    now; when that has been fetched, more may show.
+    List what is missing for an answer to *query*, which asks for no past, as
+    far as it can be told now; when that has been fetched, more may show.
 
     What was *asked* for already, in this same matter, is not listed again.
 
@@ -68,8 +68,6 @@ def is_hint(target: Target) -> bool:
 def _list_wants(
     side: VendorSide, query: Query, asked: Collection[Target]
 ) -> list[Target]:
-    if query.at is not None:  # nobody can fetch the past
-        return []
     key = query.keys[0]
     if key.kind is Kind.TCB_INFO:
         key = dataclasses.replace(key, structure=STRUCTURE)
@@ -116,11 +114,16 @@ def _unknown(
     if progress is None or progress.attempted is None:
         if hints not in asked:
             return [hints]  # the vendor has not been asked for its list yet
-    elif progress.failures and not progress.is_absent(side.clock()):
-        msg = f"{key}: the vendor's list of FMSPCs cannot be fetched now"
-        raise UnavailableError(msg, reason=progress.reason)
+        raise _cannot_tell(key, "not-now")
+    if progress.failures and not progress.is_absent(side.clock()):
+        raise _cannot_tell(key, progress.reason)
     msg = f"{key}: neither the archive nor the vendor's list names the FMSPC"
     raise NotFoundError(msg, reason="unknown-fmspc")
+
+
+def _cannot_tell(key: CollateralKey, reason: str | None) -> UnavailableError:
+    msg = f"{key}: the vendor's list of FMSPCs cannot be fetched now"
+    return UnavailableError(msg, reason=reason)
 
 
 def _numbered_wants(
@@ -188,5 +191,5 @@ def _asked_number(query: Query) -> int | None:
     for number in (wish.number, wish.custom_number):
         if number is not None:
             return number
-    name = wish.baseline or ""
-    return int(name) if name.isdigit() else None
+    rule = find_baseline(wish.baseline or DEFAULT.name).rule
+    return rule.number if isinstance(rule, Number) else None
