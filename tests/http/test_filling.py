@@ -17,6 +17,7 @@ from tests.vendors import (
     SGX,
     TDX,
     autonomy_of,
+    await_quiet,
     await_so,
     facing,
     settle,
@@ -550,6 +551,61 @@ class TestElsewhere:
 
         assert (200, body) == (got.status, got.body)
         assert 1 == len(simulated.requests.of("tcb", "DataNumber=22"))
+
+    def test_nobody_any_more(self, simulated, served, store):
+        """
+        Where whoever asked is gone and forgotten the wait ends.
+        """
+        settle(store, simulated)
+        now = simulated.clock()
+        path = f"{SGX}/tcb?fmspc={ICE}&tcbEvaluationDataNumber=22"
+        with (
+            Ledger(store, simulated.anchors) as ledger,
+            concurrent.futures.ThreadPoolExecutor(1) as pool,
+        ):
+            until = now + MINUTE
+            ledger.agenda.claim(TARGET, "other", now=now, until=until)
+            waiting = pool.submit(served.get, path)
+            time.sleep(0.2)
+            with contextlib.closing(sqlite3.connect(store)) as db, db:
+                db.execute("DELETE FROM targets WHERE name = ?", (str(TARGET),))
+            got = waiting.result()
+
+        assert (503, "not-now") == (got.status, got["thim-reason"])
+
+
+class TestMemo:
+    def test_clock_set_back(self, simulated, served, store):
+        """
+        What was remembered by a clock that was ahead is forgotten when it is
+        set back.
+        """
+        path = f"{SGX}/pckcrl?ca=platform"
+        served.get(path)
+        settle(store, simulated)
+        simulated.stop_listening()
+        right = simulated.clock()
+        simulated.clock.advance(40 * DAY)
+        await_quiet(store, simulated)
+        assert "expired" in served.get(path)["warning"]
+        assert "expired" in served.get(path)["warning"]
+        simulated.clock.move_to(right)
+
+        await_so(lambda: "warning" not in served.get(path))
+
+
+class TestLooks:
+    def test_bounded(self, simulated, store):
+        """
+        Who asks too often for what is not there is told so without a look.
+        """
+        vendors = vendor_settings(simulated, source_rate=1)
+        with facing(simulated, store, vendors) as served:
+            settle(store, simulated)
+            path = f"{SGX}/tcb?fmspc=FFFFFFFFFFFF"
+            statuses = [served.get(path).status for _ in range(25)]
+
+            assert [404] * 20 + [503] * 5 == statuses
 
 
 class TestStore:

@@ -12,6 +12,7 @@ from tests.services.vendor_bench import (
     DAY,
     HOUR,
     ICE,
+    IDENTITY,
     LIST,
     MINUTE,
     NOW,
@@ -20,6 +21,7 @@ from tests.services.vendor_bench import (
     SECOND,
     STANDARD,
     TCB,
+    TDX,
     cold_bench,
     facing,
     warm_bench,
@@ -619,18 +621,45 @@ class TestBudget:
 
     def test_callers_come_first(self, bench):
         """
-        A refresh leaves half of the burst to callers.
+        A refresh leaves half of the burst to callers, but for one request of
+        its share.
         """
-        promise(bench, TCB, NUMBERS, CRL)
-        vendors = bench.at_bad(interval=HOUR, burst=4)
+        promise(bench, TCB, NUMBERS, CRL, IDENTITY)
+        vendors = bench.at_bad(interval=HOUR, burst=8)
         outcomes = [
             bench.fetch(target, vendors, is_refresh=True).outcome
-            for target in (TCB, NUMBERS, CRL)
+            for target in (TCB, NUMBERS, CRL, IDENTITY)
         ]
-        callers = [bench.fetch(t, vendors).outcome for t in (CRL, TCB, NUMBERS)]
+        for target in (TDX, STANDARD):
+            promise(bench, target)
+            fetched = bench.fetch(target, vendors, is_refresh=True)
+            outcomes.append(fetched.outcome)
+        callers = [
+            bench.fetch(t, vendors).outcome for t in (CRL, TCB, NUMBERS, TDX)
+        ]
 
-        assert [TAKEN, TAKEN, NOT_NOW] == outcomes
-        assert [TAKEN, TAKEN, NOT_NOW] == callers
+        assert [TAKEN] * 5 + [NOT_NOW] == outcomes
+        assert [TAKEN] * 3 + [NOT_NOW] == callers
+
+    def test_share(self, bench):
+        """
+        However many callers there are, one request in four is a refresh's.
+        """
+        vendors = bench.at_bad(interval=MINUTE, burst=1)
+        assert TAKEN is bench.fetch(TCB, vendors).outcome
+        outcomes = []
+        for target in (NUMBERS, CRL, IDENTITY):
+            promise(bench, target)
+            for _ in range(4):
+                fetched = bench.fetch(target, vendors, is_refresh=True)
+                caller = bench.fetch(TCB, vendors)
+                outcomes.append((fetched.outcome, caller.outcome))
+                bench.clock.advance(MINUTE)
+
+        refreshed = [refresh for refresh, _ in outcomes].count(TAKEN)
+        called = [caller for _, caller in outcomes].count(TAKEN)
+        assert 3 == refreshed
+        assert refreshed + called <= 13
 
 
 class TestBreaker:

@@ -11,7 +11,7 @@ from tests.store.made import ANCHORS, day
 from thim.collateral.records import FMSPCS, numbers_key, pck_crl_key
 from thim.collateral.targets import Target
 from thim.intel.names import PckCa, Tee
-from thim.store.agenda import Budget, Settlement
+from thim.store.agenda import Budget, Settlement, Since
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.watch import Watch
@@ -212,6 +212,48 @@ class TestHasten:
         agenda.hasten([ONE], NOW)
 
         assert not watch.find(ONE).is_absent(NOW)
+
+
+class TestWrongClock:
+    def test_planned_ahead(self, agenda, watch):
+        """
+        What was planned by a clock that was ahead is looked at when the clock
+        is right again.
+        """
+        ahead = day(35)
+        agenda.promise({ONE: ahead})
+        claim(agenda, now=ahead)
+        agenda.settle(
+            ONE, "me", Settlement(due=day(36), answered=True), now=ahead
+        )
+
+        assert [ONE] == watch.due(NOW, 9)
+        assert 0 == claim(agenda, is_due=True)
+        agenda.settle(ONE, "me", WELL, now=NOW)
+        assert [] == watch.due(NOW + MINUTE, 9)
+
+    def test_never_asked(self, agenda, watch):
+        """
+        So is what it had planned and nobody has asked for yet, when it is
+        promised again.
+        """
+        agenda.promise({ONE: day(35)})
+        agenda.promise({ONE: NOW})
+
+        assert {ONE: NOW} == plan(watch)
+
+
+class TestSince:
+    def test_somebody_was_faster(self, agenda, other):
+        """
+        Who has noticed a miss does not ask if somebody else has asked since.
+        """
+        noticed = Since(None)
+        claim(other, owner="other")
+        other.settle(ONE, "other", WELL, now=NOW)
+
+        assert None is claim(agenda, unless_since=noticed)
+        assert 0 == claim(agenda, unless_since=Since(NOW))
 
 
 class TestReopen:

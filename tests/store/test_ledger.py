@@ -344,6 +344,19 @@ class TestChannels:
             Update.EARLY: 19,
         } == replica.channels()
 
+    def test_seen_by_a_clock_that_was_ahead(self, ledger, replica):
+        """
+        Today the last that was told counts, whatever the clock said then; and
+        what is told again is not written again.
+        """
+        for number, n in ((20, 900), (21, 0), (21, 1)):
+            ledger.observe_channel(
+                Update.EARLY, number, source="-", seen=day(n)
+            )
+
+        assert {Update.EARLY: 21} == replica.channels()
+        assert 2 == count_rows(ledger._path, "channels")
+
     def test_never_goes_back(self, ledger, replica):
         """
         Whoever says that a channel points to less than was seen is not

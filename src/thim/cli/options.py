@@ -100,7 +100,9 @@ def place_of(found: Configuration) -> Place:
             fmspcs=found["fmspcs"].value or frozenset(),
             asks_unknown=found["unknown_fmspcs"].value == "ask",
             wait=found["fill_wait"].value,
-            source_rate=found["fill_rate"].value,
+            source_rate=max(
+                1, found["fill_rate"].value // found["workers"].value
+            ),
         ),
     )
 

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from thim.collateral.records import CollateralKey
     from thim.intel.names import Tee, Update
+
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,11 @@ class CollateralReader(Protocol):
     def snapshot(self) -> AbstractContextManager[None]:
         """
         Hold the store still for the reads inside.
+        """
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:
+        """
+        Return what *make* makes, made once in each generation of the store.
         """
 
     def find(

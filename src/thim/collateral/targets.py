@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: What is planned, leased or believed for longer than this was written while
 #: the clock was ahead: a clock that is set back must not stop everything.
 LONGEST_PLAN: Final = timedelta(days=40)
+CLOCK_SKEW: Final = timedelta(minutes=5)
 LONGEST_LEASE: Final = timedelta(hours=1)
 LONGEST_ABSENCE: Final = timedelta(hours=2)
 

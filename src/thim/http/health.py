@@ -17,8 +17,6 @@ from starlette.routing import Route
 from thim.errors import UnavailableError
 from thim.http.finish import ReplyResponse
 from thim.http.reply import Reply
-from thim.services.status import read_status
-from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
@@ -47,7 +45,8 @@ async def _ready(request: Request) -> ReplyResponse:
     try:
         reasons = _reasons(service)
         if service.settings.vendors.is_on:
-            reasons = _concerns(service)
+            status = await service.status()
+            reasons = [f"{c.reason}: {c.detail}" for c in status.concerns]
     except UnavailableError as e:
         return _json(503, {"status": "unavailable", "reasons": [str(e)]})
     settings = service.settings
@@ -71,17 +70,6 @@ def _reasons(service: Service) -> list[str]:
     if expired:
         return [f"{expired} of {heads} newest documents are expired"]
     return []
-
-
-def _concerns(service: Service) -> list[str]:
-    settings = service.settings
-    status = read_status(
-        service.replica,
-        Watch(service.replica),
-        settings.vendors,
-        service.clock(),
-    )
-    return [f"{c.reason}: {c.detail}" for c in status.concerns]
 
 
 def _json(status: int, value: object) -> ReplyResponse:

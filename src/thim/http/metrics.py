@@ -17,7 +17,7 @@ from thim.errors import UnavailableError
 from thim.http.finish import ReplyResponse
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
-from thim.services.status import Level, read_status
+from thim.services.status import Level
 from thim.store.watch import Watch
 
 
@@ -43,7 +43,8 @@ def metrics_routes() -> list[Route]:
 async def _metrics(request: Request) -> ReplyResponse:
     registry = CollectorRegistry()
     try:
-        registry.register(_Collector(request.state.service))
+        service: Service = request.state.service
+        registry.register(_Collector(service, await service.status()))
         body = generate_latest(registry)
     except UnavailableError as e:
         return ReplyResponse(to_reply(e))
@@ -60,10 +61,11 @@ async def _metrics(request: Request) -> ReplyResponse:
 
 
 class _Collector:
-    """Reads all metrics at once, when they are asked for."""
+    """Writes all metrics at once, when they are asked for."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, status: Status) -> None:
         self._service = service
+        self._status = status
 
     def describe(self) -> list[Metric]:
         """
@@ -75,14 +77,9 @@ class _Collector:
         """
         Read the metrics.
         """
-        service = self._service
-        watch = Watch(service.replica)
-        status = read_status(
-            service.replica, watch, service.settings.vendors, service.clock()
-        )
-        yield from _document_metrics(status)
-        yield from _vendor_metrics(status)
-        yield from _counters(watch)
+        yield from _document_metrics(self._status)
+        yield from _vendor_metrics(self._status)
+        yield from _counters(Watch(self._service.replica))
 
 
 def _document_metrics(status: Status) -> Iterator[Metric]:

@@ -7,22 +7,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 import os
 import signal
 
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import NotFoundError, ThimError, UnavailableError
+from thim.errors import (
+    NotFoundError,
+    OperatorError,
+    ThimError,
+    UnavailableError,
+)
 from thim.http import pcs
 from thim.http.answer import write_answer
 from thim.http.fast import Memo
 from thim.services.serve import find_answer, list_fmspcs
+from thim.services.status import Status, read_status
 from thim.store.replica import Replica
+from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
-    import datetime
-
     from collections.abc import Callable, Sequence
 
     from thim.http.prefixes import Prefix
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from thim.services.serve import Query
 
 _POLL: Final = 0.05
+_SECOND: Final = datetime.timedelta(seconds=1)
 #: On what leads to other root keys than the vendor's.
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
 
@@ -68,6 +75,9 @@ class Service:
         self.settings = settings
         self.clock = clock
         self.filler: Filler | None = None
+        self._status: Status | None = None
+        self._status_lock = asyncio.Lock()
+        self._latest: datetime.datetime | None = None
         self.replica = Replica(settings.store)
         self.replica.check_anchors(settings.anchors)
         self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
@@ -134,6 +144,31 @@ class Service:
         self._check_generation()
         return found
 
+    async def status(self) -> Status:
+        """
+        Say how the service stands towards its vendors; read anew once in a
+        second at most, and away from the event loop.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        async with self._status_lock:
+            now = self.clock()
+            known = self._status
+            if known is None or not known.now <= now < known.now + _SECOND:
+                known = await asyncio.to_thread(self._read_status, now)
+                self._status = known
+        return known
+
+    def _read_status(self, now: datetime.datetime) -> Status:
+        try:
+            replica = Replica(self.settings.store)
+        except OperatorError as e:
+            raise UnavailableError(str(e), reason=e.reason) from e
+        with contextlib.closing(replica):
+            vendors = self.settings.vendors
+            return read_status(replica, Watch(replica), vendors, now)
+
     async def follow(self) -> None:
         """
         Forget remembered answers within 100 ms of a new store generation;
@@ -142,6 +177,7 @@ class Service:
         while True:
             await asyncio.sleep(_POLL)
             self._check_parent()
+            self._check_clock()
             with contextlib.suppress(UnavailableError):
                 self._check_generation()
 
@@ -150,6 +186,14 @@ class Service:
         parent = self.settings.supervisor
         if parent is not None and os.getppid() != parent:
             signal.raise_signal(signal.SIGTERM)
+
+    def _check_clock(self) -> None:
+        # An answer is remembered until an instant, not from one.
+        now = self.clock()
+        latest, self._latest = self._latest, now
+        is_back = latest is not None and now < latest - _SECOND
+        if is_back and self.memo is not None:
+            self.memo.clear()
 
     def _check_generation(self) -> None:
         # Also after each read: whoever got something new from the store must

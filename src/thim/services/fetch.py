@@ -17,7 +17,7 @@ from thim.collateral.targets import LONGEST_LEASE
 from thim.errors import UpstreamError
 from thim.services.desk import Desk
 from thim.services.outcome import Fetched, Outcome, blame, sum_up
-from thim.store.agenda import Budget
+from thim.store.agenda import Budget, Since
 from thim.upstream.pcs import find_request
 from thim.upstream.transport import MOST_ATTEMPTS, Transport
 
@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 #: Beside what the upstreams may take: for pauses, and the ledger.
 _SLACK: Final = timedelta(seconds=30)
+#: One request in so many is a refresh's, however many callers wait.
+_SHARE: Final = 4
 #: The rest after something went wrong that should not.
 _PAUSE: Final = timedelta(seconds=30)
 
@@ -106,16 +108,32 @@ class Fetcher:
             self._thread, functools.partial(work, *args)
         )
 
-    async def fetch(self, target: Target, *, is_refresh: bool) -> Fetched:
+    async def fetch(
+        self,
+        target: Target,
+        *,
+        is_refresh: bool,
+        unless_since: Since | None = None,
+    ) -> Fetched:
         """
         Ask for *target* and write down how it went.
 
-        A refresh asks only for what is due, and leaves half of a budget's
-        burst to callers who wait.
+        A refresh asks only for what is due, leaves half of a budget's burst to
+        callers who wait, and has a share that they cannot take.  With
+        *unless_since* nobody is asked if somebody else has asked since.
         """
         now, owner = self._clock(), next(self._owners)
+        claim = functools.partial(
+            self._agenda.claim,
+            now=now,
+            until=now + self._lease,
+            is_due=is_refresh,
+            unless_since=unless_since,
+        )
         try:
-            return await self._fetch(target, owner, now, is_refresh=is_refresh)
+            return await self._fetch(
+                target, owner, claim, is_refresh=is_refresh
+            )
         except BaseException as e:
             # Behind all else that the thread does for this lease.
             is_over = isinstance(e, asyncio.CancelledError)
@@ -124,12 +142,13 @@ class Fetcher:
             raise
 
     async def _fetch(
-        self, target: Target, owner: str, now: datetime, *, is_refresh: bool
+        self,
+        target: Target,
+        owner: str,
+        claim: Callable[[Target, str], int | None],
+        *,
+        is_refresh: bool,
     ) -> Fetched:
-        until = now + self._lease
-        claim = functools.partial(
-            self._agenda.claim, now=now, until=until, is_due=is_refresh
-        )
         failures = await self.run(claim, target, owner)
         if failures is None:
             return Fetched(outcome=Outcome.ELSEWHERE)
@@ -180,5 +199,10 @@ class Fetcher:
 
 
 def _budget(upstream: Upstream, *, is_refresh: bool) -> Budget:
-    burst = max(1, upstream.burst // 2) if is_refresh else upstream.burst
-    return Budget(interval=upstream.interval, burst=burst)
+    if not is_refresh:
+        return Budget(interval=upstream.interval, burst=upstream.burst)
+    return Budget(
+        interval=upstream.interval,
+        burst=max(1, upstream.burst // 2),
+        share=_SHARE * upstream.interval,
+    )

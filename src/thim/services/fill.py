@@ -16,6 +16,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from thim.collateral.targets import LONGEST_LEASE
 from thim.errors import (
     NotFoundError,
     OperatorError,
@@ -25,6 +26,7 @@ from thim.errors import (
 from thim.services.outcome import Fetched, Outcome
 from thim.services.rate import SourceRate
 from thim.services.wants import is_hint, list_wants
+from thim.store.agenda import Since
 
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 _ROUNDS: Final = 4
 _MOST_AT_ONCE: Final = 256
 _POLL: Final = 0.05
+#: So many misses may cost a look at what is known, for each that may cost a
+#: vendor's time.
+_LOOKS: Final = 20
 _SECOND: Final = timedelta(seconds=1)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 _BUSY: Final = 5
@@ -51,6 +56,7 @@ class Filler:
     def __init__(self, side: VendorSide) -> None:
         self._side = side
         self._rate = SourceRate(side.settings.source_rate)
+        self._looks = SourceRate(_LOOKS * side.settings.source_rate)
         self._fills: dict[Query, asyncio.Task[ThimError | None]] = {}
         self._fetches: dict[Target, asyncio.Task[Fetched]] = {}
 
@@ -95,6 +101,9 @@ class Filler:
     def _start(
         self, query: Query, source: str
     ) -> asyncio.Task[ThimError | None]:
+        if not self._looks.spend(source, self._side.clock()):
+            msg = f"{source} has asked too often for what is not there"
+            raise UnavailableError(msg, reason="fill-rate", retry_after=_BUSY)
         # What needs no vendor to be said is said without one.
         self._check(list_wants(self._side, query, frozenset()))
         if len(self._fills) >= _MOST_AT_ONCE:
@@ -146,31 +155,33 @@ class Filler:
         return await asyncio.shield(task)
 
     async def _fetch_or_wait(self, target: Target) -> Fetched:
-        fetched = await self._side.fetcher.fetch(target, is_refresh=False)
+        begin = self._side.watch.find(target)
+        attempted = begin.attempted if begin else None
+        fetched = await self._side.fetcher.fetch(
+            target, is_refresh=False, unless_since=Since(attempted)
+        )
         if fetched.outcome is not Outcome.ELSEWHERE:
             return fetched
-        begin = self._side.watch.find(target)
-        while True:
-            await asyncio.sleep(_POLL)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LONGEST_LEASE.total_seconds()
+        while loop.time() < until:
             with contextlib.suppress(UnavailableError):
                 end = self._side.watch.find(target)
-                if end and not end.is_leased(self._side.clock()):
-                    return _as_fetched(begin, end, self._side.clock())
+                if end is None or not end.is_leased(self._side.clock()):
+                    return _as_fetched(attempted, end, self._side.clock())
+            await asyncio.sleep(_POLL)
+        return Fetched(outcome=Outcome.NOT_NOW, reason="not-now")
 
 
 def _as_fetched(
-    begin: Progress | None, progress: Progress, now: datetime
+    attempted: datetime | None, progress: Progress | None, now: datetime
 ) -> Fetched:
     """
-    Tell how asking went for somebody else, from what was known at its *begin*
+    Tell how asking went for somebody else, from when it was *attempted* before
     and what is known now.
     """
     outcome = Outcome.TAKEN
-    if (
-        begin is not None
-        and begin.is_leased(now)
-        and (begin.attempted == progress.attempted)
-    ):
+    if progress is None or progress.attempted == attempted:
         return Fetched(outcome=Outcome.NOT_NOW, reason="not-now")
     if progress.is_absent(now):
         outcome = Outcome.ABSENT

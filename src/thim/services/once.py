@@ -123,8 +123,15 @@ def _is_due(
         return True
     else:
         planned = _next_look(head, known.answered)
+    if head is not None and _is_old(head, now):
+        return True
     # Where no service keeps an agenda: as one would.
     return (known.due or planned) <= now
+
+
+def _is_old(head: Head, now: datetime) -> bool:
+    state = find_state(head.issued, head.next_update, now)
+    return state in {State.STALE, State.EXPIRED}
 
 
 def _next_look(head: Head, seen: datetime) -> datetime:

@@ -62,6 +62,10 @@ def read_signed(reader: CollateralReader) -> Mapping[Tee, tuple[int, ...]]:
     """
     Read which numbers the newest signed list of each TEE names.
     """
+    return reader.remember("signed", lambda: _read_signed(reader))
+
+
+def _read_signed(reader: CollateralReader) -> Mapping[Tee, tuple[int, ...]]:
     found = {}
     for tee in Tee:
         held = reader.find(numbers_key(tee))

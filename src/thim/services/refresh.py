@@ -47,6 +47,7 @@ class Refresher:
         self._promised: frozenset[Target] | None = None
         self._generation = -1
         self._pruned: datetime | None = None
+        self._is_troubled = False
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
 
     async def follow(self) -> None:
@@ -77,7 +78,7 @@ class Refresher:
         except Exception:  # noqa: BLE001 - a bug of ours must not end it
             _log.exception("refresh: unexpected")
             return False
-        return True
+        return not self._is_troubled
 
     async def _stop(self) -> None:
         for task in self._running.values():
@@ -127,6 +128,7 @@ class Refresher:
         return next_look(target.key.kind, head.next_update, head.issued, draw)
 
     def _collect(self) -> None:
+        self._is_troubled = False
         for target, task in list(self._running.items()):
             if task.done():
                 del self._running[target]
@@ -136,6 +138,7 @@ class Refresher:
         if task.cancelled():
             return
         if error := task.exception():
+            self._is_troubled = True
             is_ours = isinstance(error, ThimError)
             _log.warning(
                 "%s: %s", target, error, exc_info=None if is_ours else error

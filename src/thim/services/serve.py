@@ -146,6 +146,14 @@ def read_landscape(
     """
     Read what is known of evaluation numbers, now or as of *at*.
     """
+    if at is None:
+        return reader.remember(
+            "landscape", lambda: _read_landscape(reader, None)
+        )
+    return _read_landscape(reader, at)
+
+
+def _read_landscape(reader: CollateralReader, at: datetime | None) -> Landscape:
     signed = _signed_numbers(reader, at)
     today = signed if at is None else _signed_numbers(reader, None)
     return Landscape(

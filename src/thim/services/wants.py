@@ -88,7 +88,10 @@ def _list_wants(
 def _checked(side: VendorSide, wants: list[Target]) -> list[Target]:
     if side.settings.mode is FillMode.LAZY:
         return wants
-    promised = set(list_promises(side.replica, side.settings))
+    promised = side.replica.remember(
+        "promised",
+        lambda: frozenset(list_promises(side.replica, side.settings)),
+    )
     for want in wants:
         if want not in promised:
             msg = f"{want}: nothing that is registered needs it"
@@ -97,13 +100,15 @@ def _checked(side: VendorSide, wants: list[Target]) -> list[Target]:
 
 
 def _is_known(side: VendorSide, key: CollateralKey) -> bool:
-    fmspc = key.subject.partition(":")[2]
-    return (
-        side.settings.asks_unknown
-        or fmspc in side.settings.fmspcs
-        or fmspc in side.watch.hints()
-        or any(fmspc == known for known, _ in side.replica.fmspcs())
-    )
+    if side.settings.asks_unknown:
+        return True
+    known = side.replica.remember("known-fmspcs", lambda: _known_fmspcs(side))
+    return key.subject.partition(":")[2] in known
+
+
+def _known_fmspcs(side: VendorSide) -> frozenset[str]:
+    archived = (fmspc for fmspc, _ in side.replica.fmspcs())
+    return frozenset({*side.settings.fmspcs, *side.watch.hints(), *archived})
 
 
 def _unknown(
@@ -150,7 +155,7 @@ def _channel_wants(side: VendorSide, query: Query) -> list[Target]:
     update = rule.update if isinstance(rule, Channel) else None
     if query.wish.update is Update.EARLY and query.wish.baseline is None:
         update = Update.EARLY
-    if update is None or update in side.replica.channels():
+    if update is None or update in read_landscape(side.replica).channels:
         return []
     return [Target(key=CHANNEL_KEY, update=update)]
 

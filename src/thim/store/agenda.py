@@ -13,10 +13,10 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, delete, func, insert, or_, select, update
+from sqlalchemy import and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from thim.collateral.targets import LONGEST_LEASE, LONGEST_PLAN
+from thim.collateral.targets import CLOCK_SKEW, LONGEST_LEASE, LONGEST_PLAN
 from thim.store import schema
 from thim.store.instants import from_stored, to_stored
 
@@ -39,10 +39,21 @@ class Budget:
     """
     How often one address may be asked: once in each *interval* on average,
     and up to *burst* times at once.
+
+    Where others have spent that, once in each *share* all the same, at their
+    cost: None is no such share.
     """
 
     interval: timedelta
     burst: int
+    share: timedelta | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Since:
+    """When a target was last asked for, as far as somebody knew; or never."""
+
+    attempted: datetime | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,21 +88,30 @@ class Agenda:
         """
         Keep exactly the targets of *due* fresh from now on.
 
-        A target that is new on the agenda is first asked for at its instant;
-        one that is on it already keeps its own.
+        A target that is new on the agenda is first asked for at its instant,
+        or one that has never been asked for, if that is earlier; any other
+        keeps its own.
         """
         table = schema.targets
         names = {str(target): to_stored(at) for target, at in due.items()}
         with self._transaction() as connection:
-            rows = connection.execute(select(table.c.name, table.c.due)).all()
-            kept = {row.name for row in rows if row.due is not None}
-            for name in kept - names.keys():
+            rows = connection.execute(
+                select(table.c.name, table.c.due, table.c.attempted).where(
+                    table.c.due.is_not(None)
+                )
+            ).all()
+            for name in {row.name for row in rows} - names.keys():
                 connection.execute(
                     update(table).where(table.c.name == name).values(due=None)
                 )
-            for name in names.keys() - kept:
-                row = {"name": name, "due": names[name]}
-                connection.execute(_upsert_due(row))
+            for row in rows:
+                wanted = names.pop(row.name, None)
+                if wanted is None or row.attempted is not None:
+                    continue
+                if wanted < row.due:  # planned by a clock that was ahead
+                    names[row.name] = wanted
+            for name, at in names.items():
+                connection.execute(_upsert_due({"name": name, "due": at}))
 
     def reopen(self, now: datetime) -> None:
         """
@@ -148,7 +168,7 @@ class Agenda:
                     .on_conflict_do_update(index_elements=["name"], set_=values)
                 )
 
-    def claim(
+    def claim(  # noqa: PLR0913 - whose, for how long, and under which condition
         self,
         target: Target,
         owner: str,
@@ -156,11 +176,13 @@ class Agenda:
         now: datetime,
         until: datetime,
         is_due: bool = False,
+        unless_since: Since | None = None,
     ) -> int | None:
         """
         Lease *target* to *owner*, unless somebody else has it: None then.
 
-        With *is_due* only if it is due: who was slower finds it done.
+        With *is_due* only if it is due, with *unless_since* only if nobody
+        has asked since: who was slower finds it done.
         Returns how many attempts have failed since the last that did not.
         """
         table = schema.targets
@@ -181,7 +203,16 @@ class Agenda:
                 or_(
                     table.c.due <= to_stored(now),
                     table.c.due > to_stored(now + LONGEST_PLAN),
+                    and_(
+                        table.c.due.is_not(None),
+                        table.c.attempted > to_stored(now + CLOCK_SKEW),
+                    ),
                 )
+            )
+        if unless_since is not None:
+            since = _stored(unless_since.attempted)
+            statement = statement.where(
+                table.c.attempted.is_not_distinct_from(since)
             )
         with self._transaction() as connection:
             if not is_due:
@@ -264,20 +295,18 @@ class Agenda:
             if row is None:
                 row_values = {"address": address, "free_at": at}
                 connection.execute(insert(table).values(row_values))
-            refused = row and _refused_until(row, budget, at)
-            if refused:
+            if refused := row and _closed_until(row, at):
                 return from_stored(refused)
-            free_at = at if row is None else _free_at(row, budget, at)
-            step = _microseconds(budget.interval)
-            is_trial = row is not None and row.closed_until is not None
+            refused = row and _spent_until(row, budget, at)
+            if refused and not _may_use_share(row, budget, at):
+                return from_stored(refused)
+            values = _spent_values(row, budget, at)
+            if refused and budget.share is not None:
+                values["share_at"] = at + _microseconds(budget.share)
             connection.execute(
                 update(table)
                 .where(table.c.address == address)
-                .values(
-                    free_at=free_at + step,
-                    requests=table.c.requests + 1,
-                    closed_until=at + max(step, _TRIAL) if is_trial else None,
-                )
+                .values(requests=table.c.requests + 1, **values)
             )
         return None
 
@@ -365,13 +394,15 @@ _TRIAL: Final = 10_000_000
 _LONGEST: Final = 3_600_000_000
 
 
-def _refused_until(row: Any, budget: Budget, at: int) -> int | None:  # noqa: ANN401
+def _closed_until(row: Any, at: int) -> int | None:  # noqa: ANN401
     # What is later than it can ever have been put is from a clock that has
     # been set back since, and means nothing; here and below.
-    if row.closed_until is not None and (
-        at < row.closed_until <= at + _LONGEST
-    ):
-        return int(row.closed_until)
+    until: int | None = row.closed_until
+    is_closed = until is not None and at < until <= at + _LONGEST
+    return until if is_closed else None
+
+
+def _spent_until(row: Any, budget: Budget, at: int) -> int | None:  # noqa: ANN401
     # The generic cell rate algorithm (ITU-T I.371): free_at runs ahead of the
     # clock by one interval a request, and may be ahead by a burst of them.
     ahead = _microseconds(budget.interval) * (budget.burst - 1)
@@ -379,9 +410,27 @@ def _refused_until(row: Any, budget: Budget, at: int) -> int | None:  # noqa: AN
     return free_at if free_at > at else None
 
 
+def _may_use_share(row: Any, budget: Budget, at: int) -> bool:  # noqa: ANN401
+    if budget.share is None:
+        return False
+    is_used = at < row.share_at <= at + _microseconds(budget.share)
+    return not is_used
+
+
+def _spent_values(row: Any, budget: Budget, at: int) -> dict[str, Any]:  # noqa: ANN401
+    step = _microseconds(budget.interval)
+    free_at = at if row is None else _free_at(row, budget, at)
+    is_trial = row is not None and row.closed_until is not None
+    return {
+        "free_at": free_at + step,
+        "closed_until": at + max(step, _TRIAL) if is_trial else None,
+    }
+
+
 def _free_at(row: Any, budget: Budget, at: int) -> int:  # noqa: ANN401
-    # A refresh has half of the burst that callers have, rounded down.
-    most = _microseconds(budget.interval) * (2 * budget.burst + 1)
+    # A refresh has half of the burst that callers have, rounded down, and its
+    # share may put it beyond theirs.
+    most = _microseconds(budget.interval) * (2 * budget.burst + 4)
     return int(row.free_at) if at < row.free_at <= at + most else at
 
 

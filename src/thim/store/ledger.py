@@ -264,7 +264,7 @@ class Ledger:
             row = connection.execute(
                 select(table.c.evaluation_number, table.c.source)
                 .where(table.c.name == update.value)
-                .order_by(table.c.seen.desc(), table.c.id.desc())
+                .order_by(table.c.id.desc())
                 .limit(1)
             ).first()
             last = None if row is None else row.evaluation_number

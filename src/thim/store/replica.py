@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import sqlite3
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
@@ -22,11 +22,13 @@ from thim.store.instants import from_stored, to_stored
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from thim.x509.chain import TrustAnchors
+
+T = TypeVar("T")
 
 #: Kept beside schema.REVISION, so that reading needs no SQLAlchemy.
 REVISION: Final = "0002"
@@ -67,7 +69,8 @@ _NUMBERS: Final = """
        AND EXISTS (SELECT 1 FROM records r
                     WHERE r.series_id = s.id AND r.issued <= ?)
 """
-_CHANNELS: Final = """
+_CHANNELS: Final = "SELECT name, evaluation_number FROM channels ORDER BY id"
+_CHANNELS_AT: Final = """
     SELECT name, evaluation_number FROM channels
      WHERE seen <= ? ORDER BY seen, id
 """
@@ -126,6 +129,8 @@ class Replica:
         self._db = open_read_only(path)
         found = path.stat()
         self._file = (found.st_dev, found.st_ino)
+        self._remembered: dict[str, object] = {}
+        self._remembered_at = -1
 
     def is_in_place(self) -> bool:
         """
@@ -165,6 +170,18 @@ class Replica:
         Return a number that changes when anybody has committed to the store.
         """
         return int(self.first("PRAGMA data_version")[0])
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:
+        """
+        Return what *make* makes, made once in each generation of the store.
+        """
+        generation = self.generation()
+        if generation != self._remembered_at:
+            self._remembered_at = generation
+            self._remembered.clear()
+        if name not in self._remembered:
+            self._remembered[name] = make()
+        return self._remembered[name]  # type: ignore[return-value]
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -258,7 +275,11 @@ class Replica:
         """
         Return what the vendor's channels were last seen to point to.
         """
-        rows = self.rows(_CHANNELS, (_until(at),))
+        # Today the last that was told counts, whatever the clock said then.
+        if at is None:
+            rows = self.rows(_CHANNELS)
+        else:
+            rows = self.rows(_CHANNELS_AT, (to_stored(at),))
         with making_sense():
             return {Update(name): number for name, number in rows}
 

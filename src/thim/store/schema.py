@@ -159,6 +159,7 @@ addresses = _table(
     "addresses",
     Column("address", Text, primary_key=True),
     Column("free_at", _Big, nullable=False),
+    Column("share_at", _Big, nullable=False, server_default="0"),
     Column("requests", _Big, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("closed_until", _Big),

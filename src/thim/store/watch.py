@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.collateral.records import CollateralKey, Kind
 from thim.collateral.targets import (
+    CLOCK_SKEW,
     LONGEST_LEASE,
     LONGEST_PLAN,
     AddressState,
@@ -35,7 +36,7 @@ _ONE: Final = f"SELECT {_COLUMNS} FROM targets WHERE name = ?"  # noqa: S608
 _ALL: Final = f"SELECT {_COLUMNS} FROM targets ORDER BY name"  # noqa: S608
 _DUE: Final = """
     SELECT name FROM targets
-     WHERE (due <= ? OR due > ?)
+     WHERE (due <= ? OR due > ? OR (due IS NOT NULL AND attempted > ?))
        AND (coalesce(leased_until, 0) <= ? OR leased_until > ?)
      ORDER BY due LIMIT ?
 """
@@ -147,7 +148,9 @@ class Watch:
         at = to_stored(now)
         too_late = to_stored(now + LONGEST_PLAN)
         too_long = to_stored(now + LONGEST_LEASE)
-        rows = self._replica.rows(_DUE, (at, too_late, at, too_long, most))
+        ahead = to_stored(now + CLOCK_SKEW)
+        values = (at, too_late, ahead, at, too_long, most)
+        rows = self._replica.rows(_DUE, values)
         with making_sense():
             return [Target.from_name(name) for (name,) in rows]
 

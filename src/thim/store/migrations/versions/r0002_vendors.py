@@ -48,6 +48,7 @@ def _create_addresses() -> None:
         "addresses",
         sa.Column("address", sa.Text, primary_key=True),
         sa.Column("free_at", _Big, nullable=False),
+        sa.Column("share_at", _Big, nullable=False, server_default="0"),
         sa.Column("requests", _Big, nullable=False, server_default="0"),
         sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
         sa.Column("closed_until", _Big),
