@@ -144,13 +144,15 @@ def _is_quiet(
     now = simulated.clock()
     with contextlib.closing(Replica(store)) as replica:
         watch = Watch(replica)
-        progress = {p.target: p for p in watch.progress()}
+        with replica.snapshot():
+            progress = {p.target: p for p in watch.progress()}
+            is_busy = any(p.is_leased(now) for p in progress.values())
+            is_busy = is_busy or bool(watch.due(now, 1))
         promised = list_promises(replica, vendors)
         is_planned = all(
             target in progress and progress[target].due for target in promised
         )
-        is_idle = not any(p.is_leased(now) for p in progress.values())
-        return is_planned and is_idle and not watch.due(now, 1)
+        return is_planned and not is_busy
 
 
 def settle(

@@ -106,8 +106,9 @@ def is_idle(simulated, store):
     with contextlib.closing(Replica(store)) as replica:
         watch = Watch(replica)
         now = simulated.clock()
-        is_leased = any(p.is_leased(now) for p in watch.progress())
-        return not watch.due(now, 1) and not is_leased
+        with replica.snapshot():
+            is_leased = any(p.is_leased(now) for p in watch.progress())
+            return not watch.due(now, 1) and not is_leased
 
 
 class TestThreeDays:

@@ -670,6 +670,20 @@ class TestBreaker:
         for _ in range(times):
             assert FAILED is bench.fetch(TCB).outcome
 
+    def test_hopeless_document(self, bench):
+        """
+        Who asks for a document that always fails is not the one who tries an
+        address that was left alone; who asks for another is.
+        """
+        bench.bad.faults.add(Status(route="tcb", code=500))
+        for _ in range(10):
+            assert FAILED is bench.fetch(TCB).outcome
+            bench.clock.advance(HOUR)
+
+        assert NOT_NOW is bench.fetch(TCB).outcome
+        assert TAKEN is bench.fetch(CRL).outcome
+        assert FAILED is bench.fetch(TCB).outcome
+
     @pytest.mark.parametrize(
         ("fault", "each"),
         [

@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 #: Beside what the upstreams may take: for pauses, and the ledger.
 _SLACK: Final = timedelta(seconds=30)
+#: What has failed so often is no way to try an address that was left alone.
+_HOPELESS: Final = 10
 #: One request in so many is a refresh's, however many callers wait.
 _SHARE: Final = 4
 #: The rest after something went wrong that should not.
@@ -152,17 +154,19 @@ class Fetcher:
         failures = await self.run(claim, target, owner)
         if failures is None:
             return Fetched(outcome=Outcome.ELSEWHERE)
-        fetched = await self._ask_all(target, is_refresh=is_refresh)
+        fetched = await self._ask_all(target, failures, is_refresh=is_refresh)
         await self.run(self._desk.settle, target, owner, fetched, failures)
         return fetched
 
-    async def _ask_all(self, target: Target, *, is_refresh: bool) -> Fetched:
+    async def _ask_all(
+        self, target: Target, failures: int, *, is_refresh: bool
+    ) -> Fetched:
         tried: list[Fetched] = []
         for upstream, transport in self._links:
             request = find_request(upstream, target)
             if request is None or upstream.vendor != target.key.vendor:
                 continue
-            budget = _budget(upstream, is_refresh=is_refresh)
+            budget = _budget(upstream, is_refresh=is_refresh, failures=failures)
             fetched = await self._ask(
                 upstream, transport, request, target, budget
             )
@@ -198,9 +202,14 @@ class Fetcher:
             raise _NotNowError(address, until)
 
 
-def _budget(upstream: Upstream, *, is_refresh: bool) -> Budget:
+def _budget(upstream: Upstream, *, is_refresh: bool, failures: int) -> Budget:
     if not is_refresh:
-        return Budget(interval=upstream.interval, burst=upstream.burst)
+        return Budget(
+            interval=upstream.interval,
+            burst=upstream.burst,
+            # Or who asks for what always fails keeps an address closed.
+            may_try=failures < _HOPELESS,
+        )
     return Budget(
         interval=upstream.interval,
         burst=max(1, upstream.burst // 2),

@@ -41,12 +41,14 @@ class Budget:
     and up to *burst* times at once.
 
     Where others have spent that, once in each *share* all the same, at their
-    cost: None is no such share.
+    cost: None is no such share.  Whoever *may_try* may be the one who tries an
+    address that was left alone.
     """
 
     interval: timedelta
     burst: int
     share: timedelta | None = None
+    may_try: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -297,6 +299,8 @@ class Agenda:
                 connection.execute(insert(table).values(row_values))
             if refused := row and _closed_until(row, at):
                 return from_stored(refused)
+            if row and row.closed_until is not None and not budget.may_try:
+                return from_stored(at + _TRIAL)
             refused = row and _spent_until(row, budget, at)
             if refused and not _may_use_share(row, budget, at):
                 return from_stored(refused)
