@@ -331,22 +331,6 @@ class TestTrouble:
 
         assert (503, "status-5xx") == (got.status, got["thim-reason"])
 
-    def test_list_of_fmspcs_later(self, simulated, store):
-        """
-        Neither can it be told when there is no budget left to ask for it.
-        """
-        settings = upstream(simulated, interval=HOUR, burst=1)
-        vendors = vendor_settings(upstreams=[settings])
-        with facing(simulated, store, vendors) as served:
-            await_so(lambda: len(simulated.requests) == 1)
-            got = served.get(f"{SGX}/tcb?fmspc={ICE}")
-
-            assert (503, b"", "not-now") == (
-                got.status,
-                got.body,
-                got["thim-reason"],
-            )
-
     def test_lists_fail(self, simulated, served):
         """
         Lists that cannot be fetched stop nobody who names a number.
