@@ -254,7 +254,7 @@ class TestTrouble:
         vendors = vendor_settings(simulated, wait=timedelta(seconds=0.2))
         with facing(simulated, store, vendors) as served:
             settle(store, simulated)
-            simulated.faults.add(Slow(route="tcb", seconds=0.7, count=1))
+            simulated.faults.add(Slow(route="tcb", seconds=0.9, count=1))
             begin = time.monotonic()
             got = served.get(f"{SGX}/tcb?fmspc={ICE}")
             took = time.monotonic() - begin
@@ -264,7 +264,7 @@ class TestTrouble:
                 got["thim-reason"],
                 got["retry-after"],
             )
-            assert took < 0.6
+            assert took < 0.9
             await_so(lambda: served.get(f"{SGX}/tcb?fmspc={ICE}").status == 200)
             assert 1 == len(
                 simulated.requests.of("tcb", "DataNumber=19")

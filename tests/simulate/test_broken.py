@@ -49,13 +49,13 @@ class TestWire:
         """
         The answer comes late, and only that one: others do not wait.
         """
-        simulated.faults.add(Slow(seconds=0.3, fmspc=ICE))
+        simulated.faults.add(Slow(seconds=1.5, fmspc=ICE))
         begin = time.monotonic()
         get(tcb(SAPPHIRE))
         between = time.monotonic()
         got = get(tcb(ICE))
 
-        assert between - begin < 0.3 <= time.monotonic() - between
+        assert between - begin < 1.5 <= time.monotonic() - between
         assert 200 == got.status
 
     @pytest.mark.parametrize("is_gone", [True, False])
@@ -75,7 +75,7 @@ class TestWire:
             begin = time.monotonic()
             simulated.stop_listening()
 
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 10
 
     def test_trickle(self, simulated):
         """

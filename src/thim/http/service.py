@@ -29,7 +29,7 @@ from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
@@ -98,15 +98,14 @@ class Service:
             ThimError: As ``services.serve.find_answer``.
         """
         now = self.clock()
+        refused = self.settings.refused_when_expired
         try:
-            answer = find_answer(
-                self.replica, query, now, self.settings.refused_when_expired
-            )
+            with self._reading():
+                answer = find_answer(self.replica, query, now, refused)
         except NotFoundError as e:
             if self.filler is not None and query.at is None:
                 raise Miss(query, e) from e
             raise
-        self._check_generation()
         reply = write_answer(
             answer,
             encoding=encoding,
@@ -139,10 +138,10 @@ class Service:
         Raises:
             ThimError: As ``services.serve.list_fmspcs``.
         """
-        now = self.clock()
-        found = list_fmspcs(self.replica, prefix.baseline, prefix.at, now)
-        self._check_generation()
-        return found
+        with self._reading():
+            return list_fmspcs(
+                self.replica, prefix.baseline, prefix.at, self.clock()
+            )
 
     async def status(self) -> Status:
         """
@@ -195,9 +194,16 @@ class Service:
         if is_back and self.memo is not None:
             self.memo.clear()
 
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        # Whoever was told something new from the store, if only that there is
+        # nothing, must not get something older from the memo afterwards.
+        try:
+            yield
+        finally:
+            self._check_generation()
+
     def _check_generation(self) -> None:
-        # Also after each read: whoever got something new from the store must
-        # not get something older from the memo afterwards.
         generation = self.replica.generation()
         if generation != self._generation:
             self._generation = generation
