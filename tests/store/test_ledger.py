@@ -23,7 +23,7 @@ from thim.errors import OperatorError
 from thim.intel.names import PckCa, Update
 from thim.store import archive
 from thim.store.ledger import Ledger
-from thim.store.replica import Replica
+from thim.store.replica import REVISION, Replica
 
 
 def read_heads(ledger) -> set[tuple[str, int | None, str]]:
@@ -122,7 +122,7 @@ class TestOpening:
         db.close()
 
         with pytest.raises(
-            OperatorError, match=f"schema {found}, expected 0002"
+            OperatorError, match=f"schema {found}, expected {REVISION}"
         ) as caught:
             Ledger(store, ANCHORS)
 

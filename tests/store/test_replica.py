@@ -16,7 +16,7 @@ from thim.collateral.records import identity_key, numbers_key, pck_crl_key
 from thim.errors import OperatorError, UnavailableError
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.store.ledger import Ledger
-from thim.store.replica import Replica
+from thim.store.replica import REVISION, Replica
 
 
 PLATFORM = pck_crl_key(PckCa.PLATFORM)
@@ -41,7 +41,9 @@ class TestOpening:
         db.commit()
         db.close()
 
-        with pytest.raises(OperatorError, match="schema 9999, expected 0002"):
+        with pytest.raises(
+            OperatorError, match=f"schema 9999, expected {REVISION}"
+        ):
             Replica(store)
 
     def test_not_a_database(self, store):

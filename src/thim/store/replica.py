@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Kept beside schema.REVISION, so that reading needs no SQLAlchemy.
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 _NEVER: Final = 2**62
 
 _COLUMNS: Final = """

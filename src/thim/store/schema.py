@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 
 #: The Alembic revision that this code reads and writes.
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 
 metadata: Final = MetaData()
 _Big: Final = Integer().with_variant(BigInteger(), "postgresql")
@@ -206,4 +206,150 @@ events = _table(
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+#: What PCK certificates are compressed with (``store.packing``).
+dictionaries = _table(
+    "dictionaries",
+    Column("id", Integer, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("trained", _Big, nullable=False),
+)
+
+#: Machines: a QE ID (16 bytes) and a PCE ID (2 bytes).  ``raw_tcbs`` are the
+#: TCBs that they were seen with, 18 bytes each (``intel.pck.PckTcbm``).
+platforms = _table(
+    "platforms",
+    Column("id", Integer, primary_key=True),
+    Column("qe_id", LargeBinary, nullable=False),
+    Column("pce_id", LargeBinary, nullable=False),
+    Column("fmspc", LargeBinary),
+    Column("ca", Text),
+    Column("cached_keys", Integer),
+    Column("raw_tcbs", LargeBinary, nullable=False),
+    Column("registered_by", Text, nullable=False),
+    Column("registered", _Big, nullable=False),
+    Column("looked", _Big),
+    Column("last_seen", _Big),
+    Column("name", Text),
+    Column("labels", Text),
+    Column("retired", _Big),
+    Column("replaced_by", Integer),
+    Index("platforms_by_id", "qe_id", "pce_id", unique=True),
+)
+Index(
+    "platforms_by_name",
+    platforms.c.name,
+    unique=True,
+    sqlite_where=platforms.c.name.is_not(None),
+    postgresql_where=platforms.c.name.is_not(None),
+)
+
+#: What a vendor wants to hear of a platform.  The manifest is sealed
+#: (``store.seal``); the encrypted PPID is already.
+platform_secrets = _table(
+    "platform_secrets",
+    Column(
+        "platform_id", Integer, ForeignKey(platforms.c.id), primary_key=True
+    ),
+    Column("enc_ppid", LargeBinary),
+    Column("manifest", LargeBinary),
+)
+
+#: What many PCK certificates have in common.
+pck_families = _table(
+    "pck_families",
+    Column("id", Integer, primary_key=True),
+    Column("fmspc", LargeBinary, nullable=False),
+    Column("ca", Text, nullable=False),
+    Column("chain_id", Integer, ForeignKey(issuer_chains.c.id), nullable=False),
+    Index("pck_families_by_names", "fmspc", "ca", "chain_id", unique=True),
+)
+
+#: PCK certificates.  The number is the platform's times 1024, and a place:
+#: so those of a platform lie together and need no index.  ``serial`` is the
+#: head of the serial number, to be found by when it is revoked.
+pck_certificates = _table(
+    "pck_certificates",
+    Column("id", _Big, primary_key=True, autoincrement=False),
+    Column("family_id", Integer, nullable=False),
+    Column("tcbm", LargeBinary, nullable=False),
+    Column("serial", _Big, nullable=False),
+    Column("not_after", _Big, nullable=False),
+    Column("is_current", Integer, nullable=False, server_default="1"),
+    Column("is_revoked", Integer, nullable=False, server_default="0"),
+    Column("dictionary_id", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("pck_certificates_by_serial", "serial"),
+)
+
+#: Which certificate answers for a platform at a raw TCB: made from the tables
+#: above (``store.answers``), and read by one number.
+pck_answers = _table(
+    "pck_answers",
+    Column("key", _Big, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("certificate_id", _Big, nullable=False),
+)
+
+#: By which TCB info the answers for an FMSPC were selected.
+pck_selections = _table(
+    "pck_selections",
+    Column("fmspc", LargeBinary, primary_key=True),
+    Column("tcb_info", LargeBinary, nullable=False),
+)
+
+#: Registrations as PCCS's tools see them: what was asked for, and what came
+#: of it.  ``listed`` is when it was last handed out.
+registrations = _table(
+    "registrations",
+    Column("id", Integer, primary_key=True),
+    Column("platform_id", Integer, ForeignKey(platforms.c.id), nullable=False),
+    Column("raw_tcb", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("requested", _Big, nullable=False),
+    Column("updated", _Big, nullable=False),
+    Column("listed", _Big),
+    Column("reason", Text),
+    Column("detail", Text),
+    Index("registrations_by_platform", "platform_id", "raw_tcb", unique=True),
+    Index("registrations_by_state", "state"),
+)
+
+#: Who asks for a PCK certificate and is not known here; bounded.
+strangers = _table(
+    "strangers",
+    Column("qe_id", LargeBinary, primary_key=True),
+    Column("pce_id", LargeBinary, primary_key=True),
+    Column("first_seen", _Big, nullable=False),
+    Column("last_seen", _Big, nullable=False),
+    Column("count", _Big, nullable=False),
+)
+
+#: Quote appraisal policies, each by the SHA-384 of its text.
+appraisal_policies = _table(
+    "appraisal_policies",
+    Column("id", Text, primary_key=True),
+    Column("fmspc", LargeBinary, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("is_default", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("added", _Big, nullable=False),
+    Column("actor", Text, nullable=False),
+    Index("appraisal_policies_by_fmspc", "fmspc", "is_default"),
+)
+
+#: API tokens: ``id.secret``; of the secret only its SHA-256 is kept.
+api_tokens = _table(
+    "api_tokens",
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("created", _Big, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires", _Big),
+    Column("last_used", _Big),
+    Column("revoked", _Big),
 )
