@@ -2,8 +2,10 @@
 Ask a simulation as any client would, and judge what it says.
 """
 
+import contextlib
 import dataclasses
 import datetime
+import http.client
 import json
 import urllib.parse
 
@@ -34,6 +36,7 @@ CHAIN_HEADERS = (
     "sgx-enclave-identity-issuer-chain",
     "tcb-evaluation-data-numbers-issuer-chain",
     "sgx-pck-crl-issuer-chain",
+    "sgx-pck-certificate-issuer-chain",
 )
 
 
@@ -43,6 +46,27 @@ def ask(url, path, *, headers=None, method="GET") -> Got:
     """
     port = urllib.parse.urlsplit(url).port
     return Served(port).get(path, headers, method)
+
+
+def send(url, path, body, *, kind="application/json", method="POST") -> Got:
+    """
+    Send a body, as JSON unless it is bytes.
+    """
+    if not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    headers = {"Content-Type": kind} if kind else {}
+    port = urllib.parse.urlsplit(url).port
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+    return Got(
+        status=answer.status,
+        headers=[(k.lower(), v) for k, v in answer.getheaders()],
+        body=content,
+        version=answer.version,
+    )
 
 
 def tcb(fmspc, **parameters) -> str:

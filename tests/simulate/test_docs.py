@@ -4,9 +4,12 @@ import msgspec
 
 from tests.conftest import PROJECT
 from tests.simulate.asking import NOW, SAPPHIRE, ask, judge, tcb
+from tests.simulate.machines import AZURE, certificates_of, playing
 from thim.simulate.admin import AnyFault, AnyQuote
 from thim.simulate.clock import Clock
 from thim.simulate.evidence import BODIES, QuoteKind
+from thim.simulate.orders import Route
+from thim.simulate.platform_part import PlatformPart
 from thim.simulate.server import simulating
 from thim.simulate.world import World
 
@@ -19,12 +22,44 @@ class TestDocs:
         """
         The world in the documentation can be played.
         """
-        (text,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+        text, machines = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
         world = World.from_toml(text, "docs/simulate.md")
         with simulating(world, Clock(NOW, frozen=True)) as running:
             record = judge(running, ask(running.url, tcb(SAPPHIRE)))
 
         assert 20 == record.evaluation_number
+        assert AZURE.read_text().endswith(machines)
+
+    def test_machine(self):
+        """
+        The example of a machine asks for certificates that it has.
+        """
+        path, query = re.findall(r"8181(/sgx/\S+/pckcert)\?(.*)\"", TEXT)[0]
+        with playing() as running:
+            (name,) = set(re.findall(r"8182/platforms/(\S+)", TEXT))
+            machine = running.platform(name)
+            query = query.replace("$PPID", machine.enc_ppid.hex())
+            got = ask(running.url, f"{path}?{query}")
+
+        assert machine.pck_certificates[1:2] == tuple(certificates_of(got))
+
+    def test_machine_fields(self):
+        """
+        Each field of a machine has its line.
+        """
+        listed = re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)
+
+        assert {*PlatformPart.__struct_fields__} <= {*listed}
+
+    def test_routes(self):
+        """
+        Each route that a fault may name is named.
+        """
+        (line,) = re.findall(r"^\| `route` \| (.*)$", TEXT, re.MULTILINE)
+
+        assert {route.value for route in Route} <= {
+            *re.findall(r"`(\w+)`", line)
+        }
 
     def test_kinds(self):
         """

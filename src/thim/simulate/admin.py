@@ -24,8 +24,10 @@ from thim.intel.names import PckCa
 from thim.simulate import broken, forged
 from thim.simulate.evidence import QuoteKind, make_quote
 from thim.simulate.explain import explain
+from thim.simulate.machine import look_up
+from thim.simulate.parts import Duration, Instant
 from thim.simulate.quote_request import REQUESTS
-from thim.simulate.world import Duration, Instant, parse_duration
+from thim.simulate.world import parse_duration
 
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ AnyFault = (
     | forged.WrongSubject
     | forged.WrongNumber
     | forged.LateSigner
+    | forged.WrongPpid
+    | forged.NotAvailable
 )
 
 
@@ -175,11 +179,25 @@ class Admin:
         wanted = await _read(request, AnyQuote, _QUOTE_CHOICES)
         order = wanted.to_order()
         quote = make_quote(
-            self._intel.world, self._intel.pki, order, self._clock()
+            self._intel.world,
+            self._intel.pki,
+            order,
+            self._clock(),
+            self._intel.registry,
         )
         if _BYTES in request.headers.get("accept", ""):
             return Response(quote, media_type=_BYTES)
         return _json({"quote": quote.hex()})
+
+    async def get_platform(self, request: Request) -> Response:
+        """
+        Tell what a machine would ask with, and what it would get.
+        """
+        name = request.path_params["name"]
+        if self._intel.world.find_platform(name) is None:
+            raise HTTPException(404, "no such platform")
+        machine = look_up(self._intel, name, self._clock())
+        return _json(machine.to_json())
 
     async def get_root(self, _request: Request) -> Response:
         """
@@ -204,6 +222,7 @@ def create_admin(simulation: Simulation) -> Starlette:
         ("/requests", "GET", admin.get_requests),
         ("/requests", "DELETE", admin.clear_requests),
         ("/world", "GET", admin.get_world),
+        ("/platforms/{name:path}", "GET", admin.get_platform),
         ("/quotes", "POST", admin.make_quote),
         ("/root.pem", "GET", admin.get_root),
     ]

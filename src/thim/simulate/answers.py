@@ -5,13 +5,16 @@ A request to the simulated vendor, its answer, and how that goes out.
 from __future__ import annotations
 
 import dataclasses
+import urllib.parse
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: Twice what the longest platform manifest has in hexadecimal digits.
+MAX_BODY: Final = 256 * 1024
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -19,12 +22,23 @@ Headers = tuple[tuple[str, str], ...]
 class Request:
     """
     A request as it came; names of *headers* in lower case.
+
+    A *body* that is None was too large to be read.
     """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
+    body: bytes | None = b""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """
+        The parameters of the query; of a repeated one the first counts.
+        """
+        pairs = urllib.parse.parse_qsl(self.query, keep_blank_values=True)
+        return dict(reversed(pairs))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

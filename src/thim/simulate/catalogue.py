@@ -104,7 +104,7 @@ def other_subject(world: World, target: Target) -> Target:
     Return a document of the same kind and number about something else, or
     *target* itself where there is none.
     """
-    for other in _neighbours(world, target):
+    for other in (*_neighbours(world, target), *_others(world, target)):
         if other != target and exists(world, other):
             return other
     return target
@@ -126,6 +126,17 @@ def _neighbours(world: World, target: Target) -> Iterator[Target]:
         case Route.PCK_CRL | Route.ROOT_CA_CRL:
             for ca in PckCa:
                 yield replace(target, route=Route.PCK_CRL, ca=ca)
+
+
+def _others(world: World, target: Target) -> Iterator[Target]:
+    """Yield the other machines, those of the same family first."""
+    if target.platform is None:
+        return
+    family = (target.fmspc or "").upper()
+    for part in sorted(
+        world.platforms, key=lambda p: p.fmspc.upper() != family
+    ):
+        yield dataclasses.replace(target, platform=part.name)
 
 
 def other_number(world: World, target: Target, at: datetime) -> Target:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from thim.simulate.answers import (
+    MAX_BODY,
     Aborted,
     Answer,
     Endless,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _TRANSPORT: Final = "thim.transport"
 _PIECE: Final = 64 * 1024
+_BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
 class VendorProtocol(HttpToolsProtocol):
@@ -61,7 +63,11 @@ class VendorApp:
         """
         Answer one request.
         """
-        answer = self._respond(_read(scope))
+        try:
+            body = await _read_body(scope["method"], receive)
+        except ConnectionError:  # nobody waits for an answer
+            return
+        answer = self._respond(_read(scope, body))
         if answer.delay and await _is_gone_within(receive, answer.delay):
             return
         match answer.delivery:
@@ -85,7 +91,21 @@ class VendorApp:
                 await _send(send, answer.body, is_last=True)
 
 
-def _read(scope: MutableMapping[str, Any]) -> Request:
+async def _read_body(method: str, receive: Receive) -> bytes | None:
+    body = b""
+    while method not in _BODILESS:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        body += message["body"]
+        if len(body) > MAX_BODY:
+            return None
+        if not message["more_body"]:
+            break
+    return body
+
+
+def _read(scope: MutableMapping[str, Any], body: bytes | None) -> Request:
     return Request(
         method=scope["method"],
         path=scope["path"],
@@ -94,6 +114,7 @@ def _read(scope: MutableMapping[str, Any]) -> Request:
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in scope["headers"]
         },
+        body=body,
     )
 
 

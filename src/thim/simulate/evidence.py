@@ -3,8 +3,8 @@ Evidence of the machines of a world: quotes that get the status that the
 world's levels say.
 
 A platform has one of its raw TCBs.  Its PCK certificate is, as at Intel's
-PCS, the one for the highest TCB level at or beneath that; its TDX module and
-its quoting enclave are what goes with that level.
+PCS, the one for the highest TCB at or beneath that; its TDX module and its
+quoting enclave are what goes with the highest level at or beneath it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.errors import ParameterError
 from thim.intel.names import EnclaveKind, Tee
-from thim.simulate.pck import Platform
+from thim.simulate.certified import (
+    PckTcb,
+    find_pck_level,
+    is_known,
+    pad_svns,
+    select_tcb,
+    to_platform,
+)
 from thim.simulate.quote import (
     make_sgx_quote_v3,
     make_tdx_quote_v4,
@@ -29,6 +36,7 @@ from thim.simulate.quote_body import (
     TdBody,
     TdBody15,
 )
+from thim.simulate.registry import Registry
 
 
 if TYPE_CHECKING:
@@ -36,18 +44,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.simulate.pki import Intel
-    from thim.simulate.world import (
-        EnclavePart,
-        FmspcPart,
-        IsvLevelPart,
-        LevelPart,
-        ModulePart,
-        PlatformPart,
-        RawTcbPart,
-        World,
-    )
-
-_SVNS: Final = 16
+    from thim.simulate.platform_part import PlatformPart, TcbPart
+    from thim.simulate.world import EnclavePart, ModulePart, World
 
 
 class QuoteKind(enum.Enum):
@@ -99,10 +97,16 @@ class QuoteOrder:
 
 
 def make_quote(
-    world: World, intel: Intel, order: QuoteOrder, at: datetime
+    world: World,
+    intel: Intel,
+    order: QuoteOrder,
+    at: datetime,
+    registry: Registry | None = None,
 ) -> bytes:
     """
     Make a quote as the machine would at the instant *at*.
+
+    *registry* knows which machines were registered since the beginning.
 
     Raises:
         ParameterError: There is no such machine or raw TCB, it cannot quote
@@ -114,84 +118,39 @@ def make_quote(
         expected = f"but the machine has no {order.kind.tee.value}"
         raise ParameterError("kind", order.kind.value, expected)
     raw = part.raw_tcbs[order.raw_tcb]
-    level = find_pck_level(world, fmspc, raw, at)
-    if level is None:
+    tcb = select_tcb(world, part, PckTcb.from_part(raw), at)
+    if tcb is None:
         expected = "but that TCB is beneath all levels of the FMSPC"
         raise ParameterError("raw_tcb", str(order.raw_tcb), expected)
+    level = find_pck_level(world, fmspc, raw, at)
+    keeps_keys = (registry or Registry()).keeps_keys(part)
     return _MAKERS[order.kind](
         intel,
-        _platform(part, fmspc, level),
-        _body(world, order, raw, level, at),
+        to_platform(world, part, tcb, cached_keys=keeps_keys),
+        _body(world, order, raw, (level and level.tdx) or [], at),
         quoting_enclave=_quoting_enclave(world, order.kind.tee, at),
     )
 
 
 def _find_platform(world: World, order: QuoteOrder) -> PlatformPart:
-    part = world.find_platform(order.platform)
-    if part is None:
-        names = ", ".join(p.name for p in world.platforms) or "nothing"
-        raise ParameterError("platform", order.platform, f"expected {names}")
+    part = world.platform_named(order.platform)
     if not 0 <= order.raw_tcb < len(part.raw_tcbs):
         expected = f"expected 0 to {len(part.raw_tcbs) - 1}"
         raise ParameterError("raw_tcb", str(order.raw_tcb), expected)
     return part
 
 
-def find_pck_level(
-    world: World, fmspc: FmspcPart, raw: RawTcbPart, at: datetime
-) -> LevelPart | None:
-    """
-    Find the level for which the PCK certificate of a machine at *raw* is: the
-    highest at or beneath it of those that are known at *at*.
-    """
-    cpusvn = bytes.fromhex(raw.cpusvn)
-    for level in fmspc.levels:
-        is_reached = raw.pcesvn >= level.pcesvn and all(
-            have >= need
-            for have, need in zip(cpusvn, _svns(level.sgx), strict=True)
-        )
-        if is_reached and _is_known(world, level, at):
-            return level
-    return None
-
-
-def _is_known(
-    world: World, level: LevelPart | IsvLevelPart, at: datetime
-) -> bool:
-    return any(
-        number.since <= at and level.status_in(number.number) is not None
-        for number in world.intel.numbers
-    )
-
-
-def _svns(svns: Iterable[int]) -> bytes:
-    return bytes(svns).ljust(_SVNS, b"\0")
-
-
-def _platform(
-    part: PlatformPart, fmspc: FmspcPart, level: LevelPart
-) -> Platform:
-    return Platform(
-        fmspc=bytes.fromhex(part.fmspc),
-        pce_id=bytes.fromhex(part.pce_id),
-        qe_id=bytes.fromhex(part.qe_id),
-        ca=fmspc.ca,
-        cpusvn=_svns(level.sgx),
-        pcesvn=level.pcesvn,
-    )
-
-
 def _body(
     world: World,
     order: QuoteOrder,
-    raw: RawTcbPart,
-    level: LevelPart,
+    raw: TcbPart,
+    tdx: Iterable[int],
     at: datetime,
 ) -> SgxBody | TdBody:
     body = BODIES[order.kind]
     known: dict[str, object] = {"cpusvn": bytes.fromhex(raw.cpusvn)}
     if order.kind.tee is Tee.TDX:
-        svn = _tee_tcb_svn(world, level.tdx or [], at)
+        svn = _tee_tcb_svn(world, tdx, at)
         known = {"tee_tcb_svn": svn}
         if "tee_tcb_svn_2" in body.layout:
             known["tee_tcb_svn_2"] = svn
@@ -203,7 +162,7 @@ def _body(
 
 def _tee_tcb_svn(world: World, tdx: Iterable[int], at: datetime) -> bytes:
     # The SVN and the version of the TDX module, then other components.
-    svns = _svns(tdx)
+    svns = pad_svns(tdx)
     version = svns[1] or _find_version(world, svns[0], at)
     return bytes([svns[0], version]) + svns[2:]
 
@@ -220,7 +179,7 @@ def _isvsvns(
     world: World, part: ModulePart | EnclavePart, at: datetime
 ) -> list[int]:
     levels = part.levels
-    return [x.isvsvn for x in levels if _is_known(world, x, at)]
+    return [x.isvsvn for x in levels if is_known(world, x, at)]
 
 
 def _quoting_enclave(world: World, tee: Tee, at: datetime) -> QuotingEnclave:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: A duration as people write it.
 DURATION: Final = r"^[0-9]{1,9}[smhd]\Z"
+#: A platform manifest: 16862 to 112884 digits.
+MANIFEST: Final = r"^(?:[0-9a-fA-F]{2}){8431,56442}\Z"
 _AT: Final = re.compile(
     r"(?P<what>.*?)(?: - at (?:`key` in )?`(?:key in )?\$(?P<path>.*)`)?\Z",
     re.DOTALL,
@@ -29,13 +31,14 @@ _ENUM: Final = re.compile(r"Invalid (?:enum )?value '(.*)'", re.DOTALL)
 #: msgspec's words, and ours; the first that fits.
 _WORDS: Final[Mapping[str, str]] = {
     DURATION: "a duration with its unit, such as 90s, 15m, 24h, 30d",
+    MANIFEST: "16862 to 112884 hexadecimal digits, an even number",
     r"^TDX_[0-9A-F]{2}\Z": "a name such as TDX_01",
     r"^[\x20-\x7e]*\Z": "printable text",
     r"^[A-Za-z0-9-]+\Z": "the name of a header",
     r"^[0-9a-fA-F]{1,40}\Z": "up to 40 hexadecimal digits",
     **{
         rf"^[0-9a-fA-F]{{{n}}}\Z": f"{n} hexadecimal digits"
-        for n in (4, 8, 12, 16, 32, 64, 96, 128)
+        for n in (4, 8, 12, 16, 32, 64, 96, 128, 768)
     },
     "`datetime` with a timezone component": "an instant with its time zone, "
     "such as 2026-11-02T09:00:00Z",

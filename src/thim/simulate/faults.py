@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from thim.intel.names import EnclaveKind, PckCa, Tee
-from thim.simulate.world import Hex6
+from thim.simulate.parts import Hex6, Name
 
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Fault(
 
     Attributes:
         route: Which routes, as a shell pattern: ``tcb``, ``*crl``, ``*``.
-        tee, enclave, ca, fmspc, number: Only requests that name this one.
+        tee, enclave, ca, fmspc, number, platform: Only requests that name
+            this one.
         count: How many requests it hits; None: until it is removed.
     """
 
@@ -46,6 +47,7 @@ class Fault(
     ca: PckCa | None = None
     fmspc: Hex6 | None = None
     number: int | None = None
+    platform: Name | None = None
     count: Annotated[int, Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
@@ -71,6 +73,7 @@ class Fault(
                 (self.ca, target.ca),
                 (fmspc, target.fmspc and target.fmspc.upper()),
                 (self.number, target.number),
+                (self.platform, target.platform),
             )
         )
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from thim.simulate.faults import Fault
 from thim.simulate.orders import Order
-from thim.simulate.world import Duration, Instant, parse_duration
+from thim.simulate.parts import Duration, Instant
+from thim.simulate.world import parse_duration
 
 
 _FORKED: Final = datetime.timedelta(hours=1)
@@ -137,3 +138,23 @@ class LateSigner(Fault, frozen=True, kw_only=True, tag="late-signer"):
         Have it signed too early.
         """
         return dataclasses.replace(order, late_signer=True)
+
+
+class WrongPpid(Fault, frozen=True, kw_only=True, tag="wrong-ppid"):
+    """PCK certificates of the platform that asks, with another PPID."""
+
+    def reorder(self, order: Order) -> Order:
+        """
+        Have it renamed.
+        """
+        return dataclasses.replace(order, other_ppid=True)
+
+
+class NotAvailable(Fault, frozen=True, kw_only=True, tag="not-available"):
+    """There is no PCK certificate for any TCB."""
+
+    def reorder(self, order: Order) -> Order:
+        """
+        Withhold them.
+        """
+        return dataclasses.replace(order, unavailable=True)

@@ -27,7 +27,9 @@ from thim.simulate.levels import (
     tcb_info_changes,
 )
 from thim.simulate.orders import Made, Order, Route, Target
+from thim.simulate.pck_issuer import PckIssuer, late_key, serials_of
 from thim.simulate.pki import Intel
+from thim.simulate.registry import Registry
 from thim.simulate.world import World, parse_duration
 from thim.x509.chain import TrustAnchors, to_pem
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cryptography.hazmat.primitives.asymmetric import ec
+
+    from thim.simulate.world import RevocationPart
 
 T = TypeVar("T")
 
@@ -53,12 +57,18 @@ _CRL_ISSUERS: Final = {
 class SimulatedIntel:
     """
     Intel in a world: what is there at an instant, and the bytes of it.
+
+    Attributes:
+        pck: Who issues PCK certificates.
+        registry: Which machines are registered.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._pkis: dict[str, Intel] = {}
         self._keep = functools.lru_cache(_KEPT)(self._make)
+        self.pck = PckIssuer(self.pki_of)
+        self.registry = Registry()
 
     @property
     def world(self) -> World:
@@ -147,7 +157,7 @@ class SimulatedIntel:
         body = self._signed(order, target)
         if order.broken_signature:
             body = _flip_hex(body)
-        return Made(body=body, chain=self._chain(order, Authority.TCB_SIGNING))
+        return Made(body=body, chain=self.chain(order, Authority.TCB_SIGNING))
 
     def _signed(self, order: Order, target: Target) -> bytes:
         if target.route is Route.TCB:
@@ -195,28 +205,35 @@ class SimulatedIntel:
 
     def _crl(self, order: Order, target: Target) -> Made:
         authority = _CRL_ISSUERS[target.ca]
-        der = self.pki_of(order.seed).crl(
+        pki = self.pki_of(order.seed)
+        der = pki.crl(
             authority,
             issued=order.at,
             next_update=self._next_update(order),
-            revoked=self._revoked(target, order.at),
+            revoked=self._revoked(target, order.at, pki),
             key=self._key(order, authority),
         )
         if order.broken_signature:
             der = _broken(der)
         if authority is Authority.ROOT:
             return Made(body=der)
-        return Made(body=der, chain=self._chain(order, authority))
+        return Made(body=der, chain=self.chain(order, authority))
 
     def _revoked(
-        self, target: Target, at: datetime.datetime
+        self, target: Target, at: datetime.datetime, pki: Intel
     ) -> dict[int, datetime.datetime]:
         return {
-            int(serial, 16): revocation.since
+            serial: revocation.since
             for revocation in self._world.intel.revocations
             if revocation.ca == _ca_name(target) and revocation.is_listed(at)
-            for serial in revocation.serials
+            for serial in self._serials(revocation, pki)
         }
+
+    def _serials(self, revocation: RevocationPart, pki: Intel) -> Iterator[int]:
+        yield from (int(serial, 16) for serial in revocation.serials)
+        for name in revocation.platforms:
+            part = _known(self._world.find_platform(name))
+            yield from serials_of(pki, self._world, part)
 
     def _next_update(self, order: Order) -> datetime.datetime:
         lifetime = parse_duration(self._world.intel.lifetime)
@@ -227,9 +244,12 @@ class SimulatedIntel:
     ) -> ec.EllipticCurvePrivateKey | None:
         if not order.late_signer or authority is Authority.ROOT:
             return None
-        return self.pki_of(order.seed).key(f"{authority.value}, later")
+        return late_key(self.pki_of(order.seed), authority)
 
-    def _chain(self, order: Order, authority: Authority) -> bytes:
+    def chain(self, order: Order, authority: Authority) -> bytes:
+        """
+        Return the issuer chain that goes with a document of *authority*'s.
+        """
         pki = self.pki_of(order.chain_seed)
         if order.late_signer:
             signer = pki.certificate(

@@ -21,6 +21,9 @@ class Route(enum.Enum):
     ROOT_CA_CRL = "rootcacrl"
     ROOT_CA = "rootca"
     FMSPCS = "fmspcs"
+    PCKCERT = "pckcert"
+    PCKCERTS = "pckcerts"
+    REGISTRATION = "registration"
     OLD = "old"
     OTHER = "other"
 
@@ -31,6 +34,7 @@ class Target:
     One document, as far as a request names it.
 
     *fmspc* is in the case in which it was asked for: Intel signs it so.
+    *platform* is the name of a machine in the world.
     """
 
     route: Route
@@ -39,6 +43,7 @@ class Target:
     ca: PckCa | None = None
     fmspc: str | None = None
     number: int | None = None
+    platform: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,8 @@ class Order:
         other_number: Whether it is of another number.
         late_signer: Whether its signer was not valid yet when it was issued.
         broken_signature: Whether a bit of its signature is wrong.
+        other_ppid: Whether it says another PPID of the machine.
+        unavailable: Whether there are no PCK certificates to be had.
     """
 
     target: Target
@@ -69,6 +76,8 @@ class Order:
     other_number: bool = False
     late_signer: bool = False
     broken_signature: bool = False
+    other_ppid: bool = False
+    unavailable: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

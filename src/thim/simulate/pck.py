@@ -62,7 +62,7 @@ _TYPES: Final = {
     PckCa.PROCESSOR: SgxType.STANDARD,
     PckCa.PLATFORM: SgxType.SCALABLE,
 }
-_ISSUERS: Final = {
+ISSUERS: Final = {
     PckCa.PROCESSOR: Authority.PCK_PROCESSOR,
     PckCa.PLATFORM: Authority.PCK_PLATFORM,
 }
@@ -112,9 +112,9 @@ class Platform:
     smt_enabled: bool = True
 
     def __post_init__(self) -> None:
-        self._provide("ppid", _derive("ppid", self.qe_id))
+        self._provide("ppid", derive_id("ppid", self.qe_id))
         self._provide("components", self.cpusvn)
-        self._provide("platform_instance_id", _derive("instance", self.qe_id))
+        self._provide("platform_instance_id", derive_id("instance", self.qe_id))
         for name, size in _SIZES.items():
             check_size(name, getattr(self, name), size)
         check_number("pcesvn", self.pcesvn, 2)
@@ -135,7 +135,10 @@ _SIZES: Final = {
 }
 
 
-def _derive(what: str, qe_id: bytes) -> bytes:
+def derive_id(what: str, qe_id: bytes) -> bytes:
+    """
+    Return the ``ppid`` or ``instance`` that a machine has by default.
+    """
     return hashlib.sha256(f"{what}/".encode() + qe_id).digest()[:16]
 
 
@@ -178,6 +181,8 @@ def issue_pck_certificate(
     since: datetime.datetime = SINCE,
     until: datetime.datetime = SIGNER_UNTIL,
     serial: int | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
+    signer: ec.EllipticCurvePrivateKey | None = None,
 ) -> x509.Certificate:
     """
     Issue the PCK certificate of *platform* at its TCB.
@@ -189,11 +194,13 @@ def issue_pck_certificate(
         until: The last one; by default both are the CA's, that a moved clock
             finds it valid (Intel gives seven years).
         serial: Its serial number; one of its own by default.
+        key: The key it is for, unless the platform's at its TCB.
+        signer: The key that signs, unless the CA's.
     """
     if serial is None:
-        serial = _serial(intel, platform, since)
-    public = pck_key(intel, platform).public_key()
-    issuer = _ISSUERS[platform.ca]
+        serial = pck_serial(intel, platform, since)
+    public = (key or pck_key(intel, platform)).public_key()
+    issuer = ISSUERS[platform.ca]
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject_name(SUBJECT))
@@ -203,7 +210,7 @@ def issue_pck_certificate(
         .not_valid_before(since)
         .not_valid_after(until)
     )
-    signer = intel.key(issuer)
+    signer = signer or intel.key(issuer)
     for extension, critical in [
         *_extensions(public, signer.public_key(), platform.ca),
         (_sgx_extension(platform), False),
@@ -212,9 +219,18 @@ def issue_pck_certificate(
     return builder.sign(signer, hashes.SHA256(), ecdsa_deterministic=True)
 
 
-def _serial(intel: Intel, platform: Platform, since: datetime.datetime) -> int:
-    # One issued anew has a number of its own.
+def pck_serial(
+    intel: Intel, platform: Platform, since: datetime.datetime = SINCE
+) -> int:
+    """
+    Return the serial number of the certificate of *platform* that is issued
+    by default.
+    """
+    # One issued anew has a number of its own, and so has one of a platform
+    # whose keys were not kept then.
     kind = f"{platform.ca.value}/{since.timestamp()}"
+    if not platform.cached_keys:
+        kind += "/keys not cached"
     text = f"{intel.seed}/serial/{_name(platform)}/{kind}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:19])
 

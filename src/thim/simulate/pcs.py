@@ -1,7 +1,7 @@
 """
 Intel's PCS v4 as the simulation answers it.
 
-Registration and PCK certificates are not among its routes yet.
+What has to do with single platforms is in ``thim.simulate.pck_routes``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from thim.errors import NotFoundError, ParameterError, ThimError
 from thim.intel.names import EnclaveKind, Tee
 from thim.intel.pcs import parse_ca, parse_fmspc, parse_number, parse_update
-from thim.simulate.answers import Answer, Request
+from thim.simulate.answers import MAX_BODY, Answer, Request
 from thim.simulate.catalogue import GoneError, exists, find_number
 from thim.simulate.orders import Made, Order, Route, Target
+from thim.simulate.pck_routes import METHODS, PLACES, PckRoutes
 from thim.simulate.records import Recorded
+from thim.simulate.redact import redact_body, redact_query
+from thim.simulate.refusals import (
+    KeyRefusedError,
+    MethodError,
+    TooLargeError,
+    refuse,
+)
 from thim.simulate.world import Form
 
 
@@ -63,40 +71,19 @@ _PLACES: Final[Mapping[str, Target]] = {
     "/Intel_SGX_Provisioning_Certification_RootCA.cer": Target(
         route=Route.ROOT_CA
     ),
+    **PLACES,
 }
-#: What is published on another host without any key.
-_STATIC: Final = frozenset({Route.ROOT_CA_CRL, Route.ROOT_CA})
+#: What is to be had without any key: two files on another host, and to be
+#: registered.
+_KEYLESS: Final = frozenset(
+    {Route.ROOT_CA_CRL, Route.ROOT_CA, Route.REGISTRATION}
+)
 _CHAIN_HEADERS: Final = {
     Route.TCB: "TCB-Info-Issuer-Chain",
     Route.IDENTITY: "SGX-Enclave-Identity-Issuer-Chain",
     Route.NUMBERS: "TCB-Evaluation-Data-Numbers-Issuer-Chain",
     Route.PCK_CRL: "SGX-PCK-CRL-Issuer-Chain",
 }
-
-
-class KeyRefusedError(ThimError):
-    """
-    The subscription key is missing or not the right one.
-    """
-
-    default_reason = "key"
-
-
-class MethodError(ThimError):
-    """
-    Not a GET.
-    """
-
-    default_reason = "method"
-
-
-_STATUSES: Final[tuple[tuple[type[ThimError], int], ...]] = (
-    (GoneError, 410),
-    (NotFoundError, 404),
-    (ParameterError, 400),
-    (KeyRefusedError, 401),
-    (MethodError, 405),
-)
 
 
 class Pcs:
@@ -108,6 +95,7 @@ class Pcs:
         self._clock = simulation.clock
         self._faults = simulation.faults
         self._intel = simulation.intel
+        self._pck = PckRoutes(simulation.intel)
         self._requests = simulation.requests
 
     def respond(self, request: Request) -> Answer:
@@ -115,15 +103,15 @@ class Pcs:
         Answer *request* as Intel would now, but for the faults that hit it.
         """
         now = self._clock()
-        query = _parse_query(request.query)
-        target = self._find_target(request.path, query, now)
+        query = request.parameters
+        target = self._find_target(request, query, now)
         self._record(request, target, now)
         faults = self._faults.take(target)
         try:
             self._check(request, target, query)
-            answer = self._answer(target, query, faults, now)
+            answer = self._answer(request, target, faults, now)
         except ThimError as e:
-            answer = _refuse(e, target)
+            answer = refuse(e, target)
         for fault in faults:
             answer = fault.alter(answer)
         return answer.with_headers(
@@ -131,13 +119,15 @@ class Pcs:
         )
 
     def _find_target(
-        self, path: str, query: Mapping[str, str], now: datetime
+        self, request: Request, query: Mapping[str, str], now: datetime
     ) -> Target:
         # As far as it can be told: what is wrong is said later.
-        target = _PLACES.get(path)
+        target = _PLACES.get(request.path)
         if target is None:
-            route = Route.OLD if _OLD.fullmatch(path) else Route.OTHER
-            return Target(route=route)
+            is_old = _OLD.fullmatch(request.path)
+            return Target(route=Route.OLD if is_old else Route.OTHER)
+        if target.route in METHODS:
+            return self._pck.name_machine(target, request)
         if target.route is Route.PCK_CRL:
             return dataclasses.replace(target, ca=_try(parse_ca, query))
         if target.route not in {Route.TCB, Route.IDENTITY}:
@@ -160,10 +150,12 @@ class Pcs:
                 instant=now,
                 method=request.method,
                 path=request.path,
-                query=request.query,
+                query=redact_query(request.query),
                 route=target.route.value,
                 number=target.number,
                 has_key=_KEY in request.headers,
+                platform=target.platform,
+                body=redact_body(request.body),
             )
         )
 
@@ -173,10 +165,14 @@ class Pcs:
         if target.route is Route.OTHER:
             msg = "no such path"
             raise NotFoundError(msg)
-        if request.method != "GET":
-            msg = f"{request.method}: only GET"
+        methods = METHODS.get(target.route, ("GET",))
+        if request.method not in methods:
+            msg = f"{request.method}: only {' and '.join(methods)}"
             raise MethodError(msg)
-        if target.route not in _STATIC:
+        if request.body is None:
+            msg = f"the body has more than {MAX_BODY} bytes"
+            raise TooLargeError(msg)
+        if target.route not in _KEYLESS:
             self._check_key(request)
         if target.route is Route.OLD:
             msg = "this version of the API is gone"
@@ -195,11 +191,12 @@ class Pcs:
 
     def _answer(
         self,
+        request: Request,
         target: Target,
-        query: Mapping[str, str],
         faults: Sequence[Fault],
         now: datetime,
     ) -> Answer:
+        query = request.parameters
         if target.route is Route.FMSPCS:
             return _json(self._intel.fmspcs(_parse_platform(query)))
         if target.route in {Route.TCB, Route.IDENTITY}:
@@ -211,12 +208,9 @@ class Pcs:
         order = self._intel.order(target, now)
         for fault in faults:
             order = fault.reorder(order)
+        if target.route in METHODS:
+            return self._pck.answer(request, order)
         return _write(order, self._intel.make(order), encoding)
-
-
-def _parse_query(raw: str) -> dict[str, str]:
-    pairs = urllib.parse.parse_qsl(raw, keep_blank_values=True)
-    return dict(reversed(pairs))  # the first of several counts
 
 
 def _try(
@@ -273,21 +267,3 @@ def _write_crl(der: bytes, encoding: Encoding) -> Answer:
     return Answer(
         headers=(("Content-Type", "application/x-pem-file"),), body=pem
     )
-
-
-def _refuse(error: ThimError, target: Target) -> Answer:
-    status = next(code for kind, code in _STATUSES if isinstance(error, kind))
-    answer = Answer(
-        status=status,
-        headers=(("Content-Type", "text/plain; charset=utf-8"),),
-        body=f"{error}\n".encode(),
-    )
-    if status == 400 and target.route is Route.PCK_CRL:
-        return answer.with_headers(
-            Error_Code="InvalidRequestSyntax", Error_Message=_printable(error)
-        )
-    return answer
-
-
-def _printable(error: ThimError) -> str:
-    return str(error).encode("ascii", "replace").decode()

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from thim.simulate.evidence import BODIES, QuoteKind, QuoteOrder
-from thim.simulate.world import Name
+from thim.simulate.parts import Name
 
 
 if TYPE_CHECKING:

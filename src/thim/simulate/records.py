@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 KEPT: Final = 100_000
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    One request; *instant* is the simulation's.
+    One request.
+
+    Attributes:
+        instant: When it came, by the simulation's clock.
+        method, path: As they came.
+        query: The query; see ``thim.simulate.redact`` for what is missing.
+        route: What was asked for.
+        number: The TCB evaluation data number that it came down to.
+        has_key: Whether there was a subscription key.
+        platform: The machine of the world that it is about.
+        body: The body, in the form of a query, again without secrets.
     """
 
     instant: datetime.datetime
@@ -32,6 +42,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     route: str
     number: int | None
     has_key: bool
+    platform: str | None = None
+    body: str = ""
 
 
 class Requests:

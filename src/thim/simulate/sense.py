@@ -7,19 +7,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thim.errors import OperatorError
-from thim.intel.names import Tee
+from thim.intel.names import PckCa, Tee
 from thim.intel.tcb import ENCLAVE_STATUSES
+from thim.simulate.identifiers import enc_ppid_of, manifest_of, ppid_of
 from thim.simulate.world import parse_duration
 
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
+    from thim.simulate.platform_part import PlatformPart
     from thim.simulate.world import (
         FmspcPart,
         IsvLevelPart,
         LevelPart,
         NumberPart,
+        RevocationPart,
         World,
     )
 
@@ -59,10 +62,10 @@ def _problems(world: World) -> Iterator[str]:
     )
     for i, module in enumerate(intel.tdx_modules):
         yield from _isv_problems(f"intel.tdx_modules[{i}]", module.levels)
-    for i, revocation in enumerate(intel.revocations):
-        if revocation.until and revocation.until <= revocation.since:
-            yield f"intel.revocations[{i}].until: not after its since"
     yield from _platform_problems(world)
+    for i, revocation in enumerate(intel.revocations):
+        where = f"intel.revocations[{i}]"
+        yield from _revocation_problems(where, world, revocation)
 
 
 def _duration_problems(world: World) -> Iterator[str]:
@@ -108,16 +111,63 @@ def _isv_problems(where: str, levels: Sequence[IsvLevelPart]) -> Iterator[str]:
 
 def _platform_problems(world: World) -> Iterator[str]:
     platforms = world.platforms
-    yield from _twice("platforms", "name", [p.name for p in platforms])
-    yield from _twice(
-        "platforms", "qe_id", [p.qe_id.upper() for p in platforms]
-    )
+    keys: dict[str, Iterable[Hashable]] = {
+        "name": [p.name for p in platforms],
+        "qe_id and pce_id": [
+            (p.qe_id.upper(), p.pce_id.upper()) for p in platforms
+        ],
+        "ppid": map(ppid_of, platforms),
+        "enc_ppid": map(enc_ppid_of, platforms),
+        "manifest": (manifest_of(p) or p.name for p in platforms),
+    }
+    for what, values in keys.items():
+        yield from _twice("platforms", what, values)
     for i, platform in enumerate(platforms):
+        where = f"platforms[{i}]"
         if world.find_fmspc(platform.fmspc) is None:
             yield (
-                f"platforms[{i}].fmspc: got {platform.fmspc!r}, expected one "
+                f"{where}.fmspc: got {platform.fmspc!r}, expected one "
                 f"of intel.fmspcs"
             )
+        pck_tcbs = [
+            (tcb.cpusvn.upper(), tcb.pcesvn) for tcb in platform.pck_tcbs or []
+        ]
+        yield from _twice(f"{where}.pck_tcbs", "cpusvn and pcesvn", pck_tcbs)
+        yield from _registration_problems(where, world, platform)
+
+
+def _registration_problems(
+    where: str, world: World, platform: PlatformPart
+) -> Iterator[str]:
+    if world.find_ca(platform) is PckCa.PROCESSOR:
+        if platform.has_packages:
+            yield f"{where}.ca: the processor CA's have one package"
+        if platform.cached_keys is not None:
+            yield f"{where}.cached_keys: not in the processor CA's"
+    if platform.registered and not platform.has_packages:
+        yield f"{where}.registered: there is no manifest, nor multi_package"
+    if not platform.has_packages:
+        return
+    if platform.registered and platform.cached_keys is False:
+        yield f"{where}.cached_keys: false, but it is registered"
+    if platform.cached_keys and not platform.registered:
+        yield f"{where}.cached_keys: true, but it is not registered"
+
+
+def _revocation_problems(
+    where: str, world: World, revocation: RevocationPart
+) -> Iterator[str]:
+    if revocation.until and revocation.until <= revocation.since:
+        yield f"{where}.until: not after its since"
+    if not revocation.serials and not revocation.platforms:
+        yield f"{where}: there are neither serials nor platforms"
+    for i, name in enumerate(revocation.platforms):
+        at = f"{where}.platforms[{i}]"
+        platform = world.find_platform(name)
+        if platform is None:
+            yield f"{at}: got {name!r}, expected one of platforms"
+        elif (ca := world.find_ca(platform)).value != revocation.ca:
+            yield f"{at}: {name!r} has certificates of the {ca.value} CA"
 
 
 def _twice(where: str, what: str, keys: Iterable[Hashable]) -> Iterator[str]:

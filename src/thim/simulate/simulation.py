@@ -12,6 +12,7 @@ from thim.simulate.clock import Clock
 from thim.simulate.evidence import QuoteKind, QuoteOrder, make_quote
 from thim.simulate.faults import Faults
 from thim.simulate.intel import SimulatedIntel
+from thim.simulate.machine import Machine, look_up
 from thim.simulate.records import Requests
 
 
@@ -85,4 +86,15 @@ class Simulation:
             fields=fields,
         )
         intel = self.intel
-        return make_quote(intel.world, intel.pki, order, self.clock())
+        return make_quote(
+            intel.world, intel.pki, order, self.clock(), intel.registry
+        )
+
+    def platform(self, name: str) -> Machine:
+        """
+        Look up the machine called *name*, as Intel knows it now.
+
+        Raises:
+            ParameterError: There is no such machine.
+        """
+        return look_up(self.intel, name, self.clock())

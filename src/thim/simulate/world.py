@@ -25,11 +25,23 @@ import msgspec
 
 from msgspec import Meta
 
-from thim.errors import OperatorError, shorten
+from thim.errors import OperatorError, ParameterError, shorten
 from thim.intel.fields import IsvSvn, Number, Svn
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.intel.tcb import TcbStatus
 from thim.simulate.explain import DURATION, explain
+from thim.simulate.parts import (
+    Duration,
+    Hex4,
+    Hex6,
+    Hex16,
+    Hex32,
+    Instant,
+    Name,
+    Part,
+    Serial,
+)
+from thim.simulate.platform_part import PlatformPart
 
 
 V = TypeVar("V")
@@ -40,15 +52,6 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST: Final = 10_000 * 86400
 _DAY: Final = datetime.timedelta(days=1)
 
-Instant = Annotated[datetime.datetime, Meta(tz=True)]
-Duration = Annotated[str, Meta(pattern=DURATION)]
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
-Serial = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{1,40}\Z")]
-Hex2 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{4}\Z")]
-Hex4 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}\Z")]
-Hex6 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{12}\Z")]
-Hex16 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z")]
-Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
 Svns = Annotated[list[Svn], Meta(min_length=1, max_length=16)]
 Advisories = Annotated[list[Name], Meta(max_length=1024)]
 
@@ -61,20 +64,14 @@ class Form(enum.Enum):
     CLIENT = "client"
 
 
-class _Part(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
-    """A part of the world; a field that it does not have is an error."""
-
-
-class ClockPart(_Part, frozen=True, kw_only=True):
+class ClockPart(Part, frozen=True, kw_only=True):
     """When the simulation begins (None: now), and whether time stands still."""
 
     start: Instant | None = None
     frozen: bool = False
 
 
-class NumberPart(_Part, frozen=True, kw_only=True):
+class NumberPart(Part, frozen=True, kw_only=True):
     """
     A TCB evaluation data number and the instants of its life.
 
@@ -118,7 +115,7 @@ class NumberPart(_Part, frozen=True, kw_only=True):
         )
 
 
-class _Judgement(_Part, frozen=True, kw_only=True):
+class _Judgement(Part, frozen=True, kw_only=True):
     """What all kinds of TCB level say; the date is the level's own."""
 
     tcb_date: Instant
@@ -165,7 +162,7 @@ class IsvLevelPart(_Judgement, frozen=True, kw_only=True):
     isvsvn: IsvSvn
 
 
-class FmspcPart(_Part, frozen=True, kw_only=True):
+class FmspcPart(Part, frozen=True, kw_only=True):
     """
     An FMSPC; *levels* in Intel's order, the highest first.
     """
@@ -185,7 +182,7 @@ class FmspcPart(_Part, frozen=True, kw_only=True):
         return [x for x in self.levels if x.status_in(number) is not None]
 
 
-class EnclavePart(_Part, frozen=True, kw_only=True):
+class EnclavePart(Part, frozen=True, kw_only=True):
     """The identity of an enclave of Intel's."""
 
     kind: EnclaveKind
@@ -204,7 +201,7 @@ class EnclavePart(_Part, frozen=True, kw_only=True):
         return [x for x in self.levels if x.status_in(number) is not None]
 
 
-class ModulePart(_Part, frozen=True, kw_only=True):
+class ModulePart(Part, frozen=True, kw_only=True):
     """A TDX module, as ``tdxModuleIdentities`` lists it."""
 
     id: Annotated[str, Meta(pattern=r"^TDX_[0-9A-F]{2}\Z")]
@@ -217,14 +214,20 @@ class ModulePart(_Part, frozen=True, kw_only=True):
         return [x for x in self.levels if x.status_in(number) is not None]
 
 
-class RevocationPart(_Part, frozen=True, kw_only=True):
+class RevocationPart(Part, frozen=True, kw_only=True):
     """
-    Serial numbers that a CRL lists from *since* on, for ever or to *until*.
+    Serial numbers that a CRL lists from *since* on, for ever or to *until*:
+    *serials* and those of all certificates of *platforms*, which are names.
     """
 
     ca: Literal["processor", "platform", "root"]
-    serials: Annotated[list[Serial], Meta(min_length=1)]
     since: Instant
+    serials: Annotated[list[Serial], Meta(min_length=1)] = msgspec.field(
+        default_factory=list
+    )
+    platforms: Annotated[list[Name], Meta(min_length=1)] = msgspec.field(
+        default_factory=list
+    )
     until: Instant | None = None
 
     def is_listed(self, at: datetime.datetime) -> bool:
@@ -234,7 +237,7 @@ class RevocationPart(_Part, frozen=True, kw_only=True):
         return self.since <= at and (self.until is None or at < self.until)
 
 
-class IntelPart(_Part, frozen=True, kw_only=True):
+class IntelPart(Part, frozen=True, kw_only=True):
     """What Intel says, and how it signs it."""
 
     numbers: Annotated[list[NumberPart], Meta(min_length=1)]
@@ -248,24 +251,7 @@ class IntelPart(_Part, frozen=True, kw_only=True):
     require_api_key: bool = False
 
 
-class RawTcbPart(_Part, frozen=True, kw_only=True):
-    """A TCB that a platform has: 16 bytes in hexadecimal, and a number."""
-
-    cpusvn: Hex16
-    pcesvn: IsvSvn
-
-
-class PlatformPart(_Part, frozen=True, kw_only=True):
-    """A machine."""
-
-    name: Name
-    qe_id: Hex16
-    fmspc: Hex6
-    raw_tcbs: Annotated[list[RawTcbPart], Meta(min_length=1)]
-    pce_id: Hex2 = "0000"
-
-
-class World(_Part, frozen=True, kw_only=True):
+class World(Part, frozen=True, kw_only=True):
     """
     Everything that a simulation starts from.
 
@@ -321,6 +307,26 @@ class World(_Part, frozen=True, kw_only=True):
         Return the platform called *name*.
         """
         return next((p for p in self.platforms if p.name == name), None)
+
+    def platform_named(self, name: str) -> PlatformPart:
+        """
+        Return the platform called *name*.
+
+        Raises:
+            ParameterError: There is none.
+        """
+        part = self.find_platform(name)
+        if part is None:
+            names = ", ".join(p.name for p in self.platforms) or "nothing"
+            raise ParameterError("platform", name, f"expected {names}")
+        return part
+
+    def find_ca(self, platform: PlatformPart) -> PckCa:
+        """
+        Return who issues for *platform*.
+        """
+        fmspc = self.find_fmspc(platform.fmspc)
+        return platform.ca or (fmspc.ca if fmspc else PckCa.PLATFORM)
 
 
 def load_world(path: Path) -> World:
