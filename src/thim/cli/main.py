@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from thim.cli import (
+    clients,
     collateral,
     configuration,
     database,
@@ -62,6 +63,7 @@ app.add_typer(trust.app, name="trust")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
+app.add_typer(clients.app, name="client-config")
 
 
 def main() -> None:

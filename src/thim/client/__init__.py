@@ -1,0 +1,3 @@
+"""
+What thim does for its clients: their settings, printed and checked.
+"""
