@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 
 from thim.http.app import create_app
+from thim.http.connection import LimitedHttpProtocol
 from thim.http.fast import FastHttpProtocol
 from thim.http.settings import HttpSettings
 from thim.services.clock import utc_now
@@ -64,6 +65,7 @@ class Served:
     """
 
     port: int
+    state: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -103,17 +105,19 @@ class Served:
 def serving(
     store: Path,
     clock: Callable[[], datetime.datetime] = utc_now,
+    *,
+    is_fast: bool = True,
     **settings: Any,
 ) -> Iterator[Served]:
     """
-    Serve *store* until the end of the ``with``.
+    Serve *store* until the end of the ``with``, with the fast path or not.
     """
     app = create_app(HttpSettings(store=store, **settings), clock)
     config = uvicorn.Config(
         app,
         interface="asgi3",
         lifespan="on",
-        http=FastHttpProtocol,
+        http=FastHttpProtocol if is_fast else LimitedHttpProtocol,
         ws="none",
         access_log=False,
         proxy_headers=False,
@@ -127,7 +131,8 @@ def serving(
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.005)
-            yield Served(listener.getsockname()[1])
+            state = server.lifespan.state if server.started else {}
+            yield Served(listener.getsockname()[1], state)
         finally:
             server.should_exit = True
             thread.join(10)

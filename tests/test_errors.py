@@ -1,11 +1,14 @@
 import pytest
 
 from thim.errors import (
+    ForbiddenError,
+    FrequencyError,
     MalformedError,
     NotFoundError,
     OperatorError,
     ParameterError,
     ThimError,
+    UnauthenticatedError,
     UnavailableError,
     UntrustedError,
     UpstreamError,
@@ -20,6 +23,9 @@ class TestReason:
             (MalformedError, "malformed"),
             (UntrustedError, "untrusted"),
             (NotFoundError, "not-found"),
+            (UnauthenticatedError, "unauthenticated"),
+            (ForbiddenError, "forbidden"),
+            (FrequencyError, "frequency"),
             (UpstreamError, "upstream"),
             (UnavailableError, "unavailable"),
             (OperatorError, "setting"),

@@ -6,6 +6,9 @@ Every error this package raises on purpose.
     - ParameterError: a caller's parameter that cannot be used
   - UntrustedError: well-formed, but a signature, chain or date does not hold
   - NotFoundError: nobody has it
+  - UnauthenticatedError: a caller shows no token that counts
+  - ForbiddenError: a caller may not do that, or not in that way
+  - FrequencyError: a caller tries too often
   - UpstreamError: a vendor service failed us; a retry may help
   - UnavailableError: we cannot answer now; a retry may help
   - OperatorError: a path, key or schema that the operator gave cannot work
@@ -92,6 +95,36 @@ class NotFoundError(ThimError):
     """
 
     default_reason = "not-found"
+
+
+class UnauthenticatedError(ThimError):
+    """
+    A caller who shows no token, or none that counts.
+    """
+
+    default_reason = "unauthenticated"
+
+
+class ForbiddenError(ThimError):
+    """
+    A caller who is known and may not do that, or not in that way.
+    """
+
+    default_reason = "forbidden"
+
+
+class FrequencyError(ThimError):
+    """
+    A caller who tries too often; again after *retry_after* seconds.
+    """
+
+    default_reason = "frequency"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, retry_after: int = 60
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.retry_after = retry_after
 
 
 class UpstreamError(ThimError):

@@ -116,3 +116,29 @@ def ledger(our_store):
     """
     with Ledger(our_store, INTEL.anchors) as opened:
         yield opened
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """
+    Where it all goes.
+    """
+    return tmp_path / "day" / "zero"
+
+
+@pytest.fixture
+def made(thim, folder):
+    """
+    A folder that was set up for a name and an address.
+    """
+    run = thim(
+        "init",
+        "--folder",
+        folder,
+        "--name",
+        "Thim.Example",
+        "--name",
+        "192.0.2.7",
+    )
+    assert (0, "") == (run.code, run.err)
+    return folder

@@ -17,7 +17,7 @@ from thim.upstream.model import Service, Upstream
 from thim.x509.chain import to_pem
 
 
-REFUSABLE = frozenset(Kind) - {Kind.FMSPCS}
+REFUSABLE = frozenset(Kind) - {Kind.FMSPCS, Kind.PCK_CERTIFICATES}
 
 
 @pytest.fixture
@@ -57,6 +57,9 @@ class TestDefaults:
             "listen": Address(host="127.0.0.1", port=8080),
             "tls_cert": None,
             "tls_key": None,
+            "tls_ca_cert": None,
+            "tls_ca_key": None,
+            "key_file": Path("/data/thim/thim.key"),
             "workers": 1,
             "fill": FillMode.LAZY,
             "intel_upstreams": (
@@ -75,6 +78,7 @@ class TestDefaults:
             "old_api": "serve",
             "memo_bytes": 32 * 1024 * 1024,
             "access_log": False,
+            "dangerous_plain_http_tokens": False,
             "dangerous_test_anchors": None,
             "dangerous_clock": None,
         } == values(found)
@@ -338,6 +342,34 @@ class TestValues:
 
 
 class TestTls:
+    def test_ca_alone(self, tmp_path):
+        """
+        So is a CA without a certificate that it could renew, or without its
+        key.
+        """
+        (tmp_path / "pem").touch()
+        path = str(tmp_path / "pem")
+
+        with pytest.raises(OperatorError, match="tls_ca_key is missing"):
+            load({"tls_ca_cert": path}, {}, None)
+        with pytest.raises(OperatorError, match="tls_cert is missing"):
+            load({"tls_ca_cert": path, "tls_ca_key": path}, {}, None)
+
+    def test_key_file(self, tmp_path):
+        """
+        The sealing key need not be there, and is beside the store unless it is
+        named.
+        """
+        store = str(tmp_path / "x.db")
+        beside = load({"store": store}, {}, None)["key_file"]
+        named = load({"key_file": "/k"}, {}, None)["key_file"].value
+
+        assert (tmp_path / "thim.key", "default") == (
+            beside.value,
+            beside.origin,
+        )
+        assert Path("/k") == named
+
     @pytest.mark.parametrize(
         ("given", "missing"),
         [("tls_cert", "tls_key"), ("tls_key", "tls_cert")],

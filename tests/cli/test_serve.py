@@ -87,6 +87,7 @@ def tls(tmp_path):
             serialization.NoEncryption(),
         )
     )
+    (tmp_path / "key.pem").chmod(0o600)
     return tmp_path / "cert.pem", tmp_path / "key.pem"
 
 

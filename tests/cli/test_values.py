@@ -197,7 +197,7 @@ class TestFmspcs:
             parse_fmspcs(value)
 
 
-ALL = {kind for kind in Kind if kind is not Kind.FMSPCS}
+ALL = set(Kind) - {Kind.FMSPCS, Kind.PCK_CERTIFICATES}
 
 
 class TestExpired:

@@ -127,6 +127,7 @@ class TestRecord:
             "root-ca-crl",
             "tcb-evaluation-data-numbers",
             "fmspcs",  # asked for, never stored
+            "pck-certificates",  # kept with their platforms
         }
 
         assert expected == {kind.value for kind in Kind}

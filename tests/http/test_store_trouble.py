@@ -54,7 +54,7 @@ def test_bug(intel, tmp_path, caplog):
     with (
         caplog.at_level(logging.ERROR),
         serving(
-            store, broken_clock, anchors=intel.anchors, memo_bytes=0
+            store, broken_clock, is_fast=False, anchors=intel.anchors
         ) as served,
     ):
         got = served.get("/sgx/certification/v4/rootcacrl")

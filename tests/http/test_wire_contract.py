@@ -495,7 +495,6 @@ class TestErrors:
             f"/sgx/certification/v1/tcb?fmspc={FMSPC}",
             f"/at/2026-09-01/baseline/19{TCB}",
             f"/baseline/19/baseline/19{TCB}",
-            f"{V4}/pckcert",
             "/%2e%2e/%2e%2e/etc/passwd",
             f"{V4}/rootcacrl%0A",
             f"/baseline/19{V4}/rootcacrl%0A",

@@ -27,6 +27,30 @@ class TestRate:
         """
         assert 60 == spend(SourceRate(60), "192.0.2.1", 100)
 
+    def test_looking_takes_nothing(self):
+        """
+        Whether something is left can be asked as often as one likes.
+        """
+        sources = SourceRate(2)
+        asked = [sources.has_left("192.0.2.1", NOW) for _ in range(5)]
+        spend(sources, "192.0.2.1", 2)
+
+        assert [True] * 5 == asked
+        assert not sources.has_left("192.0.2.1", NOW)
+        assert sources.has_left("192.0.2.1", NOW + 30 * SECOND)
+
+    def test_about(self):
+        """
+        A source may have several budgets, each about something else; the /64
+        of an IPv6 address counts for each.
+        """
+        sources = SourceRate(1)
+        sources.spend("2001:db8::1", NOW, " a")
+
+        assert not sources.has_left("2001:db8::2", NOW, " a")
+        assert sources.has_left("2001:db8::2", NOW, " b")
+        assert sources.has_left("2001:db8::2", NOW)
+
     @pytest.mark.parametrize(
         ("later", "expected"), [(0.5, 0), (1, 1), (10, 10), (60, 60), (900, 60)]
     )

@@ -5,11 +5,11 @@ What a configuration names: whether it can be used together.
 from __future__ import annotations
 
 import asyncio
-import ssl
 
 from typing import TYPE_CHECKING
 
-from thim.errors import OperatorError
+from thim.http.certificate import CertificateFiles
+from thim.services.pki import PkiFiles
 
 
 if TYPE_CHECKING:
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 def check_settings(found: Configuration) -> None:
     """
     Check what single values do not show: that the server's certificate and
-    key belong together, and that each upstream can be set up.
+    key belong together and nobody else can read the key, and that each
+    upstream can be set up.
 
     Raises:
         OperatorError: Something cannot be used.
     """
-    _check_tls(found)
+    files = certificate_files(found)
+    if files is not None:
+        files.check()
     if found["fill"].value.value != "offline":
         asyncio.run(_check_upstreams(found))
 
@@ -37,19 +40,26 @@ async def _check_upstreams(found: Configuration) -> None:
         await Transport(upstream).close()
 
 
-def _check_tls(found: Configuration) -> None:
-    certificate, key = found["tls_cert"].value, found["tls_key"].value
-    if certificate is None:
-        return
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, key, password=_no_password)
-    except (OSError, ValueError) as e:
-        msg = f"tls_cert {certificate}, tls_key {key}: {e}"
-        raise OperatorError(msg, reason="tls") from e
+def certificate_files(found: Configuration) -> CertificateFiles | None:
+    """
+    Return where the server has its certificate and key, if it has.
+    """
+    cert, key = found["tls_cert"].value, found["tls_key"].value
+    if cert is None:
+        return None
+    is_ours = found["tls_ca_key"].value is not None
+    return CertificateFiles(cert=cert, key=key, is_ours=is_ours)
 
 
-def _no_password() -> str:
-    # Without this, OpenSSL would ask on the terminal.
-    msg = "the key is encrypted, expected one without a password"
-    raise ValueError(msg)
+def pki_files(found: Configuration) -> PkiFiles | None:
+    """
+    Return the files of the private CA and its server, if there is one.
+    """
+    if found["tls_ca_cert"].value is None:
+        return None
+    return PkiFiles(
+        ca_cert=found["tls_ca_cert"].value,
+        ca_key=found["tls_ca_key"].value,
+        cert=found["tls_cert"].value,
+        key=found["tls_key"].value,
+    )

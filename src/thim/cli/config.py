@@ -27,6 +27,7 @@ from thim.cli.values import (
     parse_fill,
     parse_fmspcs,
     parse_listen,
+    parse_path,
     parse_profile,
     parse_store,
     whole_number,
@@ -70,6 +71,21 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     ),
     "tls_key": Setting(
         parse=parse_file, default=None, meaning="its private key, PEM"
+    ),
+    "tls_ca_cert": Setting(
+        parse=parse_file,
+        default=None,
+        meaning="PEM certificate of a private CA: with it and its key the "
+        "server's certificate is renewed in time",
+    ),
+    "tls_ca_key": Setting(
+        parse=parse_file, default=None, meaning="the CA's private key, PEM"
+    ),
+    "key_file": Setting(
+        parse=parse_path,
+        default=None,
+        meaning="the key with which secrets in the store are sealed; "
+        "default: thim.key beside the store",
     ),
     "workers": Setting(
         parse=whole_number(1, 256), default="1", meaning="processes"
@@ -138,6 +154,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "access_log": Setting(
         parse=parse_boolean, default="false", meaning="a line for each request"
     ),
+    "dangerous_plain_http_tokens": Setting(
+        parse=parse_boolean,
+        default="false",
+        meaning="take tokens over plain HTTP from other machines too: "
+        "whoever is on the way can read them",
+    ),
     "dangerous_test_anchors": Setting(
         parse=parse_anchors,
         default=None,
@@ -188,6 +210,9 @@ def load(
     if found["store"].value is None:
         location = default_location(environment)
         found["store"] = Value(value=location, origin="default")
+    if found["key_file"].value is None:
+        beside: Path = found["store"].value.with_name("thim.key")
+        found["key_file"] = Value(value=beside, origin="default")
     _check_tls(found)
     _check_danger(found)
     return found
@@ -213,7 +238,8 @@ def _find_file(
     )
     if named is not None:
         return named
-    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    own = default_location(environment).with_name(DEFAULT_FILE.name)
+    return next((path for path in (DEFAULT_FILE, own) if path.is_file()), None)
 
 
 def _read_file(path: Path) -> dict[str, object]:
@@ -264,10 +290,17 @@ def _parse(name: str, setting: Setting, raw: object, origin: str) -> object:
 
 
 def _check_tls(found: Configuration) -> None:
-    pair = {name: found[name].value for name in ("tls_cert", "tls_key")}
-    missing = [name for name, value in pair.items() if value is None]
-    if len(missing) == 1:
-        msg = f"{missing[0]} is missing: a certificate and its key go together"
+    for names in (("tls_cert", "tls_key"), ("tls_ca_cert", "tls_ca_key")):
+        missing = [name for name in names if found[name].value is None]
+        if len(missing) == 1:
+            msg = (
+                f"{missing[0]} is missing: a certificate and its key go "
+                f"together"
+            )
+            raise OperatorError(msg, reason="config-tls")
+    has_ca = found["tls_ca_cert"].value is not None
+    if has_ca and found["tls_cert"].value is None:
+        msg = "tls_cert is missing: tls_ca_cert is there to renew it"
         raise OperatorError(msg, reason="config-tls")
 
 

@@ -16,11 +16,14 @@ from thim.cli import (
     collateral,
     configuration,
     database,
+    init,
     refreshing,
     refusals,
     serve,
     simulate,
     statuses,
+    tls,
+    tokens,
     trust,
 )
 from thim.errors import ThimError
@@ -52,6 +55,7 @@ def options(
         raise typer.Exit
 
 
+app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("simulate")(simulate.simulate)
 app.command("status")(statuses.status)
@@ -60,6 +64,8 @@ collateral.app.command("status")(refreshing.status)
 collateral.app.command("refused")(refusals.refused)
 app.add_typer(refreshing.upstream_app, name="upstream")
 app.add_typer(trust.app, name="trust")
+app.add_typer(tokens.app, name="token")
+app.add_typer(tls.app, name="tls")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")

@@ -37,7 +37,7 @@ Config = Annotated[
     typer.Option(
         metavar="FILE",
         help="Configuration file, TOML. Also THIM_CONFIG; default: "
-        "/etc/thim/thim.toml if it is there.",
+        "/etc/thim/thim.toml, or thim.toml in your data folder.",
     ),
 ]
 Json = Annotated[
@@ -100,6 +100,7 @@ def place_of(found: Configuration) -> Place:
             fmspcs=found["fmspcs"].value or frozenset(),
             asks_unknown=found["unknown_fmspcs"].value == "ask",
             wait=found["fill_wait"].value,
+            key_file=found["key_file"].value,
             source_rate=max(
                 1, found["fill_rate"].value // found["workers"].value
             ),

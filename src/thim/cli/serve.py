@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -21,20 +22,25 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
-from thim.cli.checks import check_settings
+from thim.cli.checks import certificate_files, check_settings, pki_files
 from thim.cli.config import Configuration
 from thim.cli.options import Config, Place, Store, configure, place_of
 from thim.cli.values import Address
 from thim.errors import OperatorError, ParameterError
 from thim.http.app import AppFactory
+from thim.http.certificate import ContextFactory
 from thim.http.fast import FastHttpProtocol
 from thim.http.settings import HttpSettings
 from thim.http.tls import TlsHttpProtocol
 from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.clock import utc_now
+from thim.services.pki import Renewer
+from thim.services.secrets import check_key
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _log: Final = logging.getLogger("uvicorn.error")
@@ -90,9 +96,27 @@ def serve(
     }
     found = configure(flags, config)
     place = place_of(found)
-    check_settings(found)
-    _provide_store(found, place, config)
-    _run(found, place)
+    with _renewing(found):
+        check_settings(found)
+        _provide_store(found, place, config)
+        _run(found, place)
+
+
+@contextlib.contextmanager
+def _renewing(found: Configuration) -> Iterator[None]:
+    """
+    Renew the server's certificate whenever it is time, if it is of a CA of
+    ours.
+    """
+    files, ended = pki_files(found), threading.Event()
+    if files is not None:
+        renewer = Renewer(files, utc_now)
+        renewer.look()
+        renewer.start(ended)
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _provide_store(
@@ -107,6 +131,7 @@ def _provide_store(
         subprocess.run(command, check=False)  # noqa: S603
     with contextlib.closing(Replica(path)) as replica:
         replica.check_anchors(place.anchors)
+        check_key(replica, found["key_file"].value)
 
 
 def _run(found: Configuration, place: Place) -> None:
@@ -143,8 +168,8 @@ def _listen(address: Address) -> socket.socket:
 
 
 def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
-    tls_cert, tls_key = found["tls_cert"].value, found["tls_key"].value
-    protocol: Any = TlsHttpProtocol if tls_cert else FastHttpProtocol
+    files = certificate_files(found)
+    protocol: Any = TlsHttpProtocol if files else FastHttpProtocol
     return uvicorn.Config(
         AppFactory(_http_settings(found, place)),
         factory=True,
@@ -160,8 +185,7 @@ def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_SHUTDOWN,
-        ssl_certfile=tls_cert,
-        ssl_keyfile=tls_key,
+        ssl_context_factory=ContextFactory(files) if files else None,
     )
 
 
@@ -183,6 +207,8 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         vendors=place.vendors,
         refused_when_expired=found["expired"].value.refused,
         dangerous_clock=found["dangerous_clock"].value,
+        key_file=found["key_file"].value,
+        dangerous_plain_http_tokens=found["dangerous_plain_http_tokens"].value,
         profile=found["profile"].value,
         max_age=found["max_age"].value,
         old_api=found["old_api"].value == "serve",

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import pwd
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thim.cli.actor import os_user
 from thim.cli.options import Config, Json, Place, Store, find_place
 from thim.errors import OperatorError
 from thim.intel.authorities import INTEL_SGX_ROOT
@@ -107,7 +106,7 @@ def add(
     check_root(root, sha256, now)
     with Ledger(place.store, place.anchors) as ledger:
         is_new = ledger.add_anchor(
-            root, vendor="intel", actor=_actor(), now=now
+            root, vendor="intel", actor=os_user(), now=now
         )
         with contextlib.closing(Replica(place.store)) as replica:
             ledger.agenda.hasten(_untrusted(Watch(replica)), now)
@@ -132,13 +131,3 @@ def _read(file: Path) -> bytes:
     except OSError as e:
         msg = f"{file}: {e.strerror}"
         raise OperatorError(msg, reason="path-missing") from e
-
-
-def _actor() -> str:
-    # Not getpass.getuser, which believes the environment.
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = str(os.getuid())
-    behind = os.environ.get("SUDO_USER")
-    return f"{name} (sudo by {behind})" if behind else name

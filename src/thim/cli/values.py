@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FMSPC: Final = re.compile("[0-9a-fA-F]{12}")
-_EXPIRING: Final = tuple(kind.value for kind in Kind if kind is not Kind.FMSPCS)
+_EXPIRING: Final = tuple(
+    kind.value
+    for kind in Kind
+    if kind not in {Kind.FMSPCS, Kind.PCK_CERTIFICATES}
+)
 _DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _UNITS: Final = {
@@ -145,6 +149,16 @@ def parse_file(value: object) -> Path:
     if not is_there:
         raise ValueError(msg)
     return path
+
+
+def parse_path(value: object) -> Path:
+    """
+    Take the path of a file that need not be there.
+    """
+    try:
+        return Path(parse_text(value)).expanduser().absolute()
+    except RuntimeError as e:
+        raise ValueError(str(e)) from None
 
 
 def one_of(*values: str) -> Callable[[object], str]:

@@ -88,3 +88,8 @@ class CollateralReader(Protocol):
         """
         Return each FMSPC (upper-case hex) and TEE with a verified TCB info.
         """
+
+    def platform_fmspcs(self) -> Sequence[str]:
+        """
+        Return each FMSPC (upper-case hex) that a known platform has.
+        """

@@ -29,6 +29,8 @@ class Kind(enum.Enum):
     TCB_EVALUATION_DATA_NUMBERS = "tcb-evaluation-data-numbers"
     #: The vendor's unsigned list: a hint of what to ask for, never a record.
     FMSPCS = "fmspcs"
+    #: All PCK certificates of a platform: kept with it, never as a record.
+    PCK_CERTIFICATES = "pck-certificates"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,14 @@ def numbers_key(tee: Tee) -> CollateralKey:
 
 
 FMSPCS: Final = CollateralKey(kind=Kind.FMSPCS, subject="all")
+
+
+def pck_certificates_key(qe_id: bytes, pce_id: bytes) -> CollateralKey:
+    """
+    Name the PCK certificates of a platform.
+    """
+    subject = f"{qe_id.hex().upper()}:{pce_id.hex().upper()}"
+    return CollateralKey(kind=Kind.PCK_CERTIFICATES, subject=subject)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,24 @@ import contextlib
 import dataclasses
 import time
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
 from thim.errors import ThimError
-from thim.http.endpoints import Prefixed, collateral_routes
+from thim.http.admin import admin_routes
+from thim.http.auth import Gate
+from thim.http.endpoints import (
+    Prefixed,
+    collateral_routes,
+    metadata_routes,
+)
 from thim.http.finish import ReplyResponse
 from thim.http.health import health_routes
 from thim.http.metrics import metrics_routes
+from thim.http.pccs import Pccs, policy_routes
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.http.service import Service
@@ -47,6 +54,7 @@ def create_app(
     to say it.
     """
     clock = clock or _find_clock(settings)
+    pccs = Pccs()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -54,21 +62,31 @@ def create_app(
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(service.close)
             await _run(stack, service.follow())
+            await _run(stack, service.note())
+            gate = Gate(service)
+            await _run(stack, gate.follow())
             if settings.vendors.is_on:
                 await _face_vendors(stack, service)
+            stack.push_async_callback(pccs.close)
             yield {
                 "service": service,
+                "gate": gate,
                 "memo": service.memo,
+                "pck": service.pck_desk,
                 "limits": settings.limits,
                 "now": _to_seconds(clock),
             }
 
     collateral = collateral_routes()
-    prefixed = Prefixed(Router(collateral, redirect_slashes=False))
+    selected = [*collateral, *policy_routes()]
+    prefixed = Prefixed(Router(selected, redirect_slashes=False))
     app = Starlette(
         routes=[
             *health_routes(),
             *metrics_routes(),
+            *admin_routes(),
+            *pccs.routes(),
+            *metadata_routes(),
             *collateral,
             *(
                 Route(f"/{name}/{{rest:path}}", prefixed)
@@ -130,6 +148,9 @@ async def _face_vendors(
     await _run(stack, Refresher(side).follow())
 
 
+_UNKNOWN: Final = 404
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class AppFactory:
     """
@@ -145,12 +166,11 @@ class AppFactory:
         return create_app(self.settings)
 
 
-_SENTENCES = {404: "No such path.", 405: "Only GET and HEAD."}
-
-
 async def _http_exception(_request: Request, e: Exception) -> ReplyResponse:
     error = cast("HTTPException", e)  # it is registered for no other
-    text = _SENTENCES.get(error.status_code, error.detail)
+    text = "No such path." if error.status_code == _UNKNOWN else error.detail
+    if allowed := (error.headers or {}).get("Allow"):
+        text = f"Only {' and '.join(sorted(allowed.split(', ')))}."
     headers = [
         (name.lower().encode(), ", ".join(sorted(value.split(", "))).encode())
         for name, value in (error.headers or {}).items()

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from thim.errors import NotFoundError, ThimError
+from thim.errors import NotFoundError, ParameterError, ThimError
 from thim.http import pcs
 from thim.http.answer import write_fmspcs
 from thim.http.finish import finish
+from thim.http.pck import (
+    answer_metadata_pckcert,
+    answer_pckcert,
+    refuse_pckcert,
+)
 from thim.http.prefixes import Prefix, split_prefix
 from thim.http.problems import to_reply
 from thim.http.query import parse_query
@@ -38,12 +43,17 @@ _GONE = (
 )
 
 
+def _refuse(error: ThimError, _scope: Scope) -> Reply:
+    return to_reply(error)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Endpoint:
     """An ASGI application that answers one route."""
 
     answer: Callable[[pcs.Request, Service], Reply]
     version: str
+    refuse: Callable[[ThimError, Scope], Reply] = _refuse
 
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
@@ -52,7 +62,7 @@ class _Endpoint:
         try:
             reply = await self._reply_or_fill(scope)
         except ThimError as e:
-            reply = to_reply(e)
+            reply = self.refuse(e, scope)
         await finish(scope, send, reply)
 
     async def _reply_or_fill(self, scope: Scope) -> Reply:
@@ -167,6 +177,11 @@ def collateral_routes() -> list[Route]:
 
 def _collateral_routes() -> Iterator[Route]:
     for version in ("v2", "v3", "v4"):
+        yield Route(
+            f"/sgx/certification/{version}/pckcert",
+            _Endpoint(answer_pckcert, version, refuse_pckcert),
+            methods=_GET,
+        )
         for name, answer in _SGX.items():
             yield _route(
                 f"/sgx/certification/{version}/{name}", answer, version
@@ -183,6 +198,43 @@ def _route(
     version: str,
 ) -> Route:
     return Route(path, _Endpoint(answer, version), methods=_GET)
+
+
+def metadata_routes() -> list[Route]:
+    """
+    Return the routes of the link-local metadata service.
+    """
+    return [
+        Route(
+            f"/metadata/THIM/sgx/certification/{version}/pckcert",
+            _Metadata(
+                _Endpoint(answer_metadata_pckcert, version, refuse_pckcert)
+            ),
+            methods=_GET,
+        )
+        for version in ("v2", "v3", "v4")
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Metadata:
+    """
+    An ASGI application for those who send ``Metadata: true``: nobody sends it
+    by mistake, nor can a page in a browser.
+    """
+
+    endpoint: ASGIApp
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        said = dict(scope["headers"]).get(b"metadata", b"")
+        if said.strip().lower() == b"true":
+            await self.endpoint(scope, receive, send)
+            return
+        value = said.decode("latin-1")
+        error = ParameterError("Metadata", value, "expected the header true")
+        await finish(scope, send, to_reply(error))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

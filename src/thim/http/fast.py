@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import itertools
-import os
 import ssl
 import time
 import urllib.parse
@@ -36,7 +34,13 @@ from uvicorn.protocols.utils import get_client_addr
 from uvicorn.server import ServerState
 
 from thim.http.connection import LimitedHttpProtocol, Phase
-from thim.http.reply import Reply, count_age, lasting_headers
+from thim.http.fast_pck import PckDesk
+from thim.http.reply import (
+    Reply,
+    RequestIds,
+    count_age,
+    lasting_headers,
+)
 
 
 _OK: Final = 200
@@ -63,6 +67,14 @@ _HARMLESS: Final = frozenset(
 
 
 Headers = list[tuple[bytes, bytes]]
+
+
+def _logged_target(raw: bytes) -> str:
+    """Return a request's target as uvicorn's access log writes it."""
+    target = raw[len(b"GET ") : raw.index(b" HTTP/1.1\r\n")]
+    path, _, query = target.decode("ascii").partition("?")
+    path = urllib.parse.quote(urllib.parse.unquote(path))
+    return f"{path}?{query}" if query else path
 
 
 class Entry:
@@ -108,16 +120,6 @@ class Entry:
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.head = STATUS_LINE[_OK] + b"".join(lines)
 
-    @property
-    def logged_target(self) -> str:
-        """
-        Return the request's target as uvicorn's access log writes it.
-        """
-        target = self.raw[len(b"GET ") : self.raw.index(b" HTTP/1.1\r\n")]
-        path, _, query = target.decode("ascii").partition("?")
-        path = urllib.parse.quote(urllib.parse.unquote(path))
-        return f"{path}?{query}" if query else path
-
 
 class _Offer(bytes):
     """A request's bytes, and how often the memo had been cleared by then."""
@@ -138,9 +140,7 @@ class Memo:
         self.capacity = capacity
         self.size = 0
         self.hits = 0
-        # Of request IDs, the first half tells processes apart.
-        self._id_start = b"request-id: " + os.urandom(8).hex().encode("ascii")
-        self._next_id = itertools.count(1).__next__
+        self._ids = RequestIds()
         self._clearings = 0
         self._entries: collections.OrderedDict[bytes, Entry] = (
             collections.OrderedDict()
@@ -209,8 +209,7 @@ class Memo:
             or now >= entry.written_until
         ):
             entry.write_head(server_headers, now)
-        end_of_id = b"%016x\r\n\r\n" % self._next_id()
-        return b"".join((entry.head, self._id_start, end_of_id, entry.body))
+        return b"".join((entry.head, self._ids.write(), entry.body))
 
     def clear(self) -> None:
         """
@@ -244,8 +243,9 @@ class FastHttpProtocol(LimitedHttpProtocol):
         super().__init__(config, server_state, app_state, _loop)
         # Who shows a certificate is known by more than the request's bytes.
         knows_clients = config.ssl_cert_reqs != ssl.CERT_NONE
-        memo = None if knows_clients else app_state.get("memo")
-        self._memo: Memo | None = memo
+        state = {} if knows_clients else app_state
+        self._memo: Memo | None = state.get("memo")
+        self._pck: PckDesk | None = state.get("pck")
         self._candidate: bytes | None = None
         self._now: Callable[[], float] = app_state.get("now", time.time)
         self._idle_since = 0.0
@@ -260,7 +260,8 @@ class FastHttpProtocol(LimitedHttpProtocol):
         memo = self._memo
         cycle: RequestResponseCycle | None = self.cycle
         if (
-            memo is None
+            (memo is None and self._pck is None)
+            or self.flow.write_paused
             or len(data) > _LARGEST_REQUEST
             or self.phase is not _IDLE
             or not (cycle is None or cycle.response_complete)
@@ -268,22 +269,30 @@ class FastHttpProtocol(LimitedHttpProtocol):
             super().data_received(data)
             return
         now = self._now()
-        entry = None if self.flow.write_paused else memo.lookup(data, now)
-        if entry is None:
-            self._candidate = data
-            super().data_received(data)
-            self._candidate = None
-            return
         state = self.server_state
-        self.transport.write(memo.write(entry, state.default_headers, now))
+        answer: bytes | None = None
+        entry = None if memo is None else memo.lookup(data, now)
+        if memo is not None and entry is not None:
+            answer = memo.write(entry, state.default_headers, now)
+        elif self._pck is not None:
+            answer = self._pck.answer(data, now, state.default_headers)
+        if answer is None:
+            self._offer(data)
+            return
+        self.transport.write(answer)
         state.total_requests += 1
         if self.access_log:
-            self._log(entry)
+            self._log(data)
         # To set a timer would cost as much again: the one that runs is left
         # alone, and looks at the time when it fires.
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._await_next()
+
+    def _offer(self, data: bytes) -> None:
+        self._candidate = data
+        super().data_received(data)
+        self._candidate = None
 
     def _await_next(self) -> None:
         self.stop_clock()
@@ -291,12 +300,12 @@ class FastHttpProtocol(LimitedHttpProtocol):
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
-    def _log(self, entry: Entry) -> None:
+    def _log(self, raw: bytes) -> None:
         self.access_logger.info(
             '%s - "%s %s HTTP/%s" %d',
             get_client_addr({"client": self.client}),  # type: ignore[arg-type]
             "GET",
-            self.root_path + entry.logged_target,
+            self.root_path + _logged_target(raw),
             "1.1",
             _OK,
         )
@@ -320,12 +329,14 @@ class FastHttpProtocol(LimitedHttpProtocol):
         candidate, self._candidate = self._candidate, None
         if (
             candidate is not None
-            and self._memo is not None
             and self._is_whole(candidate)
             and self._is_plain()
         ):
-            offer = self._memo.offer(candidate)
-            self.scope["extensions"] = {"thim.memo": offer}  # type: ignore[dict-item]
+            if self._pck is not None and b"/pckcert?" in self.url:
+                self._pck.learn(candidate)
+            if self._memo is not None:
+                offer = self._memo.offer(candidate)
+                self.scope["extensions"] = {"thim.memo": offer}  # type: ignore[dict-item]
         super().on_headers_complete()
 
     def _is_whole(self, data: bytes) -> bool:

@@ -5,14 +5,20 @@ details.
 
 from __future__ import annotations
 
+import http
 import re
 
 from typing import Final
 
+import msgspec
+
 from thim.errors import (
+    ForbiddenError,
+    FrequencyError,
     MalformedError,
     NotFoundError,
     ThimError,
+    UnauthenticatedError,
     UnavailableError,
 )
 from thim.http.reply import Reply
@@ -22,19 +28,35 @@ _TABLE: Final[tuple[tuple[type[ThimError], int, str], ...]] = (
     (MalformedError, 400, "Invalid request parameters."),
     (NotFoundError, 404, "No cache data for this platform."),
     (UnavailableError, 503, ""),
+    (UnauthenticatedError, 401, "Authentication failed."),
+    (ForbiddenError, 403, "Not allowed."),
+    (FrequencyError, 429, "Too many requests."),
 )
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
-def to_reply(error: ThimError) -> Reply:
+#: PCCS's own statuses, which its tools and Intel's QCNL know.
+_SENTENCES: Final = {
+    413: "Content too large.",
+    460: "The integrity of the data can't be verified.",
+    461: "The platform was not found in the cache.",
+    503: "Server is currently unable to process the request.",
+}
+
+
+def to_reply(error: ThimError, status: int | None = None) -> Reply:
     """
     Answer *error* as the PCS and PCCS families do: PCCS's own sentence first,
     since its tools print it, then what is wrong.  A 503 has no body, because
     Intel's QCNL appends the bodies of its retries to one another.
+
+    *status* is one of PCCS's own, in the place of what the table says.
     """
-    for kind, status, sentence in _TABLE:
+    if status is not None:
+        return _reply(status, _SENTENCES[status], error)
+    for kind, usual, sentence in _TABLE:
         if isinstance(error, kind):
-            return _reply(status, sentence, error)
+            return _reply(usual, sentence, error)
     return _reply(500, "Internal server error occurred.", None)
 
 
@@ -45,9 +67,32 @@ def _reply(status: int, sentence: str, error: ThimError | None) -> Reply:
         (b"cache-control", b"no-store"),
         (b"thim-reason", reason.encode("ascii")),
     ]
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnauthenticatedError):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, UnavailableError | FrequencyError):
         headers.append((b"retry-after", b"%d" % error.retry_after))
+    if isinstance(error, UnavailableError):
         return Reply(status=status, headers=tuple(headers), body=b"")
     headers.insert(0, (b"content-type", b"text/plain; charset=utf-8"))
     text = _UNPRINTABLE.sub("?", f"{sentence}{detail}") + "\n"
     return Reply(status=status, headers=tuple(headers), body=text.encode())
+
+
+def to_problem(error: ThimError) -> Reply:
+    """
+    Answer *error* as our own API does (RFC 9457).
+    """
+    usual = to_reply(error)
+    is_known = any(isinstance(error, kind) for kind, *_ in _TABLE)
+    problem = {
+        "title": http.HTTPStatus(usual.status).phrase,
+        "status": usual.status,
+        "reason": error.reason if is_known else "internal",
+        "detail": str(error) if is_known else "Internal server error.",
+    }
+    kept = [header for header in usual.headers if header[0] != b"content-type"]
+    return Reply(
+        status=usual.status,
+        headers=((b"content-type", b"application/problem+json"), *kept),
+        body=msgspec.json.encode(problem) + b"\n",
+    )

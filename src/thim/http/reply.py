@@ -9,6 +9,8 @@ written when it is sent.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import os
 
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +44,23 @@ class Reply:
     body: bytes
     aged_since: float | None = None
     until: float | None = None
+
+
+class RequestIds:
+    """
+    Lines with a ``Request-ID``, each the end of a head: the first half tells
+    processes apart.
+    """
+
+    def __init__(self) -> None:
+        self._start = b"request-id: " + os.urandom(8).hex().encode("ascii")
+        self._next = itertools.count(1).__next__
+
+    def write(self) -> bytes:
+        """
+        Write the next one, and the empty line behind the head.
+        """
+        return b"%b%016x\r\n\r\n" % (self._start, self._next())
 
 
 def lasting_headers(reply: Reply) -> list[tuple[bytes, bytes]]:

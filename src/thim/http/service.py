@@ -22,8 +22,12 @@ from thim.errors import (
 from thim.http import pcs
 from thim.http.answer import write_answer
 from thim.http.fast import Memo
+from thim.http.fast_pck import PckDesk
+from thim.services.pck import PckQuery, find_pck
 from thim.services.serve import find_answer, list_fmspcs
+from thim.services.sightings import Sightings, write_down
 from thim.services.status import Status, read_status
+from thim.store.pck import PckReader
 from thim.store.replica import Replica
 from thim.store.watch import Watch
 
@@ -31,6 +35,7 @@ from thim.store.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from thim.collateral.platforms import HeldPck
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
     from thim.http.settings import HttpSettings
@@ -39,6 +44,10 @@ if TYPE_CHECKING:
     from thim.services.serve import Query
 
 _POLL: Final = 0.05
+#: Seconds between two times that it is written down who asks.
+_NOTED: Final = 60.0
+#: Why a PCK certificate is missing that a vendor may have.
+_FILLED: Final = frozenset({"unknown-platform", "no-pck-certificate"})
 _SECOND: Final = datetime.timedelta(seconds=1)
 #: On what leads to other root keys than the vendor's.
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
@@ -49,7 +58,7 @@ class Miss(NotFoundError):  # noqa: N818 - no failure yet
     Nothing answers *query*, until somebody has fetched it.
     """
 
-    def __init__(self, query: Query, error: NotFoundError) -> None:
+    def __init__(self, query: Query | PckQuery, error: NotFoundError) -> None:
         super().__init__(str(error), reason=error.reason)
         self.query = query
 
@@ -80,6 +89,15 @@ class Service:
         self._latest: datetime.datetime | None = None
         self.replica = Replica(settings.store)
         self.replica.check_anchors(settings.anchors)
+        self.pck = PckReader(self.replica)
+        self.sightings = Sightings()
+        self.pck_desk = PckDesk(
+            settings.store,
+            settings.max_age,
+            ("v2", "v3", "v4") if settings.old_api else ("v4",),
+            self.mark,
+            self.sightings,
+        )
         self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
         self._generation = self.replica.generation()
 
@@ -87,6 +105,7 @@ class Service:
         """
         Close the store.
         """
+        self.pck_desk.close()
         self.replica.close()
 
     def reply(self, query: Query, encoding: pcs.Encoding | None) -> Reply:
@@ -113,10 +132,32 @@ class Service:
             policy=self.settings.max_age,
             at=query.at,
         )
+        return self.mark(reply)
+
+    def mark(self, reply: Reply) -> Reply:
+        """
+        Add to *reply* what everybody must know of this service.
+        """
         if self.settings.is_dangerous:
             headers = (*reply.headers, _DANGEROUS)
             return dataclasses.replace(reply, headers=headers)
         return reply
+
+    def find_pck(self, query: PckQuery) -> HeldPck:
+        """
+        Find the PCK certificate that *query* asks for.
+
+        Raises:
+            Miss: It is not there, and may be filled.
+            ThimError: As ``services.pck.find_pck``.
+        """
+        try:
+            with self._reading():
+                return find_pck(self.replica, self.pck, query, self.sightings)
+        except NotFoundError as e:
+            if self.filler is not None and e.reason in _FILLED:
+                raise Miss(query, e) from e
+            raise
 
     async def fill(self, miss: Miss, source: str) -> ThimError:
         """
@@ -128,7 +169,10 @@ class Service:
         """
         if self.filler is None:
             return miss
-        excuse = await self.filler.fill(miss.query, source)
+        if isinstance(miss.query, PckQuery):
+            excuse = await self.filler.fill_platform(miss.query, source)
+        else:
+            excuse = await self.filler.fill(miss.query, source)
         return miss if excuse is None else excuse
 
     def fmspcs(self, prefix: Prefix) -> Sequence[tuple[str, Tee]]:
@@ -168,6 +212,32 @@ class Service:
             vendors = self.settings.vendors
             return read_status(replica, Watch(replica), vendors, now)
 
+    async def write_down(self) -> None:
+        """
+        Write down who has asked for PCK certificates since the last time.
+        """
+        sightings = self.sightings.take()
+        if sightings:
+            settings = self.settings
+            await asyncio.to_thread(
+                write_down,
+                sightings,
+                settings.store,
+                settings.anchors,
+                self.clock(),
+            )
+
+    async def note(self) -> None:
+        """
+        Write down who asks, each minute and in the end.
+        """
+        try:
+            while True:
+                await asyncio.sleep(_NOTED)
+                await self.write_down()
+        finally:
+            await self.write_down()
+
     async def follow(self) -> None:
         """
         Forget remembered answers within 100 ms of a new store generation;
@@ -177,6 +247,7 @@ class Service:
             await asyncio.sleep(_POLL)
             self._check_parent()
             self._check_clock()
+            self.pck_desk.renew()
             with contextlib.suppress(UnavailableError):
                 self._check_generation()
 
@@ -207,5 +278,6 @@ class Service:
         generation = self.replica.generation()
         if generation != self._generation:
             self._generation = generation
+            self.pck_desk.renew()
             if self.memo is not None:
                 self.memo.clear()

@@ -33,7 +33,10 @@ class HttpSettings:
     *memo_bytes* bounds the memo of answers, 0 turns it off.  *vendors* says
     whom to ask for what is missing or due; *refused_when_expired* are kinds
     of which nothing expired is served.  *dangerous_clock* is a file that says
-    what time it is (``services.clock.FileClock``).
+    what time it is (``services.clock.FileClock``).  *key_file* holds the key
+    with which the store's secrets are sealed.  Where there is no TLS, tokens
+    are taken from this machine only, or with *dangerous_plain_http_tokens*
+    from everywhere.
     """
 
     store: Path
@@ -44,6 +47,8 @@ class HttpSettings:
     vendors: VendorSettings = dataclasses.field(default_factory=VendorSettings)
     refused_when_expired: frozenset[Kind] = frozenset()
     dangerous_clock: Path | None = None
+    key_file: Path | None = None
+    dangerous_plain_http_tokens: bool = False
     supervisor: int | None = None
     memo_bytes: int = 32 * 1024 * 1024
     limits: Limits = dataclasses.field(default_factory=Limits)

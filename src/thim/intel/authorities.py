@@ -103,7 +103,7 @@ def verify_authority(
         )
         raise UntrustedError(msg, reason="wrong-issuer-chain")
     for certificate in chain:
-        _check_extensions(certificate)
+        check_extensions(certificate)
     verify_chain(chain, anchors=anchors, at=at, root_crl=root_crl)
 
 
@@ -117,7 +117,14 @@ def _spell(chain: Sequence[x509.Certificate]) -> str:
     return repr([common_name(certificate.subject) for certificate in chain])
 
 
-def _check_extensions(certificate: x509.Certificate) -> None:
+def check_extensions(certificate: x509.Certificate) -> None:
+    """
+    Check that the five extensions are there that Intel's profile demands of
+    every certificate (QVL ``REQUIRED_X509_EXTENSIONS``).
+
+    Raises:
+        MalformedError: One is missing, or bad.
+    """
     for kind in _REQUIRED_EXTENSIONS:
         try:
             certificate.extensions.get_extension_for_class(kind)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     E = TypeVar("E", bound=enum.Enum)
 
 _FMSPC: Final = re.compile(r"[0-9a-fA-F]{12}", re.ASCII)
+_HEX: Final = re.compile(r"[0-9a-fA-F]+", re.ASCII)
+_ENC_PPID_DIGITS: Final = 768
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 _CUSTOM_SIZE: Final = 1024
 #: ``;`` in what Azure's client sends, ``&`` in Open Enclave's documentation.
@@ -41,6 +43,41 @@ def parse_fmspc(parameters: Mapping[str, str]) -> bytes:
     if not _FMSPC.fullmatch(text):
         raise ParameterError("fmspc", text, "expected 12 hexadecimal digits")
     return bytes.fromhex(text)
+
+
+def parse_hex_parameter(
+    parameters: Mapping[str, str], name: str, size: int
+) -> bytes:
+    """
+    Read *name*: *size* bytes as hexadecimal digits of either case.
+
+    Raises:
+        ParameterError: Missing, or of another form.
+    """
+    text = parameters.get(name, "")
+    if len(text) == 2 * size and _HEX.fullmatch(text):
+        return bytes.fromhex(text)
+    raise ParameterError(name, text, f"expected {2 * size} hexadecimal digits")
+
+
+def parse_encrypted_ppid(parameters: Mapping[str, str]) -> bytes | None:
+    """
+    Read ``encrypted_ppid``: 384 bytes; absent, empty and all zeros mean none.
+
+    It names a machine: no message repeats it.
+
+    Raises:
+        ParameterError: Of another form.
+    """
+    text = parameters.get("encrypted_ppid", "")
+    if not text:
+        return None
+    if len(text) != _ENC_PPID_DIGITS or not _HEX.fullmatch(text):
+        shown = f"{len(text)} characters"
+        expected = f"expected {_ENC_PPID_DIGITS} hexadecimal digits"
+        raise ParameterError("encrypted_ppid", shown, expected)
+    enc_ppid = bytes.fromhex(text)
+    return enc_ppid if any(enc_ppid) else None
 
 
 def parse_update(parameters: Mapping[str, str]) -> Update | None:

@@ -29,16 +29,16 @@ _WHITESPACE: Final = b" \t\r\n"
 T = TypeVar("T")
 
 
-def parse_strictly(raw: bytes) -> object:
+def parse_strictly(raw: bytes, most: int = MAX_JSON_SIZE) -> object:
     """
-    Read *raw* as one JSON value.
+    Read *raw*, of *most* bytes, as one JSON value.
 
     Raises:
         MalformedError: Too large, not UTF-8, not JSON, or one of the things
             that this module refuses.
     """
-    if len(raw) > MAX_JSON_SIZE:
-        msg = f"JSON of {len(raw)} bytes, expected at most {MAX_JSON_SIZE}"
+    if len(raw) > most:
+        msg = f"JSON of {len(raw)} bytes, expected at most {most}"
         raise MalformedError(msg, reason="too-large")
     try:
         value = _DECODER.decode(raw.decode("utf-8"))

@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 
     from thim.collateral.records import Record
     from thim.collateral.targets import Target
+    from thim.services.pck_desk import PckDesk
     from thim.store.ledger import Ledger
     from thim.upstream.model import Response, Upstream
+    from thim.upstream.pck import PlatformSecrets
     from thim.upstream.pcs import Answer
 
 _log: Final = logging.getLogger("thim.vendors")
@@ -63,11 +65,13 @@ class Desk:
     """
     Writes down what came of asking.
 
-    *order* are the base URLs of all upstreams, the most trusted first.
-    *clock* returns the current instant, *draw* a number from 0 to 1.
+    *pck* does so for PCK certificates.  *order* are the base URLs of all
+    upstreams, the most trusted first.  *clock* returns the current instant,
+    *draw* a number from 0 to 1.
     """
 
     ledger: Ledger
+    pck: PckDesk
     order: tuple[str, ...]
     clock: Callable[[], datetime]
     draw: Callable[[], float]
@@ -100,10 +104,15 @@ class Desk:
         )
 
     def read(
-        self, upstream: Upstream, target: Target, response: Response
+        self,
+        upstream: Upstream,
+        target: Target,
+        response: Response,
+        secrets: PlatformSecrets | None = None,
     ) -> Fetched:
         """
-        Take in what came as the answer to *target*.
+        Take in what came as the answer to *target*; *secrets* are what a
+        platform was asked for by.
         """
         if response.status in ABSENT:
             return Fetched(
@@ -114,6 +123,8 @@ class Desk:
         if response.status != OK:
             return blame(status_error(response))
         try:
+            if secrets is not None:
+                return self.pck.take(upstream, response, secrets)
             if target.key.kind is Kind.FMSPCS:
                 return self._take_hints(response)
             return self._take(upstream, target, response)

@@ -16,6 +16,7 @@ from thim.collateral.intake import (
     verify_crl,
     verify_document,
 )
+from thim.collateral.pck_intake import PckVerifier
 from thim.collateral.records import Kind
 from thim.collateral.transition import Transition
 from thim.errors import MalformedError, ThimError, UntrustedError
@@ -161,6 +162,12 @@ class Door:
         if isinstance(document, Crl):
             return verify_crl(document, intake, source=source)
         return verify_document(document, intake, source=source)
+
+    def pck_verifier(self) -> PckVerifier:
+        """
+        Return what verifies PCK certificates under the CAs known by now.
+        """
+        return PckVerifier(self._intake)
 
     def add(self, record: Record) -> Transition:
         """

@@ -13,11 +13,14 @@ import itertools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from thim.collateral.records import Kind
 from thim.collateral.targets import LONGEST_LEASE
 from thim.errors import UpstreamError
 from thim.services.desk import Desk
 from thim.services.outcome import Fetched, Outcome, blame, sum_up
+from thim.services.pck_desk import PckDesk
 from thim.store.agenda import Budget, Since
+from thim.upstream.pck import find_pck_request
 from thim.upstream.pcs import find_request
 from thim.upstream.transport import MOST_ATTEMPTS, Transport
 
@@ -25,10 +28,12 @@ from thim.upstream.transport import MOST_ATTEMPTS, Transport
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from thim.collateral.targets import Target
     from thim.store.ledger import Ledger
-    from thim.upstream.model import Request, Upstream
+    from thim.upstream.model import Request, Response, Upstream
+    from thim.upstream.pck import PlatformSecrets
 
 T = TypeVar("T")
 
@@ -59,12 +64,13 @@ class Fetcher:
         clock: Returns the current instant.
         draw: Returns a number from 0 to 1, for jitter.
         owner: Tells this process's leases from others'.
+        key_file: Holds the key that manifests are sealed with.
 
     Raises:
         OperatorError: An upstream's CA file or proxy cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one process has
         self,
         *,
         ledger: Ledger,
@@ -72,6 +78,7 @@ class Fetcher:
         clock: Callable[[], datetime],
         draw: Callable[[], float],
         owner: str,
+        key_file: Path | None = None,
     ) -> None:
         self._agenda = ledger.agenda
         self._links = [(u, Transport(u)) for u in upstreams]
@@ -82,8 +89,12 @@ class Fetcher:
         # Each lease has an owner of its own, or one of our tasks could end
         # another's.
         self._owners = (f"{owner}-{n}" for n in itertools.count())
+        self._pck = PckDesk(
+            ledger=ledger, key_file=key_file, clock=clock, draw=draw
+        )
         self._desk = Desk(
             ledger=ledger,
+            pck=self._pck,
             order=tuple(upstream.url for upstream in upstreams),
             clock=clock,
             draw=draw,
@@ -116,9 +127,11 @@ class Fetcher:
         *,
         is_refresh: bool,
         unless_since: Since | None = None,
+        secrets: PlatformSecrets | None = None,
     ) -> Fetched:
         """
-        Ask for *target* and write down how it went.
+        Ask for *target* and write down how it went; where that are a
+        platform's PCK certificates, by *secrets* or what is registered.
 
         A refresh asks only for what is due, leaves half of a budget's burst to
         callers who wait, and has a share that they cannot take.  With
@@ -134,7 +147,7 @@ class Fetcher:
         )
         try:
             return await self._fetch(
-                target, owner, claim, is_refresh=is_refresh
+                target, owner, claim, secrets, is_refresh=is_refresh
             )
         except BaseException as e:
             # Behind all else that the thread does for this lease.
@@ -148,28 +161,39 @@ class Fetcher:
         target: Target,
         owner: str,
         claim: Callable[[Target, str], int | None],
+        secrets: PlatformSecrets | None,
         *,
         is_refresh: bool,
     ) -> Fetched:
         failures = await self.run(claim, target, owner)
         if failures is None:
             return Fetched(outcome=Outcome.ELSEWHERE)
-        fetched = await self._ask_all(target, failures, is_refresh=is_refresh)
+        if target.key.kind is Kind.PCK_CERTIFICATES and secrets is None:
+            secrets = await self.run(self._pck.read_secrets, target)
+        fetched = await self._ask_all(
+            target, secrets, failures, is_refresh=is_refresh
+        )
         await self.run(self._desk.settle, target, owner, fetched, failures)
         return fetched
 
     async def _ask_all(
-        self, target: Target, failures: int, *, is_refresh: bool
+        self,
+        target: Target,
+        secrets: PlatformSecrets | None,
+        failures: int,
+        *,
+        is_refresh: bool,
     ) -> Fetched:
         tried: list[Fetched] = []
         for upstream, transport in self._links:
-            request = find_request(upstream, target)
+            request = _write_request(upstream, target, secrets)
             if request is None or upstream.vendor != target.key.vendor:
                 continue
             budget = _budget(upstream, is_refresh=is_refresh, failures=failures)
-            fetched = await self._ask(
-                upstream, transport, request, target, budget
+            read = functools.partial(
+                self._desk.read, upstream, target, secrets=secrets
             )
+            fetched = await self._ask(transport, request, budget, read)
             if fetched.outcome is Outcome.TAKEN:
                 return fetched
             tried.append(fetched)
@@ -177,11 +201,10 @@ class Fetcher:
 
     async def _ask(
         self,
-        upstream: Upstream,
         transport: Transport,
         request: Request,
-        target: Target,
         budget: Budget,
+        read: Callable[[Response], Fetched],
     ) -> Fetched:
         address = request.address
         permit = functools.partial(self._permit, address, budget)
@@ -193,13 +216,21 @@ class Fetcher:
             await self.run(self._desk.report_failure, address, e)
             return blame(e)
         await self.run(self._desk.report, address, response)
-        return await self.run(self._desk.read, upstream, target, response)
+        return await self.run(read, response)
 
     async def _permit(self, address: str, budget: Budget) -> None:
         now = self._clock()
         until = await self.run(self._agenda.spend, address, budget, now)
         if until is not None:
             raise _NotNowError(address, until)
+
+
+def _write_request(
+    upstream: Upstream, target: Target, secrets: PlatformSecrets | None
+) -> Request | None:
+    if secrets is not None:
+        return find_pck_request(upstream, secrets)
+    return find_request(upstream, target)
 
 
 def _budget(upstream: Upstream, *, is_refresh: bool, failures: int) -> Budget:

@@ -24,17 +24,22 @@ from thim.errors import (
     UnavailableError,
 )
 from thim.services.outcome import Fetched, Outcome
+from thim.services.pck_wants import find_pck_want
 from thim.services.rate import SourceRate
 from thim.services.wants import is_hint, list_wants
 from thim.store.agenda import Since
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Hashable
     from datetime import datetime
 
     from thim.collateral.targets import Progress, Target
+    from thim.services.pck import PckQuery
+    from thim.services.pck_wants import PckWant
     from thim.services.serve import Query
     from thim.services.side import VendorSide
+    from thim.upstream.pck import PlatformSecrets
 
 #: Number lists, then the document, then what showed only by then.
 _ROUNDS: Final = 4
@@ -46,6 +51,7 @@ _LOOKS: Final = 20
 _SECOND: Final = timedelta(seconds=1)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 _BUSY: Final = 5
+_BAD_REQUEST: Final = "bad-request"
 
 
 class Filler:
@@ -57,7 +63,7 @@ class Filler:
         self._side = side
         self._rate = SourceRate(side.settings.source_rate)
         self._looks = SourceRate(_LOOKS * side.settings.source_rate)
-        self._fills: dict[Query, asyncio.Task[ThimError | None]] = {}
+        self._fills: dict[Hashable, asyncio.Task[ThimError | None]] = {}
         self._fetches: dict[Target, asyncio.Task[Fetched]] = {}
 
     async def close(self) -> None:
@@ -81,9 +87,54 @@ class Filler:
                 may have us ask for.
             UnavailableError: Not in time, or not now; a retry may help.
         """
-        task = self._fills.get(query)
+        what = str(query.keys[0])
+
+        def check() -> None:
+            # What needs no vendor to be said is said without one.
+            self._check(list_wants(self._side, query, frozenset()))
+
+        def start() -> Coroutine[None, None, ThimError | None]:
+            return self._fill(query)
+
+        return await self._join(query, what, source, check, start)
+
+    async def fill_platform(
+        self, query: PckQuery, source: str
+    ) -> ThimError | None:
+        """
+        Have fetched the PCK certificates of a platform: by the encrypted PPID
+        that came with *query*, or by what it is registered with.
+
+        Raises:
+            NotFoundError, UnavailableError: As `fill`.
+        """
+        want = find_pck_want(self._side, query)
+
+        def check() -> None:
+            self._check([want.target])
+
+        def start() -> Coroutine[None, None, ThimError | None]:
+            return self._fill_platform(want)
+
+        return await self._join(
+            want.target, str(want.target.key), source, check, start
+        )
+
+    async def _join(
+        self,
+        matter: Hashable,
+        what: str,
+        source: str,
+        check: Callable[[], None],
+        start: Callable[[], Coroutine[None, None, ThimError | None]],
+    ) -> ThimError | None:
+        """Wait for a matter together with all who wait for it already."""
+        task = self._fills.get(matter)
         if task is None:
-            task = self._start(query, source)
+            self._spend(source, check)
+            task = asyncio.create_task(start())
+            self._fills[matter] = task
+            task.add_done_callback(lambda _: self._end(matter))
         seconds = self._side.settings.wait.total_seconds()
         try:
             async with asyncio.timeout(seconds):
@@ -93,32 +144,27 @@ class Filler:
                 str(e), reason=e.reason, retry_after=_BUSY
             ) from e
         except TimeoutError:
-            msg = f"{query.keys[0]}: the vendor has not answered yet"
+            msg = f"{what}: the vendor has not answered yet"
             raise UnavailableError(
                 msg, reason="fill-in-progress", retry_after=_BUSY
             ) from None
 
-    def _start(
-        self, query: Query, source: str
-    ) -> asyncio.Task[ThimError | None]:
-        if not self._looks.spend(source, self._side.clock()):
+    def _spend(self, source: str, check: Callable[[], None]) -> None:
+        """Refuse what *source* asks too often, or all of them together."""
+        now = self._side.clock()
+        if not self._looks.spend(source, now):
             msg = f"{source} has asked too often for what is not there"
             raise UnavailableError(msg, reason="fill-rate", retry_after=_BUSY)
-        # What needs no vendor to be said is said without one.
-        self._check(list_wants(self._side, query, frozenset()))
+        check()
         if len(self._fills) >= _MOST_AT_ONCE:
             msg = f"{len(self._fills)} documents are being fetched already"
             raise UnavailableError(msg, reason="fill-busy", retry_after=_BUSY)
-        if not self._rate.spend(source, self._side.clock()):
+        if not self._rate.spend(source, now):
             msg = f"{source} has had the vendors asked too often"
             raise UnavailableError(msg, reason="fill-rate", retry_after=_BUSY)
-        task = asyncio.create_task(self._fill(query))
-        self._fills[query] = task
-        task.add_done_callback(lambda _: self._end(query))
-        return task
 
-    def _end(self, query: Query) -> None:
-        task = self._fills.pop(query)
+    def _end(self, matter: Hashable) -> None:
+        task = self._fills.pop(matter)
         if not task.cancelled():
             task.exception()  # it has been seen, also if nobody waits any more
 
@@ -146,19 +192,36 @@ class Filler:
             if progress is not None and not is_hint(want):
                 _check_progress(want, progress, now)
 
-    async def _fetch(self, target: Target) -> Fetched:
+    async def _fill_platform(self, want: PckWant) -> ThimError | None:
+        fetched = await self._fetch(want.target, want.secrets)
+        failure = _find_failure(want.target, fetched, self._side.clock())
+        if failure is not None and fetched.reason == _BAD_REQUEST:
+            # The vendor cannot read what the caller sent: no retry will help.
+            raise NotFoundError(str(failure), reason=_BAD_REQUEST)
+        if failure is not None:
+            raise failure
+        return None
+
+    async def _fetch(
+        self, target: Target, secrets: PlatformSecrets | None = None
+    ) -> Fetched:
         task = self._fetches.get(target)
         if task is None:
-            task = asyncio.create_task(self._fetch_or_wait(target))
+            task = asyncio.create_task(self._fetch_or_wait(target, secrets))
             self._fetches[target] = task
             task.add_done_callback(lambda _: self._fetches.pop(target))
         return await asyncio.shield(task)
 
-    async def _fetch_or_wait(self, target: Target) -> Fetched:
+    async def _fetch_or_wait(
+        self, target: Target, secrets: PlatformSecrets | None
+    ) -> Fetched:
         begin = self._side.watch.find(target)
         attempted = begin.attempted if begin else None
         fetched = await self._side.fetcher.fetch(
-            target, is_refresh=False, unless_since=Since(attempted)
+            target,
+            is_refresh=False,
+            unless_since=Since(attempted),
+            secrets=secrets,
         )
         if fetched.outcome is not Outcome.ELSEWHERE:
             return fetched

@@ -5,7 +5,7 @@ we serve.
 * The lists of evaluation numbers, the revocation lists, what the vendor's
   channels point to, and the vendor's list of FMSPCs.
 * Of each number that the vendor's signed lists name: the enclave identities,
-  and the TCB infos of each FMSPC that is served.
+  and the TCB infos of each FMSPC that is served, or that a platform has.
 
 Numbers that the vendor has withdrawn stay in the archive as they are.
 """
@@ -103,7 +103,8 @@ def _identities(signed: Mapping[Tee, Iterable[int]]) -> Iterator[Target]:
 def _served(
     reader: CollateralReader, settings: VendorSettings
 ) -> Iterable[tuple[Tee, str]]:
-    kept = {(tee, fmspc) for fmspc in settings.fmspcs for tee in Tee}
+    wanted = settings.fmspcs.union(reader.platform_fmspcs())
+    kept = {(tee, fmspc) for fmspc in wanted for tee in Tee}
     if settings.mode is not FillMode.REGISTERED:
         kept |= {(tee, fmspc) for fmspc, tee in reader.fmspcs()}
     return sorted(kept, key=lambda pair: (pair[1], pair[0].value))

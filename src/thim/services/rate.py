@@ -31,14 +31,27 @@ class SourceRate:
             collections.OrderedDict()
         )
 
-    def spend(self, source: str, now: datetime) -> bool:
+    def has_left(self, source: str, now: datetime, about: str = "") -> bool:
+        """
+        Tell whether *source* has something left, without taking any of it.
+        """
+        spent = self._find(_network(source) + about, now.timestamp())
+        return spent + 1 <= self._per_minute
+
+    def _find(self, name: str, at: float) -> float:
+        spent, since = self._spent.get(name, (0.0, at))
+        earned = max(0.0, at - since) * self._per_minute / _MINUTE
+        return max(0.0, spent - earned)
+
+    def spend(self, source: str, now: datetime, about: str = "") -> bool:
         """
         Take one out of *source*'s budget; return whether there was one.
+
+        *about* tells several budgets of one source apart.
         """
-        name, at = _network(source), now.timestamp()
-        spent, since = self._spent.pop(name, (0.0, at))
-        earned = max(0.0, at - since) * self._per_minute / _MINUTE
-        spent = max(0.0, spent - earned)
+        name, at = _network(source) + about, now.timestamp()
+        spent = self._find(name, at)
+        self._spent.pop(name, None)
         is_allowed = spent + 1 <= self._per_minute
         self._spent[name] = (spent + is_allowed, at)
         if len(self._spent) > _MOST_SOURCES:

@@ -76,11 +76,21 @@ def receive(
     )
 
 
+def take_chain(
+    door: Door, chain: Sequence[Certificate], source: str
+) -> list[Certificate]:
+    """
+    Verify the certificates of an issuer chain, in whatever order they came,
+    and remember them; return those that are known, root first.
+
+    Raises:
+        MalformedError, UntrustedError: They are not Intel's.
+    """
+    return [_take_certificate(door, c, source) for c in _root_first(chain)]
+
+
 def _verify(door: Door, answer: Answer) -> Record:
-    chain = [
-        _take_certificate(door, c, answer.source)
-        for c in _root_first(answer.chain)
-    ]
+    chain = take_chain(door, answer.chain, answer.source)
     if chain:
         return door.verify_under(chain, answer.document, answer.source)
     return door.verify(answer.document, (), answer.source)

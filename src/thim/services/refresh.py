@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from thim.collateral.freshness import next_look
 from thim.errors import ThimError
 from thim.services.promise import list_promises
+from thim.services.selecting import Selecting
 
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Refresher:
         self._pruned: datetime | None = None
         self._is_troubled = False
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
+        self._selecting = Selecting(side)
 
     async def follow(self) -> None:
         """
@@ -72,6 +74,7 @@ class Refresher:
             await self._promise()
             await self._prune()
             self._start()
+            self._selecting.start()
         except ThimError as e:
             _log.warning("refresh: %s", e)
             return False
@@ -84,6 +87,7 @@ class Refresher:
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._selecting.stop()
 
     async def _promise(self) -> None:
         side = self._side

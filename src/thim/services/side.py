@@ -76,6 +76,7 @@ async def facing_vendors(
             clock=clock,
             draw=draw,
             owner=f"{os.getpid()}-{secrets.token_hex(4)}",
+            key_file=settings.key_file,
         )
         try:
             with contextlib.closing(Replica(store)) as replica:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from thim.upstream.model import Upstream
 
 
@@ -44,6 +46,7 @@ class VendorSettings:
         source_rate: How often in a minute one address may have the vendors
             asked.
         tick: How often the agenda is looked at.
+        key_file: Holds the key that platforms' manifests are sealed with.
     """
 
     upstreams: tuple[Upstream, ...] = ()
@@ -53,6 +56,7 @@ class VendorSettings:
     wait: timedelta = timedelta(seconds=2.5)
     source_rate: int = 60
     tick: timedelta = timedelta(seconds=0.5)
+    key_file: Path | None = None
 
     @property
     def is_on(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from thim.collateral.records import INTEL, Kind
 from thim.collateral.targets import CLOCK_SKEW, LONGEST_LEASE, LONGEST_PLAN
 from thim.store import schema
 from thim.store.instants import from_stored, to_stored
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 #: A detail is for people to read; a hostile answer must not fill the store.
 _DETAIL_SIZE: Final = 1000
+_PLATFORMS: Final = f"{INTEL}/{Kind.PCK_CERTIFICATES.value}/%"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,8 @@ class Agenda:
 
     def promise(self, due: Mapping[Target, datetime]) -> None:
         """
-        Keep exactly the targets of *due* fresh from now on.
+        Keep exactly the targets of *due* fresh from now on, beside the PCK
+        certificates of platforms: each of those looks after itself.
 
         A target that is new on the agenda is first asked for at its instant,
         or one that has never been asked for, if that is earlier; any other
@@ -99,7 +102,7 @@ class Agenda:
         with self._transaction() as connection:
             rows = connection.execute(
                 select(table.c.name, table.c.due, table.c.attempted).where(
-                    table.c.due.is_not(None)
+                    table.c.due.is_not(None), table.c.name.not_like(_PLATFORMS)
                 )
             ).all()
             for name in {row.name for row in rows} - names.keys():

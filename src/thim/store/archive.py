@@ -169,14 +169,17 @@ def _insert_record(
         sha256=record.sha256,
         signed_sha256=record.signed_sha256,
         body=record.body,
-        chain_id=_chain_id(connection, record.issuer_chain),
+        chain_id=find_chain_id(connection, record.issuer_chain),
         source=record.source,
         fetched=to_stored(record.fetched),
         verified=to_stored(record.verified),
     )
 
 
-def _chain_id(connection: Connection, pem: bytes) -> int:
+def find_chain_id(connection: Connection, pem: bytes) -> int:
+    """
+    Return the number of the issuer chain *pem*, which is added if it is new.
+    """
     table = schema.issuer_chains
     digest = hashlib.sha256(pem).digest()
     found = connection.scalar(
@@ -205,7 +208,7 @@ def _replace_revoked_chain(
             r.c.issued == to_stored(record.issued),
             r.c.chain_id.in_(revoked),
         )
-        .values(chain_id=_chain_id(connection, record.issuer_chain))
+        .values(chain_id=find_chain_id(connection, record.issuer_chain))
     )
 
 

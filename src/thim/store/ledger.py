@@ -22,13 +22,25 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from thim.collateral.records import ROOT_CA_CRL
+from thim.collateral.records import ROOT_CA_CRL, Kind
+from thim.collateral.transition import Transition
 from thim.errors import OperatorError
+from thim.intel.names import PckCa
 from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
+from thim.store.certificates import mark_revoked
 from thim.store.engine import open_engine
+from thim.store.events import Events
 from thim.store.instants import to_stored
+from thim.store.keys import Keys
+from thim.store.platform_secrets import PlatformSecretsTable
+from thim.store.platforms import Platforms
+from thim.store.policies import Policies
+from thim.store.registrations import Registrations
 from thim.store.replica import Replica, spell_anchors
+from thim.store.selections import Selections
+from thim.store.strangers import Strangers
+from thim.store.tokens import Tokens
 from thim.x509.chain import TrustAnchors, parse_certificate, spki_sha256
 from thim.x509.crl import Crl
 
@@ -43,7 +55,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from thim.collateral.records import CollateralKey, Record
-    from thim.collateral.transition import Transition
     from thim.intel.authorities import Authority
     from thim.intel.names import Update
     from thim.store.archive import Damaged, Stored
@@ -75,7 +86,17 @@ class Ledger:
         self._engine = open_engine(path)
         self._path = path
         self._stamped = anchors
+        self._whole: Connection | None = None
         self.agenda = Agenda(self._transaction)
+        self.platforms = Platforms(self._transaction)
+        self.secrets = PlatformSecretsTable(self._transaction)
+        self.selections = Selections(self._transaction)
+        self.strangers = Strangers(self._transaction)
+        self.tokens = Tokens(self._transaction)
+        self.keys = Keys(self._transaction)
+        self.registrations = Registrations(self._transaction)
+        self.policies = Policies(self._transaction)
+        self.events = Events(self._transaction)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +111,26 @@ class Ledger:
         self._engine.dispose()
 
     @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """
+        Keep everything that is done within, or on an error none of it.
+
+        Others wait to write for as long, so it is for one thread that waits
+        for nobody.
+        """
+        with self._transaction() as connection:
+            self._whole = connection
+            try:
+                yield
+            finally:
+                self._whole = None
+
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
+        if self._whole is not None:
+            with self._whole.begin_nested():
+                yield self._whole
+            return
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -106,7 +146,12 @@ class Ledger:
         changes nothing, and a *fork* is left out.
         """
         with self._transaction() as connection:
-            return archive.add_record(connection, record)
+            verdict = archive.add_record(connection, record)
+            is_pck_crl = record.key.kind is Kind.PCK_CRL
+            if is_pck_crl and verdict is Transition.NEWER:
+                ca = PckCa(record.key.subject)
+                mark_revoked(connection, ca, record.body)
+            return verdict
 
     def add_certificate(
         self,

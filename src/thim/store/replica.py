@@ -33,6 +33,8 @@ T = TypeVar("T")
 #: Kept beside schema.REVISION, so that reading needs no SQLAlchemy.
 REVISION: Final = "0003"
 _NEVER: Final = 2**62
+#: More than any store has; address space only.
+_MAPPED: Final = 2**36
 
 _COLUMNS: Final = """
     r.body, c.pem, r.issued, r.next_update, r.sha256, r.fetched
@@ -83,6 +85,7 @@ _FMSPCS: Final = """
        AND r.issued <= ? AND c.revoked = 0
      ORDER BY s.subject
 """
+_PLATFORM_FMSPCS: Final = "SELECT DISTINCT fmspc FROM pck_families"
 _ENTRIES: Final = """
     SELECT s.vendor, s.kind, s.subject, s.structure, s.evaluation_number,
            r.issued, r.next_update, r.sha256, length(r.body), r.source,
@@ -131,6 +134,13 @@ class Replica:
         self._file = (found.st_dev, found.st_ino)
         self._remembered: dict[str, object] = {}
         self._remembered_at = -1
+
+    def map_file(self) -> None:
+        """
+        Read by mapping the file into memory: the pages are the kernel's, and
+        shared by all workers.
+        """
+        self.rows(f"PRAGMA mmap_size = {_MAPPED}")
 
     def is_in_place(self) -> bool:
         """
@@ -291,6 +301,12 @@ class Replica:
         with making_sense():
             pairs = (subject.split(":") for (subject,) in rows)
             return [(fmspc, Tee(tee.upper())) for tee, fmspc in pairs]
+
+    def platform_fmspcs(self) -> Sequence[str]:
+        """
+        Return each FMSPC (upper-case hex) that a known platform has.
+        """
+        return [row[0].hex().upper() for row in self.rows(_PLATFORM_FMSPCS)]
 
 
 @contextlib.contextmanager

@@ -268,7 +268,7 @@ pck_families = _table(
 
 #: PCK certificates.  The number is the platform's times 1024, and a place:
 #: so those of a platform lie together and need no index.  ``serial`` is the
-#: head of the serial number, to be found by when it is revoked.
+#: end of the serial number (63 bits), to be found by when it is revoked.
 pck_certificates = _table(
     "pck_certificates",
     Column("id", _Big, primary_key=True, autoincrement=False),
@@ -292,11 +292,12 @@ pck_answers = _table(
     Column("certificate_id", _Big, nullable=False),
 )
 
-#: By which TCB info the answers for an FMSPC were selected.
+#: By which TCB levels all answers for an FMSPC are selected
+#: (``collateral.platforms.digest_floors``).
 pck_selections = _table(
     "pck_selections",
     Column("fmspc", LargeBinary, primary_key=True),
-    Column("tcb_info", LargeBinary, nullable=False),
+    Column("floors", LargeBinary, nullable=False),
 )
 
 #: Registrations as PCCS's tools see them: what was asked for, and what came

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 import urllib.parse
 
 from datetime import timedelta
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PORTS: Final = {"http": 80, "https": 443}
+_LONG: Final = re.compile("([?&][^=&]*=)[^&]{65,}")
 
 
 class Service(enum.Enum):
@@ -67,12 +69,24 @@ class Upstream:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A GET; *headers* may hold secrets and are never shown."""
+    """
+    A request; *headers* and *body* may hold secrets and are never shown, and
+    of *url* only what `name` has.
+    """
 
-    url: str
+    url: str = dataclasses.field(repr=False)
     headers: Mapping[str, str] = dataclasses.field(
         default_factory=dict, repr=False
     )
+    method: str = "GET"
+    body: bytes = dataclasses.field(default=b"", repr=False)
+
+    @property
+    def name(self) -> str:
+        """
+        The URL, without what is too long to read: an encrypted PPID.
+        """
+        return _LONG.sub(r"\1…", self.url)
 
     @property
     def address(self) -> str:
@@ -88,7 +102,8 @@ class Request:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """
-    An answer in full; names of *headers* in lower case.
+    An answer in full; names of *headers* in lower case, *url* as
+    `Request.name`.
     """
 
     url: str

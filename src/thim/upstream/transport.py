@@ -98,12 +98,15 @@ class Transport:
     async def _read(self, request: Request) -> Response:
         headers = {**_HEADERS, **request.headers}
         async with self._client.stream(
-            "GET", request.url, headers=headers
+            request.method,
+            request.url,
+            headers=headers,
+            content=request.body or None,
         ) as got:
             _check_head(request, got)
             body = await _read_body(request, got)
         return Response(
-            url=request.url,
+            url=request.name,
             status=got.status_code,
             headers=_first_of_each(got.headers),
             body=body,
@@ -184,7 +187,7 @@ def _one_error(request: Request) -> Iterator[None]:
 
 
 def _error(request: Request, what: str, reason: str) -> UpstreamError:
-    return UpstreamError(f"{request.url}: {what}", reason=reason)
+    return UpstreamError(f"{request.name}: {what}", reason=reason)
 
 
 def _check_head(request: Request, got: httpx2.Response) -> None:

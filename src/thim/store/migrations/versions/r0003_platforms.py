@@ -129,7 +129,7 @@ def _create_answers() -> None:
     op.create_table(
         "pck_selections",
         sa.Column("fmspc", sa.LargeBinary, primary_key=True),
-        sa.Column("tcb_info", sa.LargeBinary, nullable=False),
+        sa.Column("floors", sa.LargeBinary, nullable=False),
         sqlite_strict=True,
     )
 

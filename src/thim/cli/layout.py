@@ -1,0 +1,133 @@
+"""
+What `thim init` puts where, and the configuration that says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from thim.cli.config import DEFAULT_FILE
+from thim.errors import OperatorError
+from thim.services.pki import PkiFiles
+from thim.store.location import default_location
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thim.cli.values import Address
+    from thim.http.certificate import CertificateFiles
+    from thim.x509.issue import Host
+
+_SYSTEM_FOLDER: Final = Path("/var/lib/thim")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """
+    What is where.
+
+    *provided* is the operator's own certificate; without it a private CA
+    issues one for *hosts*.
+    """
+
+    folder: Path
+    config: Path
+    store: Path
+    listen: Address
+    provided: CertificateFiles | None
+    hosts: Sequence[Host]
+
+    @property
+    def token(self) -> Path:
+        """Where the first admin token is."""
+        return self.folder / "admin.token"
+
+    @property
+    def key(self) -> Path:
+        """Where the sealing key is: it belongs to the store."""
+        return self.store.with_name("thim.key")
+
+    @property
+    def pki(self) -> PkiFiles:
+        """Where the private CA is, and its server's certificate."""
+        return PkiFiles(
+            ca_cert=self.folder / "ca.pem",
+            ca_key=self.folder / "ca.key",
+            cert=self.folder / "server.pem",
+            key=self.folder / "server.key",
+        )
+
+    def check_is_new(self) -> None:
+        """
+        Check that nothing is there that would be written.
+
+        Raises:
+            OperatorError: Something is; the message lists it.
+        """
+        pki = () if self.provided else dataclasses.astuple(self.pki)
+        files = (self.token, *pki, self.config)
+        found = [str(path) for path in files if os.path.lexists(path)]
+        if not found:
+            return
+        if str(self.config) in found:
+            hint = f"`thim serve --config {self.config}` uses it"
+        else:
+            hint = "if another `thim init` was cut off, delete them"
+        msg = (
+            f"nothing was changed, because this is there already: "
+            f"{', '.join(found)}; {hint}, or choose another --folder"
+        )
+        raise OperatorError(msg, reason="init-exists")
+
+    def to_toml(self) -> str:
+        """
+        Write the configuration.
+        """
+        tls = (
+            (self.provided.cert, self.provided.key)
+            if self.provided
+            else (self.pki.cert, self.pki.key)
+        )
+        values = {
+            "store": self.store,
+            "key_file": self.key,
+            "listen": self.listen,
+            "tls_cert": tls[0],
+            "tls_key": tls[1],
+        }
+        if not self.provided:
+            values["tls_ca_cert"] = self.pki.ca_cert
+            values["tls_ca_key"] = self.pki.ca_key
+        lines = [
+            # JSON's strings are TOML's, as long as nothing is spelt \uD800.
+            f"{name} = {json.dumps(str(value), ensure_ascii=False)}"
+            for name, value in values.items()
+        ]
+        return "\n".join([_MARK, *lines, ""])
+
+
+_MARK: Final = (
+    "# By `thim init`. `thim config show` lists all settings there are."
+)
+
+
+def find_places(folder: Path | None, config: Path | None) -> tuple[Path, Path]:
+    """
+    Return the folder and the configuration of a layout, as they were named or
+    by default.
+    """
+    if folder is not None:
+        folder = folder.expanduser().absolute()
+        default = folder / DEFAULT_FILE.name
+    elif os.geteuid() == 0:
+        folder, default = _SYSTEM_FOLDER, DEFAULT_FILE
+    else:
+        folder = default_location(os.environ).parent
+        default = folder / DEFAULT_FILE.name
+    return folder, config.expanduser().absolute() if config else default

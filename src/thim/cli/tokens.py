@@ -1,0 +1,187 @@
+"""
+``thim token``: who may use the routes that need a token.
+
+It works on the store itself: whoever can write that file is its operator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from thim.cli.actor import os_user
+from thim.cli.options import Config, Json, Store, find_place
+from thim.cli.values import duration
+from thim.errors import OperatorError, ParameterError
+from thim.services.secrets import write_new
+from thim.services.tokens import Role, make_token
+from thim.store.replica import Replica
+from thim.store.token_view import StoredToken, TokenView
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
+
+app = typer.Typer(
+    help="Make, list and revoke API tokens.", no_args_is_help=True
+)
+
+_parse_life: Final = duration("1m", "3650d")
+
+
+@app.command()
+def create(
+    name: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Whose it is, for the listing."),
+    ],
+    role: Annotated[
+        Role,
+        typer.Option(
+            help="admin: everything; operator: platforms, refresh, "
+            "baselines; registrar: register platforms; reader: look.",
+        ),
+    ],
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Such as 90d. Default: it never does."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A new file for it, in the place of stdout."
+        ),
+    ] = None,
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Make a token and write it out, once.
+    """
+    place = find_place(store, config)
+    now = place.clock()
+    life = None if expires is None else _life(expires)
+    text, kept = make_token(
+        name,
+        role,
+        actor=os_user(),
+        now=now,
+        expires=None if life is None else now + life,
+    )
+    from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
+
+    with Ledger(place.store, place.anchors) as ledger, _written(text, out):
+        ledger.tokens.add(kept)
+    if out is None:
+        typer.echo(text)
+    else:
+        sys.stderr.write(f"The token {kept.id} is in {out}\n")
+
+
+def _life(text: str) -> timedelta:
+    try:
+        return _parse_life(text)
+    except ValueError as e:
+        raise ParameterError("--expires", text, str(e)) from None
+
+
+@contextlib.contextmanager
+def _written(text: str, out: Path | None) -> Iterator[None]:
+    """
+    Write *text* first, since what cannot be written must not be kept either.
+    """
+    if out is None:
+        yield
+        return
+    try:
+        write_new(out, f"{text}\n".encode())
+    except OSError as e:
+        msg = f"{out}: {e.strerror}; no token was made"
+        raise OperatorError(msg, reason="token-file") from e
+    try:
+        yield
+    except BaseException:
+        out.unlink()
+        raise
+
+
+@app.command("list")
+def list_(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    List all tokens, those that have expired or were revoked too.
+    """
+    place = find_place(store, config)
+    now = place.clock()
+    with contextlib.closing(Replica(place.store)) as replica:
+        rows = [_row(token, now) for token in TokenView(replica).all()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    write_table(
+        [title.replace("_", " ") for title in _TITLES],
+        [[row[title] or "-" for title in _TITLES] for row in rows],
+    )
+
+
+_TITLES: Final = (
+    "id",
+    "name",
+    "role",
+    "state",
+    "created",
+    "created_by",
+    "expires",
+    "last_used",
+)
+
+
+def _row(token: StoredToken, now: datetime) -> dict[str, str | None]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "state": token.state(now),
+        "created": _spell(token.created),
+        "created_by": token.created_by,
+        "expires": _spell(token.expires),
+        "last_used": _spell(token.last_used),
+        "revoked": _spell(token.revoked),
+    }
+
+
+def _spell(instant: datetime | None) -> str | None:
+    return None if instant is None else f"{instant:%FT%TZ}"
+
+
+@app.command()
+def revoke(
+    token_id: Annotated[
+        str, typer.Argument(metavar="ID", help="As `thim token list` has it.")
+    ],
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Let a token be of no use any more, at once and for ever.
+    """
+    from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
+
+    place = find_place(store, config)
+    with Ledger(place.store, place.anchors) as ledger:
+        is_new = ledger.tokens.revoke(
+            token_id, actor=os_user(), now=place.clock()
+        )
+    typer.echo("The token is revoked." if is_new else "It is revoked already.")

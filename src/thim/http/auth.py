@@ -1,0 +1,164 @@
+"""
+Who asks, by the token that a request carries.
+
+``Authorization: Bearer id.secret``, or one of PCCS's headers: ``user-token``
+registers platforms, ``admin-token`` administers, and neither takes the other's
+token.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from typing import TYPE_CHECKING, Final
+
+from thim.errors import (
+    ForbiddenError,
+    FrequencyError,
+    UnauthenticatedError,
+)
+from thim.services.rate import SourceRate
+from thim.services.tokens import (
+    ALLOWED,
+    Permission,
+    Principal,
+    Role,
+    TokenCheck,
+    find_id,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import Scope
+
+    from thim.http.service import Service
+
+#: Whose tokens PCCS's headers carry.
+_PCCS: Final = {
+    b"user-token": frozenset({Role.REGISTRAR, Role.OPERATOR}),
+    b"admin-token": frozenset({Role.ADMIN, Role.OPERATOR}),
+}
+_ANY: Final = frozenset(Role)
+#: How often in a minute one address may be wrong about one token.
+_FAILURES: Final = 10
+
+
+class Gate:
+    """
+    Lets in who may come in; lives on one event loop.
+    """
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self._clock = service.clock
+        self._allows_plain = settings.dangerous_plain_http_tokens
+        self._tokens = TokenCheck(
+            service.replica, settings.store, settings.anchors
+        )
+        # Not for an address alone: behind a proxy all callers have the same,
+        # and one of them could lock the others out.
+        self._failures = SourceRate(_FAILURES)
+
+    async def follow(self) -> None:
+        """
+        Keep for ever what is noticed of tokens.
+        """
+        await self._tokens.follow()
+
+    def require(self, scope: Scope, permission: Permission) -> Principal:
+        """
+        Return who asks, if they have *permission*.
+
+        Raises:
+            ForbiddenError: They have not.
+            ThimError: As `identify`.
+        """
+        principal = self.identify(scope)
+        if not principal.may(permission):
+            roles = [r.value for r in Role if permission in ALLOWED[r]]
+            msg = (
+                f"{principal} has the role {principal.role.value}, expected "
+                f"{' or '.join(roles)}"
+            )
+            raise ForbiddenError(msg, reason="role")
+        return principal
+
+    def identify(self, scope: Scope) -> Principal:
+        """
+        Return who asks.
+
+        Raises:
+            UnauthenticatedError: There is no token, or none that counts.
+            ForbiddenError: The token came in the clear.
+            FrequencyError: Too many from there did not count.
+            UnavailableError: The store cannot be read.
+        """
+        shown = list(_shown(scope))
+        if not shown:
+            msg = "a token is needed: Authorization: Bearer TOKEN"
+            raise UnauthenticatedError(msg, reason="token-missing")
+        self._check_transport(scope)
+        text, roles = shown[0]
+        if any(other != text for other, _ in shown):
+            msg = "the request has several tokens"
+            raise UnauthenticatedError(msg, reason="token-ambiguous")
+        principal = self._check(scope, text)
+        roles = roles.intersection(*(each for _, each in shown))
+        if principal.role not in roles:
+            msg = (
+                f"{principal} has the role {principal.role.value}, which does "
+                f"not go with this header"
+            )
+            raise UnauthenticatedError(msg, reason="token-header")
+        return principal
+
+    def _check_transport(self, scope: Scope) -> None:
+        is_safe = scope["scheme"] == "https" or _is_loopback(_source(scope))
+        if not is_safe and not self._allows_plain:
+            msg = (
+                "a token over plain HTTP is taken from this machine only: use "
+                "https, and revoke the token if the way here is not trusted"
+            )
+            raise ForbiddenError(msg, reason="plain-http")
+
+    def _check(self, scope: Scope, text: str) -> Principal:
+        source, now = _source(scope), self._clock()
+        about = f" {find_id(text)}"
+        if not self._failures.has_left(source, now, about):
+            msg = "too many tokens from this address did not count"
+            raise FrequencyError(msg, reason="token-failures")
+        principal = self._tokens.check(text, now)
+        if principal is None:
+            self._failures.spend(source, now, about)
+            msg = "the token does not count: unknown, expired or revoked"
+            raise UnauthenticatedError(msg, reason="token-refused")
+        return principal
+
+
+def _shown(scope: Scope) -> Iterator[tuple[str, frozenset[Role]]]:
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1").strip()
+        if name in _PCCS:
+            yield text, _PCCS[name]
+        elif name == b"authorization":
+            # Another scheme is for another: a proxy before us.
+            scheme, _, rest = text.partition(" ")
+            if scheme.lower() == "bearer":
+                yield rest.strip(), _ANY
+
+
+def _source(scope: Scope) -> str:
+    client = scope["client"]
+    return str(client[0]) if client else ""
+
+
+def _is_loopback(source: str) -> bool:
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback

@@ -1,0 +1,343 @@
+"""
+The fast path's branch for PCK certificates: one prepared read a request.
+
+Each platform asks for its own, so no memo helps.  A `PckDesk` learns the form
+of the requests that come: all their bytes but the values.  What comes in a
+known form is answered with the certificate that was selected before; whatever
+is not as plain as that (an unknown platform, a revoked certificate, one that
+soon expires) goes to the application, which stays the reference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import operator
+
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from thim.collateral.platforms import HeldPck
+from thim.errors import ThimError, UnavailableError
+from thim.http.answer import encode_chain
+from thim.http.pck import Shape, choose_shape, write_json, write_pck
+from thim.http.query import parse_query
+from thim.http.reply import RequestIds
+from thim.intel.pck import PckTcbm
+from thim.services.sightings import MOST_SEEN, Sightings
+from thim.store.pck import ANSWER, PckReader
+from thim.store.replica import Replica
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import timedelta
+    from pathlib import Path
+
+    from thim.http.reply import Reply
+    from thim.store.pck import Family
+
+Headers = list[tuple[bytes, bytes]]
+
+#: Each value's name and digits, in the order in which they make a key.
+_VALUES: Final = {b"qeid": 32, b"pceid": 4, b"cpusvn": 32, b"pcesvn": 4}
+_ENC_PPID: Final = b"encrypted_ppid"
+_ENC_PPID_DIGITS: Final = 768
+_KEY_SIZE: Final = 36
+#: There is one for each client program and way to configure it.
+_MOST_FORMS: Final = 256
+
+
+class Form:
+    """
+    What the requests of one client have in common.
+
+    Args:
+        raw: One of them, a whole plain GET.
+        places: Where its values begin, by their names.
+        shape: How it is answered.
+    """
+
+    def __init__(
+        self, raw: bytes, places: dict[bytes, slice], shape: Shape
+    ) -> None:
+        self.shape = shape
+        self.values = operator.itemgetter(*(places[n] for n in _VALUES))
+        self.enc_ppid = places.get(_ENC_PPID)
+        holes = sorted((s.start, s.stop) for s in places.values())
+        edges = [0, *(edge for hole in holes for edge in hole), len(raw)]
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        self.rest = operator.itemgetter(*(slice(*pair) for pair in pairs))
+        self.expected = self.rest(raw)
+
+    def read(self, raw: bytes) -> bytes | None:
+        """
+        Return the values in *raw*, 36 bytes, or None if it is of another form.
+        """
+        if self.rest(raw) != self.expected:
+            return None
+        try:
+            values = bytes.fromhex(b"".join(self.values(raw)).decode("ascii"))
+            if self.enc_ppid is not None and not _is_hex(raw[self.enc_ppid]):
+                return None
+        except ValueError:
+            return None
+        # fromhex overlooks spaces.
+        if len(values) != _KEY_SIZE or _is_odd(values):
+            return None
+        return values
+
+
+def _is_odd(values: bytes) -> bool:
+    """Tell whether the PCESVN at the end looks swapped (``services.pck``)."""
+    return values[-2] == 0 and values[-1] != 0
+
+
+def _is_hex(digits: bytes) -> bool:
+    return 2 * len(bytes.fromhex(digits.decode("ascii"))) == len(digits)
+
+
+def find_form(raw: bytes, paths: Collection[bytes]) -> Form | None:
+    """
+    Take *raw*, a whole plain GET, apart; None if it is nothing for here.
+    """
+    target = raw[len(b"GET ") : raw.index(b" HTTP/1.1\r\n")]
+    path, _, query = target.partition(b"?")
+    if path not in paths or b"%" in query:
+        return None
+    places: dict[bytes, slice] = {}
+    at = len(b"GET ") + len(path) + 1
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name in places:
+            return None
+        begin = at + len(name) + 1
+        places[name] = slice(begin, begin + len(value))
+        at += len(pair) + 1
+    sizes = {name: s.stop - s.start for name, s in places.items()}
+    if any(sizes.get(name) != digits for name, digits in _VALUES.items()):
+        return None
+    if sizes.get(_ENC_PPID, _ENC_PPID_DIGITS) != _ENC_PPID_DIGITS:
+        return None
+    holes = {n: s for n, s in places.items() if n in _VALUES or n == _ENC_PPID}
+    return Form(raw, holes, choose_shape(parse_query(query)))
+
+
+#: Stand in an answer where its own TCBm and serial number will.
+_TCBM: Final = PckTcbm(cpusvn=b"its own CPUSVN..", pcesvn=0)
+_TCBM_DIGITS: Final = _TCBM.to_bytes().hex().upper().encode("ascii")
+_SERIAL: Final = int.from_bytes(b"\x7fserial.")
+_SERIAL_DIGITS: Final = b"%016x" % _SERIAL
+_MICROSECONDS: Final = 1_000_000
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_NEVER: Final = datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC)
+_STATUS: Final = STATUS_LINE[200]
+
+
+@dataclasses.dataclass(slots=True)
+class _Head:
+    """
+    The head of one family's answers in one shape, all up to the length of
+    the body: for *written_for*, uvicorn's headers of this second, in *parts*
+    around what is each certificate's own.
+    """
+
+    lines: bytes
+    chain: bytes
+    shape: Shape
+    written_for: Headers | None = None
+    parts: tuple[bytes, ...] = ()
+
+    def write(self, server_headers: Headers) -> None:
+        """
+        Write it anew for *server_headers*.
+        """
+        lines = [b"%b: %b\r\n" % header for header in server_headers]
+        head = b"".join((_STATUS, *lines, self.lines))
+        first, _, rest = head.partition(_TCBM_DIGITS)
+        if self.shape is Shape.JSON:
+            first, rest = b"", head
+        second, _, third = rest.partition(_SERIAL_DIGITS)
+        self.parts = (first, second, third)
+        self.written_for = server_headers
+
+
+class PckDesk:
+    """
+    Answers requests for PCK certificates; lives in one process, on a
+    connection to the store of its own.
+
+    It holds a read transaction open, which costs less than one for each
+    request, until `renew`: who calls that decides how old an answer can be.
+
+    Args:
+        store: The file to read from.
+        policy: What ``Cache-Control`` says.
+        versions: The API versions that are answered.
+        mark: Adds to an answer what all of this service's have.
+        sightings: Where is noted who was answered.
+
+    Raises:
+        OperatorError: The store cannot be opened.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        policy: timedelta,
+        versions: Collection[str],
+        mark: Callable[[Reply], Reply],
+        sightings: Sightings,
+    ) -> None:
+        self._replica = Replica(store)
+        self._replica.map_file()
+        self._reader = PckReader(self._replica)
+        self._policy = policy
+        self._mark = mark
+        self._margin = policy.total_seconds()
+        self._paths = frozenset(
+            f"/sgx/certification/{version}/pckcert".encode("ascii")
+            for version in versions
+        )
+        self._forms: dict[int, list[Form]] = {}
+        self._count = 0
+        self._heads: dict[tuple[int, Shape], _Head] = {}
+        self._unpack: Mapping[int, Callable[[bytes], bytes]] = {}
+        self._is_reading = False
+        self._generation = -1
+        self._ids = RequestIds()
+        self._sightings = sightings
+        self._is_noting = True
+        self.hits = 0
+
+    def close(self) -> None:
+        """
+        Close the store.
+        """
+        self._replica.close()
+
+    def learn(self, raw: bytes) -> None:
+        """
+        Know requests of the form of *raw*, a whole plain GET, from now on.
+        """
+        try:
+            form = find_form(raw, self._paths)
+        except ThimError:
+            return
+        if form is None:
+            return
+        if self._count >= _MOST_FORMS:
+            self._forms.clear()
+            self._count = 0
+        self._forms.setdefault(len(raw), []).append(form)
+        self._count += 1
+
+    def renew(self) -> None:
+        """
+        See the store as it is now, from the next request on.
+        """
+        self._is_noting = len(self._sightings.seen) < MOST_SEEN
+        if self._is_reading:
+            self._is_reading = False
+            with contextlib.suppress(UnavailableError):
+                self._replica.rows("COMMIT")
+
+    def answer(
+        self, raw: bytes, now: float, server_headers: Headers
+    ) -> bytes | None:
+        """
+        Answer *raw*, a whole request, at *now*; None for what the application
+        has to answer.
+        """
+        for form in self._forms.get(len(raw), ()):
+            values = form.read(raw)
+            if values is not None:
+                try:
+                    return self._find(form.shape, values, now, server_headers)
+                except (ThimError, KeyError):
+                    return None
+        return None
+
+    def _find(
+        self, shape: Shape, values: bytes, now: float, server_headers: Headers
+    ) -> bytes | None:
+        if not self._is_reading:
+            self._begin()
+        digest = hashlib.sha256(values).digest()
+        row = self._replica.first(
+            ANSWER, (int.from_bytes(digest[:8], "big") >> 1,)
+        )
+        if not row or row[0] != digest[8:16]:
+            return None
+        _, number, family, tcbm, serial, not_after, is_revoked, *packed = row
+        if is_revoked or not_after < (now + self._margin) * _MICROSECONDS:
+            return None
+        if self._is_noting:
+            self._sightings.seen[number] = None
+        self.hits += 1
+        head = self._heads[family, shape]
+        if head.written_for is not server_headers:
+            head.write(server_headers)
+        pem = self._unpack[packed[0]](packed[1])
+        return self._write(head, tcbm, serial, pem)
+
+    def _write(
+        self, head: _Head, tcbm: bytes, serial: int, pem: bytes
+    ) -> bytes:
+        digits = tcbm.hex().upper().encode("ascii")
+        first, second, third = head.parts
+        if head.shape is Shape.JSON:
+            pem = write_json(pem, head.chain, digits, int(self._margin))
+            digits = b""
+        return b"%b%b%b%016x%bcontent-length: %d\r\n%b%b" % (
+            first,
+            digits,
+            second,
+            serial,
+            third,
+            len(pem),
+            self._ids.write(),
+            pem,
+        )
+
+    def _begin(self) -> None:
+        """Begin to read: families and dictionaries are those of now."""
+        self._replica.rows("BEGIN")
+        self._is_reading = True
+        generation = self._replica.generation()
+        if generation != self._generation:
+            self._read_families()
+            self._generation = generation
+
+    def _read_families(self) -> None:
+        heads = {}
+        for number, family in self._reader.families().items():
+            for shape in () if family.is_revoked else Shape:
+                heads[number, shape] = self._make_head(family, shape)
+        self._heads = heads
+        self._unpack = self._reader.packer().unpackers
+
+    def _make_head(self, family: Family, shape: Shape) -> _Head:
+        # The application's own answer for a certificate that lasts for ever.
+        held = HeldPck(
+            row=0,
+            serial=_SERIAL,
+            tcbm=_TCBM,
+            pem=b"",
+            issuer_chain=family.issuer_chain,
+            fmspc=family.fmspc,
+            ca=family.ca,
+            not_after=_NEVER,
+            is_revoked=False,
+        )
+        reply = write_pck(held, shape, now=_EPOCH, policy=self._policy)
+        headers = self._mark(reply).headers
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        return _Head(
+            lines=b"".join(lines),
+            chain=encode_chain(family.issuer_chain),
+            shape=shape,
+        )

@@ -1,0 +1,85 @@
+"""
+What must be fetched before a platform's PCK certificate can be answered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from typing import TYPE_CHECKING, Final
+
+from thim.collateral.platforms import RegisteredBy
+from thim.collateral.records import pck_certificates_key
+from thim.collateral.targets import Target
+from thim.errors import NotFoundError
+from thim.services.vendors import FillMode
+from thim.store.pck import PckReader
+from thim.upstream.pck import PlatformSecrets
+
+
+if TYPE_CHECKING:
+    from thim.collateral.platforms import PlatformId
+    from thim.services.pck import PckQuery
+    from thim.services.side import VendorSide
+
+_ASKABLE: Final = frozenset(
+    {RegisteredBy.ENCRYPTED_PPID, RegisteredBy.MANIFEST}
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PckWant:
+    """
+    What to ask for, and by what: None is for what is registered.
+    """
+
+    target: Target
+    secrets: PlatformSecrets | None
+
+
+def pck_target(platform: PlatformId) -> Target:
+    """
+    Return the target that are the certificates of a registered platform.
+    """
+    return Target(key=pck_certificates_key(platform.qe_id, platform.pce_id))
+
+
+def find_pck_want(side: VendorSide, query: PckQuery) -> PckWant:
+    """
+    Find out what to ask the vendors for, so that *query* can be answered.
+
+    A platform that is registered is asked for by what it is registered with.
+    Another one only in LAZY mode, and by an encrypted PPID that came along.
+
+    Raises:
+        NotFoundError: There is nothing to ask by, or it would be in vain: the
+            certificates are there, and none fits.
+    """
+    reader = PckReader(side.replica)
+    known = reader.find_platform(query.platform)
+    if known is not None and known.fmspc is not None:
+        msg = f"platform {query.platform}: none of its PCK certificates fits"
+        raise NotFoundError(msg, reason="tcb-too-low")
+    if known is not None and known.registered_by in _ASKABLE:
+        return PckWant(target=pck_target(query.platform), secrets=None)
+    if query.enc_ppid is None or side.settings.mode is not FillMode.LAZY:
+        msg = f"platform {query.platform} is not known"
+        raise NotFoundError(msg, reason="unknown-platform")
+    return PckWant(
+        target=_anonymous(query.platform, query.enc_ppid),
+        secrets=PlatformSecrets(
+            platform=query.platform,
+            enc_ppid=query.enc_ppid,
+            raw_tcb=query.raw_tcb,
+        ),
+    )
+
+
+def _anonymous(platform: PlatformId, enc_ppid: bytes) -> Target:
+    # Nobody vouches for the pair: who sends another PPID under this QE ID must
+    # not have the vendor's answer taken for the right one's.
+    digest = hashlib.sha256(enc_ppid).hexdigest()[:16].upper()
+    key = pck_target(platform).key
+    named = dataclasses.replace(key, subject=f"{key.subject}:{digest}")
+    return Target(key=named)

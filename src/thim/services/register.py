@@ -1,0 +1,246 @@
+"""
+Take platforms in: what somebody brings of them, and their PCK certificates.
+
+Certificates are verified; who brings them, and that they are those of this
+QE ID, is not signed by anybody.  So the first PPID that a QE ID is seen with
+counts: certificates with another one are quarantined, not taken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from thim.collateral.platforms import (
+    Entry,
+    PckRecord,
+    PlatformId,
+    RegisteredBy,
+)
+from thim.errors import MalformedError, OperatorError, ThimError, UntrustedError
+from thim.intel.pck import PckCertificate
+from thim.services.door import Door
+from thim.services.outcome import describe
+from thim.x509.chain import parse_pem_chain
+
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from cryptography.x509 import Certificate
+
+    from thim.collateral.pck_intake import PckVerifier
+    from thim.intel.pck import PckTcbm
+    from thim.store.ledger import Ledger
+    from thim.store.seal import Sealer
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """
+    What somebody brings of a platform, nothing of it verified.
+
+    *certificates* are all that the vendor has, if *is_complete*; a
+    `PckRecord` was verified already.  *source* says where they come from.
+    """
+
+    id: PlatformId
+    source: str
+    raw_tcbs: tuple[PckTcbm, ...] = ()
+    enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
+    manifest: bytes | None = dataclasses.field(default=None, repr=False)
+    certificates: tuple[Certificate | PckRecord, ...] = dataclasses.field(
+        default=(), repr=False
+    )
+    is_complete: bool = False
+    name: str | None = None
+    labels: Mapping[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """
+    What became of it: *row* is the platform's number in the store, None where
+    it was refused, for *reason* and *detail*.  *is_new* where it was not known
+    before.
+    """
+
+    id: PlatformId
+    row: int | None = None
+    is_new: bool = False
+    reason: str | None = None
+    detail: str | None = None
+
+
+class Registrar:
+    """
+    Takes platforms into *ledger*, as of *now*; *sealer* seals manifests.
+    """
+
+    def __init__(
+        self, ledger: Ledger, now: datetime, sealer: Sealer | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._now = now
+        self._sealer = sealer
+        self._door = Door(ledger, now)
+        self._verifier = self._door.pck_verifier()
+
+    @property
+    def verifier(self) -> PckVerifier:
+        """
+        Return what verifies certificates here.
+        """
+        return self._verifier
+
+    def take(self, brought: Sequence[Brought]) -> list[Taken]:
+        """
+        Take each of *brought* in or refuse it by name; what one of them holds
+        stops no other.
+
+        Raises:
+            OperatorError: The store cannot be written, or there is a manifest
+                and no key to seal it with.
+        """
+        taken: list[Taken] = []
+        for batch in _without_twins(brought):
+            taken += self._take_batch(batch)
+        return taken
+
+    def _take_batch(self, batch: Sequence[Brought]) -> list[Taken]:
+        known = self._ledger.platforms.look_up([b.id for b in batch])
+        judged = [self._judge(b, known.get(b.id)) for b in batch]
+        entries = [one for one in judged if isinstance(one, Entry)]
+        entered = {taken.id: taken for taken in self._enter(entries, known)}
+        return [
+            entered[one.id] if isinstance(one, Entry) else one for one in judged
+        ]
+
+    def _enter(
+        self, entries: Sequence[Entry], known: Container[PlatformId]
+    ) -> list[Taken]:
+        if not entries:
+            return []
+        try:
+            rows = self._ledger.platforms.enter(entries, self._now)
+        except MalformedError as e:
+            if len(entries) == 1:
+                return [_refusal(entries[0].id, e)]
+            middle = len(entries) // 2
+            return [
+                *self._enter(entries[:middle], known),
+                *self._enter(entries[middle:], known),
+            ]
+        return [
+            Taken(id=entry.id, row=row, is_new=entry.id not in known)
+            for entry, row in zip(entries, rows, strict=True)
+        ]
+
+    def _judge(self, brought: Brought, known: bytes | None) -> Entry | Taken:
+        try:
+            return self._make_entry(brought, known)
+        except OperatorError:
+            raise
+        except ThimError as e:
+            if brought.certificates:
+                pem = b"".join(map(_pem, brought.certificates))
+                self._door.quarantine(brought.source, e, pem)
+            return _refusal(brought.id, e)
+
+    def _make_entry(self, brought: Brought, known: bytes | None) -> Entry:
+        records = tuple(map(self._verify, brought.certificates))
+        _check_together(brought.id, records, known)
+        return Entry(
+            id=brought.id,
+            registered_by=_registered_by(brought),
+            raw_tcbs=brought.raw_tcbs,
+            enc_ppid=brought.enc_ppid,
+            manifest=self._seal(brought),
+            certificates=records,
+            is_complete=brought.is_complete,
+            name=brought.name,
+            labels=brought.labels,
+        )
+
+    def _verify(self, certificate: Certificate | PckRecord) -> PckRecord:
+        if isinstance(certificate, PckRecord):
+            return certificate
+        return self._verifier.verify(certificate)
+
+    def _seal(self, brought: Brought) -> bytes | None:
+        if brought.manifest is None:
+            return None
+        if self._sealer is None:
+            msg = f"platform {brought.id}: no key to seal its manifest with"
+            raise OperatorError(msg, reason="no-key")
+        context = manifest_context(brought.id)
+        return self._sealer.seal(brought.manifest, context)
+
+
+def manifest_context(platform: PlatformId) -> bytes:
+    """
+    Say what a platform's manifest is sealed as.
+    """
+    return f"platform-manifest:{platform}".encode("ascii")
+
+
+def _pem(certificate: Certificate | PckRecord) -> bytes:
+    if isinstance(certificate, PckRecord):
+        return certificate.pem
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def _registered_by(brought: Brought) -> RegisteredBy:
+    if brought.manifest is not None:
+        return RegisteredBy.MANIFEST
+    if brought.enc_ppid is not None:
+        return RegisteredBy.ENCRYPTED_PPID
+    return RegisteredBy.CERTIFICATES
+
+
+def _check_together(
+    platform: PlatformId, records: Sequence[PckRecord], known: bytes | None
+) -> None:
+    """
+    Check that *records* are of one machine, and of the one whose certificate
+    (PEM) is *known* already.
+    """
+    certificates = [record.certificate for record in records]
+    for certificate in certificates:
+        if certificate.pce_id != platform.pce_id:
+            msg = (
+                f"platform {platform}: a certificate has the PCE ID "
+                f"{certificate.pce_id.hex().upper()}"
+            )
+            raise MalformedError(msg, reason="pce-id")
+    if not certificates:
+        return
+    if known is not None and all(record.pem != known for record in records):
+        leaf = parse_pem_chain(known)[0]
+        certificates.append(PckCertificate.from_certificate(leaf))
+    if len({certificate.ppid for certificate in certificates}) > 1:
+        msg = f"platform {platform}: certificates of more than one PPID"
+        raise UntrustedError(msg, reason="ppid-conflict")
+    if len({certificate.fmspc for certificate in certificates}) > 1:
+        msg = f"platform {platform}: certificates of more than one FMSPC"
+        raise MalformedError(msg, reason="fmspc-conflict")
+
+
+def _refusal(platform: PlatformId, error: ThimError) -> Taken:
+    return Taken(id=platform, reason=error.reason, detail=describe(error))
+
+
+def _without_twins(brought: Sequence[Brought]) -> Iterable[list[Brought]]:
+    """Cut into batches in which no platform comes twice."""
+    batch: dict[PlatformId, Brought] = {}
+    for one in brought:
+        if one.id in batch:
+            yield list(batch.values())
+            batch = {}
+        batch[one.id] = one
+    if batch:
+        yield list(batch.values())

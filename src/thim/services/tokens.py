@@ -1,0 +1,227 @@
+"""
+API tokens: made, checked, and what each role may do.
+
+A token is ``id.secret``: the ID is in every listing, the secret is 256 random
+bits that are shown once.  Because nobody can guess it, its plain SHA-256 is
+kept: a slow hash would protect nothing and cost each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import enum
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+
+from typing import TYPE_CHECKING, Final
+
+from thim.errors import OperatorError, ParameterError, printable
+from thim.store.replica import making_sense
+from thim.store.token_view import StoredToken, TokenView
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from thim.store.replica import Replica
+    from thim.x509.chain import TrustAnchors
+
+_log: Final = logging.getLogger(__name__)
+_LONGEST: Final = 200
+_FORM: Final = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})")
+_LONGEST_NAME: Final = 64
+_NOBODY: Final = bytes(32)
+#: How often a token's use is written down.
+_HOUR: Final = datetime.timedelta(hours=1)
+_FLUSH: Final = 10.0
+
+
+class Permission(enum.Enum):
+    """What a route may ask for."""
+
+    READ = "read"
+    REGISTER = "register"
+    OPERATE = "operate"
+    ADMINISTER = "administer"
+
+
+class Role(enum.Enum):
+    """Whom a token makes somebody."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    READER = "reader"
+    REGISTRAR = "registrar"
+
+
+#: READ: the admin views; REGISTER: platforms; OPERATE: platforms, refresh,
+#: baselines; ADMINISTER: the rest.
+ALLOWED: Final = {
+    Role.ADMIN: frozenset(Permission),
+    Role.OPERATOR: frozenset(Permission) - {Permission.ADMINISTER},
+    Role.READER: frozenset({Permission.READ}),
+    Role.REGISTRAR: frozenset({Permission.REGISTER}),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks: the token that was shown, without its secret."""
+
+    id: str
+    name: str
+    role: Role
+    expires: datetime.datetime | None
+
+    def may(self, permission: Permission) -> bool:
+        """
+        Tell whether the role includes *permission*.
+        """
+        return permission in ALLOWED[self.role]
+
+    def __str__(self) -> str:
+        return f"token {self.id} ({self.name})"
+
+
+def make_token(
+    name: str,
+    role: Role,
+    *,
+    actor: str,
+    now: datetime.datetime,
+    expires: datetime.datetime | None = None,
+) -> tuple[str, StoredToken]:
+    """
+    Make a token; return its text, which nobody can learn again, and what is
+    kept of it (``Ledger.tokens.add``).
+
+    Raises:
+        ParameterError: The name is none.
+    """
+    if not 0 < len(name) <= _LONGEST_NAME or printable(name) != name:
+        expected = f"expected 1 to {_LONGEST_NAME} printable characters"
+        raise ParameterError("--name", name, expected)
+    token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    kept = StoredToken(
+        id=token_id,
+        name=name,
+        role=role.value,
+        sha256=_digest(secret),
+        created=now,
+        created_by=actor,
+        expires=expires,
+        last_used=None,
+        revoked=None,
+    )
+    return f"{token_id}.{secret}", kept
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("ascii")).digest()
+
+
+def find_id(text: str) -> str | None:
+    """
+    Return the ID in *text*, which need not be a token.
+    """
+    match = _match(text)
+    return match and match[1]
+
+
+def _match(text: str) -> re.Match[str] | None:
+    return _FORM.fullmatch(text) if len(text) <= _LONGEST else None
+
+
+def _role(token: StoredToken) -> Role:
+    with making_sense():
+        return Role(token.role)
+
+
+class TokenCheck:
+    """
+    Knows tokens by the store; lives on one event loop.
+
+    Args:
+        replica: The store, as it is read.
+        anchors: The store's trust anchors, to open it for writing.
+        store: Its file.
+    """
+
+    def __init__(
+        self, replica: Replica, store: Path, anchors: TrustAnchors
+    ) -> None:
+        self._view = TokenView(replica)
+        self._store = store
+        self._anchors = anchors
+        self._uses: dict[str, datetime.datetime] = {}
+
+    def check(self, text: str, now: datetime.datetime) -> Principal | None:
+        """
+        Return whose token *text* is; None if it is none, or is of no use any
+        more: a caller is not told which.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        match = _match(text)
+        if match is None:
+            return None
+        found = self._view.find(match[1])
+        # The same work where there is no such token.
+        expected = _NOBODY if found is None else found.sha256
+        is_same = hmac.compare_digest(expected, _digest(match[2]))
+        if found is None or not is_same or found.state(now) != "living":
+            return None
+        self._note_use(found, now)
+        return Principal(
+            id=found.id,
+            name=found.name,
+            role=_role(found),
+            expires=found.expires,
+        )
+
+    def _note_use(self, token: StoredToken, now: datetime.datetime) -> None:
+        last = self._uses.get(token.id, token.last_used)
+        if last is None or now - last >= _HOUR:
+            self._uses[token.id] = now
+
+    async def follow(self) -> None:
+        """
+        Write down now and then, apart from the requests, when tokens were last
+        used.
+        """
+        try:
+            while True:
+                await asyncio.sleep(_FLUSH)
+                await self.flush()
+        finally:
+            self._write(self._uses)
+
+    async def flush(self) -> None:
+        """
+        Write down what was not yet; what cannot be written is kept.
+        """
+        uses, self._uses = self._uses, {}
+        if not await asyncio.to_thread(self._write, uses):
+            self._uses = {**uses, **self._uses}
+
+    def _write(self, uses: Mapping[str, datetime.datetime]) -> bool:
+        if not uses:
+            return True
+        from thim.store.ledger import (  # noqa: PLC0415 - loads SQLAlchemy
+            Ledger,
+        )
+
+        try:
+            with Ledger(self._store, self._anchors) as ledger:
+                ledger.tokens.note_uses(uses)
+        except OperatorError as e:
+            _log.warning("the last use of tokens is not written down: %s", e)
+            return False
+        return True

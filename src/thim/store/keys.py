@@ -1,0 +1,55 @@
+"""
+Which key a store's secrets are sealed with (``store.seal``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import insert, select
+
+from thim.store import schema
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
+
+_NAME: Final = "key_id"
+
+
+class Keys:
+    """
+    What a ledger knows of its keys; get it from ``Ledger.keys``.
+    """
+
+    def __init__(
+        self, transaction: Callable[[], AbstractContextManager[Connection]]
+    ) -> None:
+        self._transaction = transaction
+
+    def find(self) -> str | None:
+        """
+        Return the ID of the sealing key; None if nothing was sealed yet.
+        """
+        with self._transaction() as connection:
+            return _find(connection)
+
+    def remember(self, key_id: str) -> str:
+        """
+        Write down the ID of the sealing key, unless there is one; return the
+        one that counts.
+        """
+        with self._transaction() as connection:
+            known = _find(connection)
+            if known is None:
+                row = {"name": _NAME, "value": key_id}
+                connection.execute(insert(schema.settings).values(row))
+        return known or key_id
+
+
+def _find(connection: Connection) -> str | None:
+    table = schema.settings
+    return connection.scalar(select(table.c.value).where(table.c.name == _NAME))

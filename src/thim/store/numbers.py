@@ -1,0 +1,32 @@
+"""
+The numbers by which platforms' rows are found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from typing import Final
+
+
+#: A platform's number times this, and a place, make the number of one of its
+#: certificates.
+PLACES: Final = 1024
+_TCBM_SIZE: Final = 18
+
+
+def answer_key(qe_id: bytes, pce_id: bytes, tcbm: bytes) -> tuple[int, bytes]:
+    """
+    Return the number and the digest (8 bytes) of an answer; *tcbm* is the raw
+    TCB, 18 bytes.
+    """
+    digest = hashlib.sha256(qe_id + pce_id + tcbm).digest()
+    return int.from_bytes(digest[:8], "big") >> 1, digest[8:16]
+
+
+def split_raw_tcbs(packed: bytes) -> list[bytes]:
+    """
+    Take the raw TCBs of a platform apart, 18 bytes each.
+    """
+    size = _TCBM_SIZE
+    return [packed[i : i + size] for i in range(0, len(packed), size)]

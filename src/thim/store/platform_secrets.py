@@ -1,0 +1,69 @@
+"""
+What a vendor wants to hear of the ledger's platforms.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from thim.intel.pck import PckTcbm
+from thim.store import schema
+from thim.store.numbers import split_raw_tcbs
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
+
+    from thim.collateral.platforms import PlatformId
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSecrets:
+    """
+    The encrypted PPID and the sealed manifest of a platform, as far as they
+    are known, and the raw TCB that it was last seen with.
+    """
+
+    enc_ppid: bytes | None = dataclasses.field(repr=False)
+    manifest: bytes | None = dataclasses.field(repr=False)
+    raw_tcb: PckTcbm | None
+
+
+class PlatformSecretsTable:
+    """
+    What a ledger knows of platforms' secrets; *transaction* opens one.
+    """
+
+    def __init__(
+        self, transaction: Callable[[], AbstractContextManager[Connection]]
+    ) -> None:
+        self._transaction = transaction
+
+    def find(self, platform: PlatformId) -> KeptSecrets | None:
+        """
+        Return what is known of a platform, None if it is not registered.
+        """
+        p, s = schema.platforms, schema.platform_secrets
+        query = (
+            select(p.c.raw_tcbs, s.c.enc_ppid, s.c.manifest)
+            .select_from(p)
+            .outerjoin(s, s.c.platform_id == p.c.id)
+            .where(p.c.qe_id == platform.qe_id, p.c.pce_id == platform.pce_id)
+        )
+        with self._transaction() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        raw_tcbs = split_raw_tcbs(row.raw_tcbs)
+        return KeptSecrets(
+            enc_ppid=row.enc_ppid,
+            manifest=row.manifest,
+            raw_tcb=PckTcbm.from_bytes(raw_tcbs[-1]) if raw_tcbs else None,
+        )

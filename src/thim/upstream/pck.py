@@ -1,0 +1,194 @@
+"""
+A platform's PCK certificates, as upstreams give them.
+
+Intel's PCS gives all of them, by the encrypted PPID, or by the platform
+manifest for machines that are registered indirectly.  PCCS, Azure's THIM and
+another thim know no such request: they are asked for the one certificate of a
+raw TCB.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import urllib.parse
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from cryptography import x509
+
+from thim.collateral.platforms import MOST_CERTIFICATES
+from thim.errors import MalformedError
+from thim.upstream.model import Request, Service
+from thim.x509.chain import parse_pem_chain
+
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from thim.collateral.platforms import PlatformId
+    from thim.intel.pck import PckTcbm
+    from thim.upstream.model import Response, Upstream
+
+_KEY_HEADER: Final = "ocp-apim-subscription-key"
+_SGX: Final = "/sgx/certification/v4"
+_CHAIN: Final = "sgx-pck-certificate-issuer-chain"
+_NOT_AVAILABLE: Final = "Not available"
+_AZURE: Final = {"clientid": "thim", "api-version": "2021-07-22-preview"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSecrets:
+    """
+    What a vendor wants to hear of a platform: its encrypted PPID (384 bytes)
+    or its manifest, and the raw TCB that a certificate is wanted for.
+    """
+
+    platform: PlatformId
+    enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
+    manifest: bytes | None = dataclasses.field(default=None, repr=False)
+    raw_tcb: PckTcbm | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PckAnswer:
+    """
+    PCK certificates as they came, not verified, and their issuer chain.
+
+    *unavailable* counts the TCBs for which there is none; *is_complete* when
+    these are all that there are.
+    """
+
+    certificates: tuple[Certificate, ...]
+    chain: tuple[Certificate, ...]
+    unavailable: int
+    is_complete: bool
+    source: str
+
+
+def find_pck_request(
+    upstream: Upstream, secrets: PlatformSecrets
+) -> Request | None:
+    """
+    Write the request for a platform's certificates, None where this upstream
+    cannot have them.
+    """
+    if upstream.service is not Service.PCS:
+        return _find_single(upstream, secrets)
+    pce_id = secrets.platform.pce_id.hex()
+    headers = {_KEY_HEADER: upstream.api_key} if upstream.api_key else {}
+    url = f"{upstream.url}{_SGX}/pckcerts"
+    if secrets.manifest is not None:
+        body = {"platformManifest": secrets.manifest.hex(), "pceid": pce_id}
+        return Request(
+            url=url,
+            headers={**headers, "content-type": "application/json"},
+            method="POST",
+            body=msgspec.json.encode(body),
+        )
+    if secrets.enc_ppid is None:
+        return None
+    query = f"encrypted_ppid={secrets.enc_ppid.hex()}&pceid={pce_id}"
+    return Request(url=f"{url}?{query}", headers=headers)
+
+
+def _find_single(
+    upstream: Upstream, secrets: PlatformSecrets
+) -> Request | None:
+    if secrets.raw_tcb is None:
+        return None
+    parameters = {
+        "qeid": secrets.platform.qe_id.hex(),
+        "cpusvn": secrets.raw_tcb.cpusvn.hex(),
+        "pcesvn": secrets.raw_tcb.pcesvn.to_bytes(2, "little").hex(),
+        "pceid": secrets.platform.pce_id.hex(),
+    }
+    if secrets.enc_ppid is not None:
+        parameters["encrypted_ppid"] = secrets.enc_ppid.hex()
+    if upstream.service is Service.AZURE:
+        parameters |= _AZURE
+    query = urllib.parse.urlencode(parameters)
+    return Request(url=f"{upstream.url}{_SGX}/pckcert?{query}")
+
+
+class _Entry(msgspec.Struct):
+    cert: str
+
+
+class _Single(msgspec.Struct):
+    cert: str = msgspec.field(name="pckCert")
+    chain: str = msgspec.field(name="sgx-Pck-Certificate-Issuer-Chain")
+
+
+def read_pck_answer(upstream: Upstream, response: Response) -> PckAnswer:
+    """
+    Take an answer apart.
+
+    Raises:
+        MalformedError: Not PCK certificates and their chain.
+    """
+    if upstream.service is Service.AZURE:
+        return _read_azure(response)
+    chain = _read_chain(response, response.headers.get(_CHAIN, ""))
+    if upstream.service is Service.PCS:
+        return _read_list(response, chain)
+    return _single(response, response.body, chain)
+
+
+def _read_list(response: Response, chain: tuple[Certificate, ...]) -> PckAnswer:
+    try:
+        entries = msgspec.json.decode(response.body, type=list[_Entry])
+    except (msgspec.DecodeError, RecursionError) as e:
+        raise _unexpected(response, f"no list of certificates ({e})") from e
+    if not 0 < len(entries) <= MOST_CERTIFICATES:
+        raise _unexpected(response, f"{len(entries)} certificates")
+    there = [entry.cert for entry in entries if entry.cert != _NOT_AVAILABLE]
+    return PckAnswer(
+        certificates=tuple(_read_leaf(response, text) for text in there),
+        chain=chain,
+        unavailable=len(entries) - len(there),
+        is_complete=True,
+        source=response.url,
+    )
+
+
+def _read_azure(response: Response) -> PckAnswer:
+    try:
+        single = msgspec.json.decode(response.body, type=_Single)
+    except (msgspec.DecodeError, RecursionError) as e:
+        raise _unexpected(response, f"no PCK certificate ({e})") from e
+    chain = _read_chain(response, single.chain)
+    return _single(response, single.cert.encode(), chain)
+
+
+def _single(
+    response: Response, pem: bytes, chain: tuple[Certificate, ...]
+) -> PckAnswer:
+    return PckAnswer(
+        certificates=(_read_leaf(response, pem),),
+        chain=chain,
+        unavailable=0,
+        is_complete=False,
+        source=response.url,
+    )
+
+
+def _read_leaf(response: Response, pem: str | bytes) -> Certificate:
+    if isinstance(pem, str):
+        pem = urllib.parse.unquote_to_bytes(pem)
+    found = parse_pem_chain(pem)
+    if len(found) != 1:
+        raise _unexpected(response, f"{len(found)} certificates in one")
+    return found[0]
+
+
+def _read_chain(response: Response, text: str) -> tuple[x509.Certificate, ...]:
+    if not text:
+        raise _unexpected(response, "certificates without their issuer chain")
+    return parse_pem_chain(urllib.parse.unquote_to_bytes(text))
+
+
+def _unexpected(response: Response, what: str) -> MalformedError:
+    msg = f"{response.url}: {what}"
+    return MalformedError(msg, reason="unexpected-answer")

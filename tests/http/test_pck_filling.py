@@ -1,0 +1,414 @@
+"""
+PCK certificates that are fetched when somebody asks for them.
+"""
+
+import contextlib
+import dataclasses
+
+import pytest
+
+from cryptography import x509
+
+from tests.simulate.machines import world_with
+from tests.vendors import (
+    DAY,
+    ICE,
+    NOW,
+    SAPPHIRE,
+    SGX,
+    await_quiet,
+    await_so,
+    facing,
+    settle,
+    standing,
+    upstream,
+    vendor_settings,
+)
+from thim.collateral.platforms import PlatformId
+from thim.collateral.records import tcb_info_key
+from thim.collateral.targets import Target
+from thim.intel.names import Tee
+from thim.intel.pck import PckTcbm
+from thim.services.promise import list_promises
+from thim.services.register import Brought, Registrar
+from thim.services.secrets import provide_sealer
+from thim.services.selecting import is_pending
+from thim.services.vendors import FillMode
+from thim.simulate.broken import Down, Status
+from thim.simulate.forged import (
+    MovedRoot,
+    NotAvailable,
+    WrongPpid,
+    WrongSignature,
+)
+from thim.simulate.server import simulating
+from thim.store.create import create_store
+from thim.store.ledger import Ledger
+from thim.store.pck import PckReader
+from thim.store.replica import Replica
+from thim.upstream.model import Service
+
+
+AZURE = "api-version=2021-07-22-preview"
+
+
+@pytest.fixture
+def simulated():
+    """
+    A vendor with a machine of several packages, which knows no PPID.
+    """
+    world = world_with(ice_2={"multi_package": True})
+    with simulating(world, standing()) as running:
+        yield running
+
+
+@pytest.fixture
+def store(tmp_path):
+    """
+    Where the store will be.
+    """
+    return tmp_path / "thim.db"
+
+
+def path_of(machine, raw=None, more="", **changes):
+    """
+    The path by which a machine asks for its certificate.
+    """
+    raw = raw or machine.raw_tcbs[0]
+    values = {
+        "qeid": machine.qe_id.hex(),
+        "encrypted_ppid": machine.enc_ppid.hex(),
+        "cpusvn": raw.cpusvn.hex(),
+        "pcesvn": raw.pcesvn.to_bytes(2, "little").hex(),
+        "pceid": machine.pce_id.hex(),
+        **changes,
+    }
+    query = "&".join(f"{k}={v}" for k, v in values.items() if v)
+    return f"{SGX}/pckcert?{query}{more}"
+
+
+def asked(simulated):
+    """
+    How often the vendor was asked for PCK certificates.
+    """
+    return len(simulated.requests.of("pckcerts")) + len(
+        simulated.requests.of("pckcert")
+    )
+
+
+def refused(store):
+    """
+    The reasons for which something was refused.
+    """
+    with contextlib.closing(Replica(store)) as replica:
+        rows = replica.rows("SELECT reason FROM quarantine")
+    return [reason for (reason,) in rows]
+
+
+class TestUnknown:
+    @pytest.mark.parametrize("more", ["", f"&{AZURE}"])
+    def test_filled(self, simulated, store, more):
+        """
+        A platform that nobody knows is asked for by its encrypted PPID, once:
+        from then on it is known.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            first = served.get(path_of(machine, more=more))
+            again = served.get(path_of(machine, more=more, encrypted_ppid=None))
+
+        assert (200, 200) == (first.status, again.status)
+        assert first.body == again.body
+        assert 1 == asked(simulated)
+
+    def test_every_certificate(self, simulated, store):
+        """
+        All its certificates are kept, and another raw TCB is answered from
+        them.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            for raw in machine.raw_tcbs:
+                got = served.get(path_of(machine, raw))
+                assert raw.tcbm.upper() == got["sgx-tcbm"]
+        with contextlib.closing(Replica(store)) as replica:
+            reader = PckReader(replica)
+            platform = reader.find_platform(
+                PlatformId(machine.qe_id, machine.pce_id)
+            )
+            held = reader.certificates(platform)
+
+        assert [c.serial_number for c in machine.pck_certificates] == [
+            _serial(one.pem) for one in held
+        ]
+        assert 1 == asked(simulated)
+
+    def test_tcb_infos_promised(self, simulated, store):
+        """
+        The TCB infos of its FMSPC are kept fresh from then on.
+        """
+        vendors = vendor_settings(simulated)
+        with facing(simulated, store, vendors) as served:
+            served.get(path_of(simulated.platform("ice-1")))
+            await_quiet(store, simulated, vendors)
+            with contextlib.closing(Replica(store)) as replica:
+                promised = list_promises(replica, vendors)
+            got = served.get(f"{SGX}/tcb?fmspc={ICE}")
+
+        key = tcb_info_key(Tee.SGX, bytes.fromhex(ICE), 3)
+        assert Target(key=key, number=20) in promised
+        assert 200 == got.status
+
+    @pytest.mark.parametrize("enc_ppid", [None, "0" * 768])
+    @pytest.mark.parametrize("more", ["", f"&{AZURE}"])
+    def test_no_ppid(self, simulated, store, enc_ppid, more):
+        """
+        Without an encrypted PPID there is nothing to ask by.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            got = served.get(
+                path_of(machine, more=more, encrypted_ppid=enc_ppid)
+            )
+
+        assert (404, "unknown-platform") == (got.status, got["thim-reason"])
+        assert (b"" == got.body) == bool(more)
+        assert 0 == asked(simulated)
+
+    def test_unknown_ppid(self, simulated, store):
+        """
+        Where the vendor knows no such PPID it is a 404, and the vendor is not
+        asked again; another PPID under the same QE ID is another matter.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            for _ in range(2):
+                got = served.get(path_of(machine, encrypted_ppid="ab" * 384))
+                assert (404, "vendor-has-none") == (
+                    got.status,
+                    got["thim-reason"],
+                )
+            assert 1 == asked(simulated)
+            assert 200 == served.get(path_of(machine)).status
+
+    def test_vendor_down(self, simulated, store):
+        """
+        Without the vendor it is a 503 without a body, in both shapes.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            simulated.faults.add(Down(route="pckcerts"))
+            for more in ("", f"&{AZURE}"):
+                got = served.get(path_of(machine, more=more))
+                assert (503, b"") == (got.status, got.body)
+
+    def test_busy(self, simulated, store):
+        """
+        A vendor that has enough is left alone; the caller gets a 503.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            simulated.faults.add(Status(code=429, route="pckcerts"))
+            got = served.get(path_of(machine))
+
+        assert (503, b"") == (got.status, got.body)
+
+    def test_registered_only(self, simulated, store):
+        """
+        In the mode REGISTERED nobody is asked for a platform that is not.
+        """
+        vendors = vendor_settings(simulated, mode=FillMode.REGISTERED)
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store, vendors) as served:
+            got = served.get(path_of(machine))
+
+        assert (461, "unknown-platform") == (got.status, got["thim-reason"])
+        assert 0 == asked(simulated)
+
+    def test_tcb_too_low(self, simulated, store):
+        """
+        Where the certificates are there and none fits, the vendor has no more
+        to give.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            served.get(path_of(machine))
+            got = served.get(path_of(machine, cpusvn="00" * 16))
+
+        assert (404, "tcb-too-low") == (got.status, got["thim-reason"])
+        assert 1 == asked(simulated)
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        ("fault", "reason"),
+        [
+            (MovedRoot, "root-untrusted"),
+            (WrongSignature, "signature-invalid"),
+        ],
+    )
+    def test_forged(self, simulated, store, fault, reason):
+        """
+        Forged certificates are quarantined and no answer.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            simulated.faults.add(fault(route="pckcerts"))
+            got = served.get(path_of(machine))
+
+        assert (503, b"") == (got.status, got.body)
+        assert [reason] == refused(store)
+
+    def test_other_ppid(self, simulated, store):
+        """
+        When the vendor's certificates have another PPID than those that are
+        known, they are quarantined and the old ones stay.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            before = served.get(path_of(machine)).body
+            simulated.faults.add(WrongPpid(route="pckcerts"))
+            with contextlib.closing(Replica(store)) as replica:
+                known = PckReader(replica).find_platform(
+                    PlatformId(machine.qe_id, machine.pce_id)
+                )
+            assert known is not None
+            target = f"intel/pck-certificates/{known.id}/0"
+            with Ledger(store, simulated.anchors) as ledger:
+                ledger.agenda.hasten(
+                    [Target.from_name(target)], simulated.clock()
+                )
+            await_so(lambda: "ppid-conflict" in refused(store))
+            after = served.get(path_of(machine)).body
+
+        assert before == after
+
+    def test_not_available(self, simulated, store):
+        """
+        Where the vendor has no certificate for any TCB it is a 404.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            simulated.faults.add(NotAvailable(route="pckcerts"))
+            got = served.get(path_of(machine))
+
+        assert (404, "not-available") == (got.status, got["thim-reason"])
+
+    def test_nothing_shown(self, simulated, store):
+        """
+        No encrypted PPID is in what is written down of asking.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            simulated.faults.add(Down(route="pckcerts"))
+            served.get(path_of(machine))
+        with contextlib.closing(Replica(store)) as replica:
+            rows = replica.rows("SELECT * FROM targets")
+            rows += replica.rows("SELECT * FROM addresses")
+
+        assert machine.enc_ppid.hex() not in repr(rows).lower()
+
+
+class TestManifest:
+    def register(self, simulated, store, key_file, machine):
+        """
+        Register a machine by its manifest, as a tool does.
+        """
+        create_store(store, simulated.anchors)
+        with Ledger(store, simulated.anchors) as ledger:
+            sealer = provide_sealer(ledger, key_file)
+            brought = Brought(
+                id=PlatformId(machine.qe_id, machine.pce_id),
+                source="test",
+                raw_tcbs=(
+                    PckTcbm.from_bytes(bytes.fromhex(machine.raw_tcbs[0].tcbm)),
+                ),
+                manifest=machine.manifest,
+            )
+            registrar = Registrar(ledger, simulated.clock(), sealer)
+            (taken,) = registrar.take([brought])
+        assert taken.reason is None
+
+    @pytest.mark.parametrize("mode", [FillMode.LAZY, FillMode.REGISTERED])
+    def test_indirect(self, simulated, store, tmp_path, mode):
+        """
+        A platform that was registered by its manifest gets its certificates
+        by it: guests never have it, and the vendor keeps no keys.
+        """
+        machine = simulated.platform("ice-2")
+        key_file = tmp_path / "thim.key"
+        self.register(simulated, store, key_file, machine)
+        vendors = vendor_settings(simulated, mode=mode, key_file=key_file)
+        with facing(simulated, store, vendors) as served:
+            got = served.get(path_of(machine, encrypted_ppid=None))
+        with contextlib.closing(Replica(store)) as replica:
+            known = PckReader(replica).find_platform(
+                PlatformId(machine.qe_id, machine.pce_id)
+            )
+
+        assert 200 == got.status
+        assert known is not None
+        assert known.cached_keys is False
+        (request,) = simulated.requests.of("pckcerts")
+        assert "POST" == request.method
+
+    def test_key_lost(self, simulated, store, tmp_path):
+        """
+        Without the key that it was sealed with, it is a 503 that says so.
+        """
+        machine = simulated.platform("ice-2")
+        key_file = tmp_path / "thim.key"
+        self.register(simulated, store, key_file, machine)
+        key_file.unlink()
+        vendors = vendor_settings(simulated, key_file=key_file)
+        with facing(simulated, store, vendors) as served:
+            got = served.get(path_of(machine, encrypted_ppid=None))
+
+        assert (503, "key-lost") == (got.status, got["thim-reason"])
+
+
+class TestOtherUpstreams:
+    @pytest.mark.parametrize("service", [Service.THIM, Service.PCCS])
+    def test_single(self, simulated, store, tmp_path, service):
+        """
+        A PCCS or another thim is asked for the certificate of the raw TCB.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as first:
+            far = dataclasses.replace(
+                upstream(simulated), url=first.url, service=service
+            )
+            vendors = vendor_settings(upstreams=[far])
+            with facing(simulated, tmp_path / "near.db", vendors) as second:
+                got = second.get(path_of(machine))
+                expected = first.get(path_of(machine))
+
+        assert (200, expected.body) == (got.status, got.body)
+
+
+def _serial(pem):
+    return x509.load_pem_x509_certificate(pem).serial_number
+
+
+def test_selected_anew(store):
+    """
+    When a TCB info with other levels comes, the answers follow it; when it
+    is only issued anew, they stay.
+    """
+    with simulating(clock=standing(NOW - 120 * DAY)) as simulated:
+        machine = simulated.platform("sapphire-1")
+        vendors = vendor_settings(simulated)
+        with (
+            facing(simulated, store, vendors) as served,
+            contextlib.closing(Replica(store)) as replica,
+        ):
+            served.get(path_of(machine))
+            found = []
+            for days in (0, 2, 60):
+                simulated.clock.advance(days * DAY)
+                settle(store, simulated)
+                await_so(lambda: not is_pending(replica))
+                found.append(PckReader(replica).selections())
+
+    assert [bytes.fromhex(SAPPHIRE)] == list(found[0])
+    assert found[0] == found[1] != found[2]

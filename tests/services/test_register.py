@@ -1,0 +1,241 @@
+"""
+What is taken of platforms that somebody brings.
+"""
+
+import contextlib
+import dataclasses
+
+import pytest
+
+from tests.platforms import FMSPC, NOW, issue, platform_id, tcbm
+from thim.collateral.platforms import RegisteredBy
+from thim.errors import OperatorError
+from thim.services.ingest import ingest
+from thim.services.register import Brought, Registrar, manifest_context
+from thim.simulate.pki import Intel
+from thim.store.create import create_store
+from thim.store.ledger import Ledger
+from thim.store.pck import PckReader
+from thim.store.replica import Replica
+from thim.store.seal import Sealer
+from thim.x509.chain import to_pem
+
+
+LOW, AT = tcbm(1, 1), tcbm(4, 4)
+OTHER_PPID = {"ppid": b"another PPID...."}
+SEALER = Sealer(bytes(range(32)))
+
+
+@pytest.fixture(scope="module")
+def intel():
+    """
+    An Intel that issues certificates.
+    """
+    return Intel()
+
+
+@pytest.fixture
+def store(intel, tmp_path):
+    """
+    A store that knows Intel's CAs.
+    """
+    path = tmp_path / "thim.db"
+    create_store(path, intel.anchors)
+    return path
+
+
+@pytest.fixture
+def ledger(store, intel):
+    """
+    The store, opened for writing.
+    """
+    with Ledger(store, intel.anchors) as opened:
+        files = [("ca.pem", to_pem(intel.certificates))]
+        list(ingest(files, ledger=opened, now=NOW))
+        yield opened
+
+
+@pytest.fixture
+def replica(ledger, store):
+    """
+    The store as a service reads it.
+    """
+    with contextlib.closing(Replica(store)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def reader(replica):
+    """
+    Its platforms.
+    """
+    return PckReader(replica)
+
+
+def bring(intel, who="one", *at, **changes):
+    """
+    A platform with certificates for the TCBs *at*.
+    """
+    values = {
+        "source": "test",
+        "raw_tcbs": (AT,),
+        "certificates": tuple(issue(intel, who, one) for one in at),
+        **changes,
+    }
+    return Brought(id=platform_id(who), **values)
+
+
+def take(ledger, *brought):
+    """
+    Take platforms in.
+    """
+    return Registrar(ledger, NOW, SEALER).take(brought)
+
+
+def test_taken(ledger, reader, intel):
+    """
+    A platform with genuine certificates is known, and answered for.
+    """
+    (taken,) = take(ledger, bring(intel, "one", LOW, AT))
+    found = reader.find_platform(taken.id)
+
+    assert (taken.row, FMSPC, RegisteredBy.CERTIFICATES) == (
+        found.row,
+        found.fmspc,
+        found.registered_by,
+    )
+    assert AT == reader.find_answer(taken.id, AT).tcbm
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"enc_ppid": b"\1" * 384}, RegisteredBy.ENCRYPTED_PPID),
+        ({"manifest": b"manifest"}, RegisteredBy.MANIFEST),
+        (
+            {"manifest": b"manifest", "enc_ppid": b"\1" * 384},
+            RegisteredBy.MANIFEST,
+        ),
+    ],
+)
+def test_registered_by(ledger, reader, intel, changes, expected):
+    """
+    What a vendor can be asked with says how a platform is registered; it
+    needs no certificates yet.
+    """
+    (taken,) = take(ledger, bring(intel, **changes))
+
+    assert expected is reader.find_platform(taken.id).registered_by
+
+
+def test_manifest_sealed(ledger, replica, intel):
+    """
+    A manifest lies sealed in the store, for its own platform only.
+    """
+    (taken,) = take(ledger, bring(intel, manifest=b"a manifest in clear"))
+    ((sealed,),) = replica.rows("SELECT manifest FROM platform_secrets")
+
+    assert b"clear" not in sealed
+    opened = SEALER.open(sealed, manifest_context(taken.id))
+    assert b"a manifest in clear" == opened
+
+
+def test_no_key(ledger, intel):
+    """
+    A manifest without a key to seal it with is an error, not a platform.
+    """
+    with pytest.raises(OperatorError, match="no key"):
+        Registrar(ledger, NOW).take([bring(intel, manifest=b"x")])
+
+
+def test_foreign(ledger, reader, replica, intel):
+    """
+    Forged certificates are refused and quarantined; the platform is not
+    known, and others are taken.
+    """
+    forged = bring(intel, certificates=(issue(Intel(seed="other"), "one", AT),))
+    good = bring(intel, "two", AT)
+    one, two = take(ledger, forged, good)
+
+    assert ("signature-invalid", None) == (one.reason, one.row)
+    assert reader.find_platform(one.id) is None
+    assert reader.find_platform(two.id) is not None
+    assert [("signature-invalid",)] == replica.rows(
+        "SELECT reason FROM quarantine"
+    )
+
+
+def test_other_ppid(ledger, reader, replica, intel):
+    """
+    Certificates with another PPID than the QE ID has are quarantined.
+    """
+    take(ledger, bring(intel, "one", AT))
+    other = (issue(intel, "one", LOW, **OTHER_PPID),)
+    (taken,) = take(ledger, bring(intel, certificates=other))
+    platform = reader.find_platform(taken.id)
+
+    assert "ppid-conflict" == taken.reason
+    assert [AT] == [held.tcbm for held in reader.certificates(platform)]
+    assert [("ppid-conflict",)] == replica.rows("SELECT reason FROM quarantine")
+    assert OTHER_PPID["ppid"].hex() not in taken.detail
+
+
+def test_two_ppids(ledger, reader, intel):
+    """
+    Certificates of two machines are not one platform's.
+    """
+    mixed = (issue(intel, "one", AT), issue(intel, "one", LOW, **OTHER_PPID))
+    (taken,) = take(ledger, bring(intel, certificates=mixed))
+
+    assert "ppid-conflict" == taken.reason
+    assert reader.find_platform(taken.id) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"pce_id": b"\1\0"}, "pce-id"),
+        ({"fmspc": bytes(6)}, "fmspc-conflict"),
+    ],
+)
+def test_conflict(ledger, intel, changes, reason):
+    """
+    Certificates with another PCE ID, or of more than one FMSPC, are refused.
+    """
+    certificates = (
+        issue(intel, "one", AT),
+        issue(intel, "one", LOW, **changes),
+    )
+    (taken,) = take(ledger, bring(intel, certificates=certificates))
+
+    assert reason == taken.reason
+
+
+def test_name_taken(ledger, reader, intel):
+    """
+    A name that another platform has stops that one platform only.
+    """
+    take(ledger, bring(intel, "one", name="rack 1"))
+    results = take(
+        ledger,
+        bring(intel, "two", name="rack 1"),
+        bring(intel, "three", name="rack 3"),
+    )
+
+    assert ["platform-name", None] == [taken.reason for taken in results]
+    assert reader.find_by_name("rack 3").id == platform_id("three")
+
+
+def test_twins(ledger, reader, intel):
+    """
+    A platform that comes twice in one list is taken twice.
+    """
+    one = bring(intel, "one", LOW)
+    again = dataclasses.replace(bring(intel, "one", AT), raw_tcbs=(LOW,))
+    results = take(ledger, one, bring(intel, "two"), again)
+    platform = reader.find_platform(one.id)
+
+    assert 3 == len(results)
+    assert results[0].row == results[2].row
+    assert (AT, LOW) == platform.raw_tcbs
+    assert 2 == len(reader.certificates(platform))

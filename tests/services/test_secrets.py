@@ -1,0 +1,271 @@
+import multiprocessing
+import os
+import pwd
+
+from pathlib import Path
+
+import pytest
+
+from thim.errors import OperatorError
+from thim.services.secrets import (
+    check_key,
+    load_or_make_key,
+    provide_sealer,
+    read_provided_secret,
+    read_secret,
+    replace,
+    write_new,
+)
+from thim.store.seal import find_key_id
+
+
+NOBODY = pwd.getpwnam("nobody")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root gives files away"
+)
+
+
+def names(folder):
+    """
+    Return what is in a folder.
+    """
+    return [path.name for path in folder.iterdir()]
+
+
+@pytest.fixture
+def path(tmp_path):
+    """
+    A secret file.
+    """
+    path = tmp_path / "secret"
+    write_new(path, b"secret")
+    return path
+
+
+class TestRead:
+    def test_good(self, path):
+        """
+        What its owner alone can read is read.
+        """
+        assert b"secret" == read_secret(path)
+
+    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o610, 0o602, 0o666])
+    def test_mode(self, path, mode):
+        """
+        What others could read or write is refused; the error has the mode, the
+        one expected, and what mends it.
+        """
+        path.chmod(mode)
+        with pytest.raises(OperatorError) as caught:
+            read_secret(path)
+
+        message = str(caught.value)
+        assert f"key file {path}: mode {mode:04o}, expected 0600" in message
+        assert f"`chmod 600 {path}`" in message
+        assert "key-file" == caught.value.reason
+
+    @pytest.mark.parametrize("mode", [0o400, 0o600, 0o700])
+    def test_modes_that_hold(self, path, mode):
+        """
+        Less is as good.
+        """
+        path.chmod(mode)
+
+        assert b"secret" == read_secret(path)
+
+    @needs_root
+    def test_owner(self, path):
+        """
+        Somebody else's file is refused: they could change it.
+        """
+        os.chown(path, NOBODY.pw_uid, -1)
+        with pytest.raises(OperatorError) as caught:
+            read_secret(path)
+
+        assert "belongs to nobody, expected root;" in str(caught.value)
+        assert f"`chown root {path}`" in str(caught.value)
+
+    def test_link(self, path, tmp_path):
+        """
+        A link is not followed: where it leads, others may decide.
+        """
+        link = tmp_path / "link"
+        link.symlink_to(path)
+        with pytest.raises(OperatorError, match="a link, expected the file"):
+            read_secret(link)
+
+    @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+    def test_no_file(self, tmp_path, make):
+        """
+        Neither is what is no file, nor does anybody wait for it.
+        """
+        make(tmp_path / "it", 0o600)
+        with pytest.raises(OperatorError, match="expected a regular file"):
+            read_secret(tmp_path / "it")
+
+    def test_missing(self, tmp_path):
+        """
+        One that is not there is named.
+        """
+        with pytest.raises(OperatorError, match="No such file"):
+            read_secret(tmp_path / "it")
+
+
+class TestProvided:
+    def test_group_and_link(self, path, tmp_path):
+        """
+        Of a key that the operator provides the group may read, and a link may
+        lead to it.
+        """
+        path.chmod(0o640)
+        link = tmp_path / "link"
+        link.symlink_to(path)
+
+        assert b"secret" == read_provided_secret(link)
+
+    @needs_root
+    def test_owner(self, path):
+        """
+        Anybody may own it.
+        """
+        os.chown(path, NOBODY.pw_uid, -1)
+
+        assert b"secret" == read_provided_secret(path)
+
+    @pytest.mark.parametrize("mode", [0o644, 0o660, 0o601])
+    def test_mode(self, path, mode):
+        """
+        Others may not read it, and the group may not write it.
+        """
+        path.chmod(mode)
+        with pytest.raises(OperatorError, match="`chmod 640"):
+            read_provided_secret(path)
+
+
+class TestWrite:
+    def test_never_over(self, path):
+        """
+        What is there is never written over, and nothing is left beside it.
+        """
+        with pytest.raises(FileExistsError):
+            write_new(path, b"other")
+
+        assert b"secret" == path.read_bytes()
+        assert ["secret"] == names(path.parent)
+
+    def test_replace(self, path):
+        """
+        What is replaced is replaced at once, under a new inode.
+        """
+        before = path.stat().st_ino
+        replace(path, b"other", 0o644)
+
+        assert b"other" == path.read_bytes()
+        assert 0o644 == path.stat().st_mode & 0o777
+        assert before != path.stat().st_ino
+        assert ["secret"] == names(path.parent)
+
+    def test_mode_whatever_the_umask(self, tmp_path):
+        """
+        The mode is the one that was meant.
+        """
+        before = os.umask(0o077)
+        try:
+            write_new(tmp_path / "public", b"", 0o644)
+        finally:
+            os.umask(before)
+
+        assert 0o644 == (tmp_path / "public").stat().st_mode & 0o777
+
+
+class TestKey:
+    def test_made_once(self, tmp_path):
+        """
+        A key is made where there is none, and is the same ever after.
+        """
+        path = tmp_path / "thim.key"
+        keys = {load_or_make_key(path) for _ in range(3)}
+
+        assert {32} == set(map(len, keys))
+        assert 1 == len(keys)
+        assert 0o600 == path.stat().st_mode & 0o777
+
+    def test_race(self, tmp_path):
+        """
+        Of several processes at once one makes it, and all have the same.
+        """
+        path = tmp_path / "thim.key"
+        with multiprocessing.get_context("spawn").Pool(4) as pool:
+            keys = set(pool.map(load_or_make_key, [path] * 40, chunksize=1))
+
+        assert {path.read_bytes()} == keys
+
+    def test_unwritable(self):
+        """
+        One that cannot be made is named.
+        """
+        with pytest.raises(OperatorError, match=r"thim\.key: cannot be made"):
+            load_or_make_key(Path("/proc/thim.key"))
+
+
+class TestSealer:
+    def test_first_time(self, ledger, replica, tmp_path):
+        """
+        The first time the key is made and its ID remembered; what is sealed
+        then is opened later.
+        """
+        path = tmp_path / "thim.key"
+        sealed = provide_sealer(ledger, path).seal(b"x", b"")
+        again = provide_sealer(ledger, path)
+
+        assert b"x" == again.open(sealed, b"")
+        assert again.key_id == find_key_id(replica)
+        check_key(replica, path)
+
+    def test_nothing_sealed(self, replica, tmp_path):
+        """
+        Where nothing was sealed yet, there need be no key.
+        """
+        check_key(replica, tmp_path / "thim.key")
+
+    def test_lost(self, ledger, replica, tmp_path):
+        """
+        A key that is gone is missed at the start, and never made anew.
+        """
+        path = tmp_path / "thim.key"
+        key_id = provide_sealer(ledger, path).key_id
+        path.unlink()
+
+        for check in (
+            lambda: check_key(replica, path),
+            lambda: provide_sealer(ledger, path),
+        ):
+            with pytest.raises(OperatorError, match=key_id) as caught:
+                check()
+            assert "key-lost" == caught.value.reason
+        assert not path.exists()
+
+    def test_another(self, ledger, replica, tmp_path):
+        """
+        So is one that was replaced.
+        """
+        path = tmp_path / "thim.key"
+        provide_sealer(ledger, path)
+        replace(path, bytes(32))
+
+        for check in (
+            lambda: check_key(replica, path),
+            lambda: provide_sealer(ledger, path),
+        ):
+            with pytest.raises(OperatorError, match="this is the key 66687aad"):
+                check()
+
+    @pytest.mark.parametrize("content", [b"", bytes(31), bytes(33)])
+    def test_no_key(self, replica, tmp_path, content):
+        """
+        A file of another size is no key.
+        """
+        path = tmp_path / "thim.key"
+        write_new(path, content)
+        with pytest.raises(OperatorError, match=f"{len(content)} bytes"):
+            check_key(replica, path)
