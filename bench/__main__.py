@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from bench.cached_get import Bench, cached_get, cached_get_tls, idle_memory
+from bench.pck_certificates import pck_certificates
 from bench.service import fill_store
 from bench.slow_vendor import slow_vendor
 from bench.tools import certify, provide_tools
@@ -35,6 +36,7 @@ def main() -> int:
             tls=certify(folder),
             pairs=arguments.pairs,
             seconds=arguments.seconds,
+            platforms=arguments.platforms,
         )
         gates = [
             gate
@@ -43,6 +45,7 @@ def main() -> int:
                 cached_get,
                 cached_get_tls,
                 slow_vendor,
+                pck_certificates,
             )
             for gate in measure(bench)
         ]
@@ -57,6 +60,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=7, help="default: 7")
     parser.add_argument(
         "--seconds", type=int, default=2, help="of each run; default: 2"
+    )
+    parser.add_argument(
+        "--platforms",
+        type=int,
+        default=1_000_000,
+        help="with a PCK certificate each; default: 1000000",
     )
     return parser.parse_args()
 

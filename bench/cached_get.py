@@ -36,6 +36,7 @@ class Bench:
     tls: tuple[Path, Path]
     pairs: int
     seconds: int
+    platforms: int
 
 
 def idle_memory(bench: Bench) -> Iterator[Gate]:
@@ -43,7 +44,7 @@ def idle_memory(bench: Bench) -> Iterator[Gate]:
     Weigh a worker that has answered nothing yet.
     """
     with serving(bench.store) as server:
-        _fetch(server, "/health/ready", "http")
+        fetch(server, "/health/ready", "http")
         size = server.memory() / _MIB
     yield at_most("idle memory of one worker, MiB", size, 120)
 
@@ -68,37 +69,47 @@ def cached_get_tls(bench: Bench) -> Iterator[Gate]:
 def _ratios(bench: Bench, scheme: str) -> tuple[float, float]:
     tls = bench.tls if scheme == "https" else None
     with serving(bench.store, tls) as thim:
-        answer = _fetch(thim, PATH, scheme)
+        answer = fetch(thim, PATH, scheme)
         folder = bench.folder / scheme
         with serving_file(bench.tools["nginx"], folder, answer, tls) as nginx:
-            _check_same(answer, _fetch(nginx, PATH, scheme))
+            _check_same(answer, fetch(nginx, PATH, scheme))
             measure = functools.partial(_measure, bench, scheme)
             compared = compare(measure, thim, nginx, bench.pairs)
 
     size = sum(len(k) + len(v) + 4 for k, v in answer[0].items())
     print(f"{scheme}: {len(answer[1])} bytes of body, {size} of headers")
-    for unit, figure in (("requests/s", _rate), ("us of CPU", _cpu)):
+    figures = (("requests/s", figure_rate), ("us of CPU", figure_cpu))
+    for unit, figure in figures:
         ours, theirs = compared.medians(figure)
         print(f"  {unit:12} thim {ours:10.1f}   nginx {theirs:10.1f}")
-    return compared.ratio(_rate), compared.ratio(_cpu)
+    return compared.ratio(figure_rate), compared.ratio(figure_cpu)
 
 
-def _rate(run: Run) -> float:
+def figure_rate(run: Run) -> float:
+    """
+    Return the requests per second.
+    """
     return run.requests_per_second
 
 
-def _cpu(run: Run) -> float:
+def figure_cpu(run: Run) -> float:
+    """
+    Return the microseconds of CPU for each request.
+    """
     return run.cpu_per_request * 1e6
 
 
 def _measure(bench: Bench, scheme: str, server: Server) -> Run:
     url = f"{scheme}://127.0.0.1:{server.port}{PATH}"
-    return put_load(bench.tools["wrk"], server, url, bench.seconds)
+    return put_load(bench.tools["wrk"], server, bench.seconds, url)
 
 
-def _fetch(
+def fetch(
     server: Server, path: str, scheme: str
 ) -> tuple[dict[str, str], bytes]:
+    """
+    Ask once; return the headers, names in lower case, and the body.
+    """
     anyone = ssl.create_default_context()
     anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
     url = f"{scheme}://127.0.0.1:{server.port}{path}"

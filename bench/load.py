@@ -69,12 +69,12 @@ def compare(
     return Comparison(runs)
 
 
-def put_load(wrk: str, server: Server, url: str, seconds: int) -> Run:
+def put_load(wrk: str, server: Server, seconds: int, *what: str) -> Run:
     """
     Put load on a server, by one thread of another process.
     """
     before = server.cpu_seconds()
-    command = [wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", url]
+    command = [wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", *what]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     cpu = server.cpu_seconds() - before
     requests, rate = _read(done.stdout)

@@ -41,7 +41,14 @@ class Server:
         Return the memory that it and its children take, in bytes: shared
         pages in proportion, so that workers are not counted twice.
         """
-        return sum(_memory(pid) for pid in _tree(self.pid))
+        return sum(_memory(pid, "Pss:") for pid in _tree(self.pid))
+
+    def anonymous_memory(self) -> int:
+        """
+        Return what of it is the process's own: no file's pages, which the
+        kernel takes back when it needs them.
+        """
+        return sum(_memory(pid, "Pss_Anon:") for pid in _tree(self.pid))
 
 
 @contextlib.contextmanager
@@ -107,11 +114,11 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _memory(pid: int) -> int:
+def _memory(pid: int, name: str) -> int:
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
     except OSError:
         text = Path(f"/proc/{pid}/status").read_text("utf-8")
     lines = [line.split() for line in text.splitlines()]
     sizes = {line[0]: line[1] for line in lines if len(line) > 1}
-    return int(sizes.get("Pss:") or sizes["VmRSS:"]) * 1024
+    return int(sizes.get(name) or sizes["VmRSS:"]) * 1024

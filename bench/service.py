@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.processes import Server, free_port, running
+from thim.simulate.pki import Intel
+from thim.x509.chain import to_pem
 
 
 _THIM = [sys.executable, "-m", "thim"]
@@ -65,4 +67,25 @@ def serving(
     if tls:
         command += ["--tls-cert", str(tls[0]), "--tls-key", str(tls[1])]
     with running("thim", command, port, store.parent / "thim.log") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_fleet(store: Path, intel: Intel) -> Iterator[Server]:
+    """
+    Run ``thim serve`` with one worker and without a memo over a *store* of a
+    simulated vendor's.
+    """
+    root = store.with_name("root.pem")
+    root.write_bytes(to_pem([intel.root]))
+    configuration = store.with_name("thim.toml")
+    configuration.write_text(
+        f'store = "{store}"\nfill = "offline"\nmemo_bytes = 0\n'
+        f'dangerous_test_anchors = "{root}"\n',
+        "utf-8",
+    )
+    port = free_port()
+    command = [*_THIM, "serve", "--listen", f"127.0.0.1:{port}"]
+    command += ["--config", str(configuration)]
+    with running("thim", command, port, store.with_name("log")) as server:
         yield server

@@ -224,6 +224,37 @@ class Memo:
         self.size -= entry.size
 
 
+class Outbox:
+    """
+    Answers that are sent together, at the end of a turn of the event loop.
+
+    A client that waits is woken by the first answer, and busy when the others
+    come: to wake it for each one costs as much as to make it.
+    """
+
+    def __init__(self) -> None:
+        self._due: list[tuple[FastHttpProtocol, bytes]] = []
+
+    def add(self, connection: FastHttpProtocol, answer: bytes) -> None:
+        """
+        Send *answer* on *connection* soon.
+        """
+        if not self._due:
+            connection.loop.call_soon(self.flush)
+        self._due.append((connection, answer))
+        connection.is_owed = True
+
+    def flush(self) -> None:
+        """
+        Send what is due, now.
+        """
+        due, self._due = self._due, []
+        for connection, answer in due:
+            connection.is_owed = False
+            if not connection.transport.is_closing():
+                connection.transport.write(answer)
+
+
 class FastHttpProtocol(LimitedHttpProtocol):
     """
     A connection that answers from ``app_state["memo"]`` where it can.
@@ -244,8 +275,11 @@ class FastHttpProtocol(LimitedHttpProtocol):
         # Who shows a certificate is known by more than the request's bytes.
         knows_clients = config.ssl_cert_reqs != ssl.CERT_NONE
         state = {} if knows_clients else app_state
+        app_state.setdefault("outbox", Outbox())
         self._memo: Memo | None = state.get("memo")
         self._pck: PckDesk | None = state.get("pck")
+        self._outbox: Outbox = app_state["outbox"]
+        self.is_owed = False
         self._candidate: bytes | None = None
         self._now: Callable[[], float] = app_state.get("now", time.time)
         self._idle_since = 0.0
@@ -259,6 +293,8 @@ class FastHttpProtocol(LimitedHttpProtocol):
         """
         memo = self._memo
         cycle: RequestResponseCycle | None = self.cycle
+        if self.is_owed:
+            self._outbox.flush()
         if (
             (memo is None and self._pck is None)
             or self.flow.write_paused
@@ -270,16 +306,16 @@ class FastHttpProtocol(LimitedHttpProtocol):
             return
         now = self._now()
         state = self.server_state
-        answer: bytes | None = None
         entry = None if memo is None else memo.lookup(data, now)
         if memo is not None and entry is not None:
-            answer = memo.write(entry, state.default_headers, now)
-        elif self._pck is not None:
-            answer = self._pck.answer(data, now, state.default_headers)
-        if answer is None:
+            self.transport.write(memo.write(entry, state.default_headers, now))
+        elif self._pck is not None and (
+            answer := self._pck.answer(data, now, state.default_headers)
+        ):
+            self._outbox.add(self, answer)
+        else:
             self._offer(data)
             return
-        self.transport.write(answer)
         state.total_requests += 1
         if self.access_log:
             self._log(data)
@@ -288,6 +324,14 @@ class FastHttpProtocol(LimitedHttpProtocol):
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._await_next()
+
+    def shutdown(self) -> None:
+        """
+        End when what is owed has been sent.
+        """
+        if self.is_owed:
+            self._outbox.flush()
+        super().shutdown()
 
     def _offer(self, data: bytes) -> None:
         self._candidate = data

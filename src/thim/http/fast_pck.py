@@ -13,9 +13,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import operator
+import sqlite3
 
+from binascii import hexlify, unhexlify
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -28,7 +30,9 @@ from thim.http.query import parse_query
 from thim.http.reply import RequestIds
 from thim.intel.pck import PckTcbm
 from thim.services.sightings import MOST_SEEN, Sightings
-from thim.store.pck import ANSWER, PckReader
+from thim.store.numbers import split_digest
+from thim.store.packing import ZstdError
+from thim.store.pck import PLAIN_ANSWER, PckReader
 from thim.store.replica import Replica
 
 
@@ -46,9 +50,10 @@ Headers = list[tuple[bytes, bytes]]
 _VALUES: Final = {b"qeid": 32, b"pceid": 4, b"cpusvn": 32, b"pcesvn": 4}
 _ENC_PPID: Final = b"encrypted_ppid"
 _ENC_PPID_DIGITS: Final = 768
-_KEY_SIZE: Final = 36
 #: There is one for each client program and way to configure it.
 _MOST_FORMS: Final = 256
+#: Seconds that a read transaction lasts at most, and more.
+_SLACK: Final = 10
 
 
 class Form:
@@ -64,7 +69,7 @@ class Form:
     def __init__(
         self, raw: bytes, places: dict[bytes, slice], shape: Shape
     ) -> None:
-        self.shape = shape
+        self.is_json = shape is Shape.JSON
         self.values = operator.itemgetter(*(places[n] for n in _VALUES))
         self.enc_ppid = places.get(_ENC_PPID)
         holes = sorted((s.start, s.stop) for s in places.values())
@@ -80,24 +85,17 @@ class Form:
         if self.rest(raw) != self.expected:
             return None
         try:
-            values = bytes.fromhex(b"".join(self.values(raw)).decode("ascii"))
-            if self.enc_ppid is not None and not _is_hex(raw[self.enc_ppid]):
-                return None
+            values = unhexlify(b"".join(self.values(raw)))
+            if self.enc_ppid is not None:
+                unhexlify(raw[self.enc_ppid])
         except ValueError:
             return None
-        # fromhex overlooks spaces.
-        if len(values) != _KEY_SIZE or _is_odd(values):
-            return None
-        return values
+        return None if _is_odd(values) else values
 
 
 def _is_odd(values: bytes) -> bool:
     """Tell whether the PCESVN at the end looks swapped (``services.pck``)."""
     return values[-2] == 0 and values[-1] != 0
-
-
-def _is_hex(digits: bytes) -> bool:
-    return 2 * len(bytes.fromhex(digits.decode("ascii"))) == len(digits)
 
 
 def find_form(raw: bytes, paths: Collection[bytes]) -> Form | None:
@@ -194,6 +192,7 @@ class PckDesk:
     ) -> None:
         self._replica = Replica(store)
         self._replica.map_file()
+        self._read = self._replica.prepare(PLAIN_ANSWER)
         self._reader = PckReader(self._replica)
         self._policy = policy
         self._mark = mark
@@ -204,9 +203,11 @@ class PckDesk:
         )
         self._forms: dict[int, list[Form]] = {}
         self._count = 0
-        self._heads: dict[tuple[int, Shape], _Head] = {}
+        # Of PEM, and of JSON.
+        self._heads: tuple[dict[int, _Head], ...] = ({}, {})
         self._unpack: Mapping[int, Callable[[bytes], bytes]] = {}
         self._is_reading = False
+        self._soon = 0
         self._generation = -1
         self._ids = RequestIds()
         self._sightings = sightings
@@ -256,55 +257,52 @@ class PckDesk:
             values = form.read(raw)
             if values is not None:
                 try:
-                    return self._find(form.shape, values, now, server_headers)
-                except (ThimError, KeyError):
+                    return self._find(form, values, now, server_headers)
+                except (ThimError, LookupError, sqlite3.Error, ZstdError):
                     return None
         return None
 
     def _find(
-        self, shape: Shape, values: bytes, now: float, server_headers: Headers
+        self, form: Form, values: bytes, now: float, server_headers: Headers
     ) -> bytes | None:
         if not self._is_reading:
-            self._begin()
-        digest = hashlib.sha256(values).digest()
-        row = self._replica.first(
-            ANSWER, (int.from_bytes(digest[:8], "big") >> 1,)
-        )
-        if not row or row[0] != digest[8:16]:
-            return None
-        _, number, family, tcbm, serial, not_after, is_revoked, *packed = row
-        if is_revoked or not_after < (now + self._margin) * _MICROSECONDS:
-            return None
+            self._begin(now)
+        key, digest = split_digest(sha256(values).digest()[:16])
+        # IndexError: there is none.
+        row = self._read((key, digest, self._soon))[0]
+        number, family, tcbm, serial, dictionary, body = row
         if self._is_noting:
             self._sightings.seen[number] = None
         self.hits += 1
-        head = self._heads[family, shape]
+        head = self._heads[form.is_json][family]
         if head.written_for is not server_headers:
             head.write(server_headers)
-        pem = self._unpack[packed[0]](packed[1])
-        return self._write(head, tcbm, serial, pem)
+        pem = self._unpack[dictionary](body)
+        return self._write(head, hexlify(tcbm).upper(), serial, pem)
 
     def _write(
-        self, head: _Head, tcbm: bytes, serial: int, pem: bytes
+        self, head: _Head, digits: bytes, serial: int, pem: bytes
     ) -> bytes:
-        digits = tcbm.hex().upper().encode("ascii")
         first, second, third = head.parts
         if head.shape is Shape.JSON:
             pem = write_json(pem, head.chain, digits, int(self._margin))
             digits = b""
-        return b"%b%b%b%016x%bcontent-length: %d\r\n%b%b" % (
-            first,
-            digits,
-            second,
-            serial,
-            third,
-            len(pem),
-            self._ids.write(),
-            pem,
+        return b"".join(
+            (
+                first,
+                digits,
+                second,
+                b"%016x" % serial,
+                third,
+                b"content-length: %d\r\n" % len(pem),
+                self._ids.write(),
+                pem,
+            )
         )
 
-    def _begin(self) -> None:
+    def _begin(self, now: float) -> None:
         """Begin to read: families and dictionaries are those of now."""
+        self._soon = int((now + self._margin + _SLACK) * _MICROSECONDS)
         self._replica.rows("BEGIN")
         self._is_reading = True
         generation = self._replica.generation()
@@ -313,11 +311,15 @@ class PckDesk:
             self._generation = generation
 
     def _read_families(self) -> None:
-        heads = {}
-        for number, family in self._reader.families().items():
-            for shape in () if family.is_revoked else Shape:
-                heads[number, shape] = self._make_head(family, shape)
-        self._heads = heads
+        families = self._reader.families().items()
+        self._heads = tuple(
+            {
+                number: self._make_head(family, shape)
+                for number, family in families
+                if not family.is_revoked
+            }
+            for shape in (Shape.PEM, Shape.JSON)
+        )
         self._unpack = self._reader.packer().unpackers
 
     def _make_head(self, family: Family, shape: Shape) -> _Head:

@@ -53,14 +53,15 @@ class RequestIds:
     """
 
     def __init__(self) -> None:
-        self._start = b"request-id: " + os.urandom(8).hex().encode("ascii")
+        start = b"request-id: " + os.urandom(8).hex().encode("ascii")
+        self._line = start + b"%016x\r\n\r\n"
         self._next = itertools.count(1).__next__
 
     def write(self) -> bytes:
         """
         Write the next one, and the empty line behind the head.
         """
-        return b"%b%016x\r\n\r\n" % (self._start, self._next())
+        return self._line % self._next()
 
 
 def lasting_headers(reply: Reply) -> list[tuple[bytes, bytes]]:

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 import zstandard
 
+from zstandard import ZstdError
+
 from thim.errors import UnavailableError
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+__all__ = ["ENOUGH", "MAX_BODY_SIZE", "NONE", "Packer", "ZstdError", "train"]
 
 #: No certificate is larger.
 MAX_BODY_SIZE: Final = 16 * 1024
@@ -76,7 +80,7 @@ class Packer:
             size = zstandard.frame_content_size(packed)
             if size <= MAX_BODY_SIZE:
                 return self.unpackers[dictionary](packed)
-        except (zstandard.ZstdError, KeyError) as e:
+        except (ZstdError, KeyError) as e:
             raise _damaged(str(e)) from e
         why = f"of {size} bytes"
         raise _damaged(why)

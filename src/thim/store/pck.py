@@ -34,12 +34,18 @@ _CERTIFICATE: Final = """
     c.id, c.family_id, c.tcbm, c.serial, c.not_after, c.is_revoked,
     c.dictionary_id, c.body
 """
-#: What the fast path reads too: one answer, by its number.
-ANSWER: Final = f"""
+_ANSWER: Final = f"""
     SELECT a.digest, {_CERTIFICATE}
       FROM pck_answers a JOIN pck_certificates c ON c.id = a.certificate_id
      WHERE a.key = ?
 """  # noqa: S608 - constants only
+#: What the fast path reads: an answer that needs no more to be said than all
+#: others of its family, and will not soon.
+PLAIN_ANSWER: Final = """
+    SELECT c.id, c.family_id, c.tcbm, c.serial, c.dictionary_id, c.body
+      FROM pck_answers a JOIN pck_certificates c ON c.id = a.certificate_id
+     WHERE a.key = ? AND a.digest = ? AND c.not_after > ? AND c.is_revoked = 0
+"""
 _CERTIFICATES: Final = f"""
     SELECT {_CERTIFICATE}
       FROM pck_certificates c
@@ -165,7 +171,7 @@ class PckReader:
         key, digest = answer_key(
             platform.qe_id, platform.pce_id, raw_tcb.to_bytes()
         )
-        row = self._replica.first(ANSWER, (key,))
+        row = self._replica.first(_ANSWER, (key,))
         if not row or row[0] != digest:
             return None
         return self._held(row[1:])

@@ -224,6 +224,20 @@ class Replica:
             msg = f"the store cannot be read: {e}"
             raise UnavailableError(msg, reason="store-unreadable") from e
 
+    def prepare(
+        self, statement: str
+    ) -> Callable[[tuple[object, ...]], list[tuple[Any, ...]]]:
+        """
+        Return what runs one *statement* for values, with as little around it
+        as can be: only sqlite3's own errors come out of it.
+        """
+        execute = self._db.cursor().execute
+
+        def run(values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+            return execute(statement, values).fetchall()
+
+        return run
+
     def first(
         self, statement: str, values: tuple[object, ...] = ()
     ) -> tuple[Any, ...]:
