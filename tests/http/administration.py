@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.platforms import FMSPC, NOW, issue, platform_id
+from tests.platforms import FMSPC, NOW, issue, platform_id, tcbm
 from tests.serving import Got, Served, serving
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.intel.pck import PckCertificate, PckTcbm
@@ -30,7 +30,16 @@ from thim.x509.chain import to_pem
 
 _EMPTY: dict[Intel, bytes] = {}
 V3, V4 = "/sgx/certification/v3", "/sgx/certification/v4"
+AT = tcbm(4, 4)
 HEX = FMSPC.hex().upper()
+#: What an upload leaves in the store, and what it leaves when it is refused.
+COUNTS = (
+    "SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM "
+    "certificates), (SELECT count(*) FROM platforms), (SELECT count(*) FROM "
+    "pck_certificates), (SELECT count(*) FROM events WHERE action = "
+    "'collateral-put')"
+)
+NOTHING = [(0, 0, 0, 0, 0)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -234,3 +243,14 @@ def upload(intel: Intel, **changes: Any) -> dict[str, Any]:
         **changes,
     }
     return {"platforms": [], "collaterals": collaterals}
+
+
+def with_platform(
+    intel: Intel, *raw: PckTcbm, at: Any = (AT,), **changes: Any
+) -> dict[str, Any]:
+    """
+    An upload with one platform.
+    """
+    body = upload(intel, pck_certs=[certified(intel, "one", *at)], **changes)
+    body["platforms"] = [platform("one", each) for each in raw]
+    return body

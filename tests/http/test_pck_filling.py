@@ -2,6 +2,7 @@
 PCK certificates that are fetched when somebody asks for them.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 
@@ -9,6 +10,7 @@ import pytest
 
 from cryptography import x509
 
+from tests.serving import serving
 from tests.simulate.machines import world_with
 from tests.vendors import (
     DAY,
@@ -27,12 +29,15 @@ from tests.vendors import (
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import tcb_info_key
 from thim.collateral.targets import Target
+from thim.errors import NotFoundError
 from thim.intel.names import Tee
 from thim.intel.pck import PckTcbm
+from thim.services.fill import Filler
 from thim.services.promise import list_promises
 from thim.services.register import Brought, Registrar
 from thim.services.secrets import provide_sealer
 from thim.services.selecting import is_pending
+from thim.services.side import facing_vendors
 from thim.services.vendors import FillMode
 from thim.simulate.broken import Down, Status
 from thim.simulate.forged import (
@@ -412,3 +417,59 @@ def test_selected_anew(store):
 
     assert [bytes.fromhex(SAPPHIRE)] == list(found[0])
     assert found[0] == found[1] != found[2]
+
+
+class TestRegistered:
+    def test_kept_fresh(self, simulated, store):
+        """
+        Whoever's certificates were fetched is asked for again a month later.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            served.get(path_of(machine))
+            settle(store, simulated)
+            assert 1 == asked(simulated)
+            simulated.clock.advance(DAY * 31)
+            await_so(lambda: asked(simulated) == 2)
+
+    def test_wanted(self, simulated, store):
+        """
+        Who registers a platform has its certificates fetched at once, and
+        hears when the vendor has none.
+        """
+        machine = simulated.platform("ice-1")
+        known = PlatformId(machine.qe_id, machine.pce_id)
+        unknown = PlatformId(bytes(16), bytes(2))
+        create_store(store, simulated.anchors)
+        with Ledger(store, simulated.anchors) as ledger:
+            pairs = ((known, machine.enc_ppid), (unknown, b"\1" * 384))
+            Registrar(ledger, simulated.clock()).take(
+                [
+                    Brought(id=platform, source="test", enc_ppid=enc_ppid)
+                    for platform, enc_ppid in pairs
+                ]
+            )
+
+        async def scenario():
+            vendors = vendor_settings(simulated)
+            async with facing_vendors(
+                store, simulated.anchors, vendors, simulated.clock
+            ) as side:
+                filler = Filler(side)
+                await filler.fetch_platform(known)
+                with pytest.raises(NotFoundError):
+                    await filler.fetch_platform(unknown)
+                await filler.close()
+                return PckReader(side.replica).find_platform(known)
+
+        found = asyncio.run(scenario())
+
+        assert bytes.fromhex(ICE) == found.fmspc
+
+    def test_nobody_asked(self, simulated, store):
+        """
+        Where no vendor is asked nobody is wanted.
+        """
+        create_store(store, simulated.anchors)
+        with serving(store, anchors=simulated.anchors) as served:
+            assert served.state["service"].want_platform is None

@@ -457,3 +457,24 @@ def test_every_raw_tcb(ledger, reader, intel):
         best = find_for(ordered, raw)
         found = reader.find_answer(platform.id, raw)
         assert (best and best.pem) == (found and found.pem)
+
+
+def test_manifest_first(ledger, reader, intel):
+    """
+    A platform that was registered by its manifest stays so, whatever else
+    comes.
+    """
+    for registered_by in (RegisteredBy.MANIFEST, RegisteredBy.ENCRYPTED_PPID):
+        is_manifest = registered_by is RegisteredBy.MANIFEST
+        one = entry(
+            intel,
+            "one",
+            registered_by=registered_by,
+            manifest=b"sealed" if is_manifest else None,
+            enc_ppid=None if is_manifest else b"\1" * 384,
+        )
+        ledger.platforms.enter([one], NOW)
+
+    found = reader.find_platform(one.id)
+
+    assert RegisteredBy.MANIFEST is found.registered_by

@@ -144,6 +144,7 @@ async def _face_vendors(
     )
     await side.begin_anew()
     service.filler = Filler(side)
+    service.want_platform = service.filler.fetch_platform
     stack.push_async_callback(service.filler.close)
     await _run(stack, Refresher(side).follow())
 

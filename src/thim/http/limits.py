@@ -97,7 +97,9 @@ def large_body(limits: Limits) -> Refusal:
     """
     Refuse a body over the limit.
     """
-    return Refusal(413, f"The body is over {limits.body} bytes.")
+    # PCCS's sentence first: its tools print it.
+    most = limits.body
+    return Refusal(413, f"Content too large. The body is over {most} bytes.")
 
 
 def many_waiting(limits: Limits) -> Refusal:

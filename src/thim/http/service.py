@@ -33,9 +33,9 @@ from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from thim.collateral.platforms import HeldPck
+    from thim.collateral.platforms import HeldPck, PlatformId
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
     from thim.http.settings import HttpSettings
@@ -84,6 +84,11 @@ class Service:
         self.settings = settings
         self.clock = clock
         self.filler: Filler | None = None
+        #: Has the vendors asked for a registered platform's certificates;
+        #: None where nobody is asked (``Filler.fetch_platform``).
+        self.want_platform: Callable[[PlatformId], Awaitable[None]] | None = (
+            None
+        )
         self._status: Status | None = None
         self._status_lock = asyncio.Lock()
         self._latest: datetime.datetime | None = None

@@ -24,7 +24,7 @@ from thim.errors import (
     UnavailableError,
 )
 from thim.services.outcome import Fetched, Outcome
-from thim.services.pck_wants import find_pck_want
+from thim.services.pck_wants import find_pck_want, pck_target
 from thim.services.rate import SourceRate
 from thim.services.wants import is_hint, list_wants
 from thim.store.agenda import Since
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
     from datetime import datetime
 
+    from thim.collateral.platforms import PlatformId
     from thim.collateral.targets import Progress, Target
     from thim.services.pck import PckQuery
     from thim.services.pck_wants import PckWant
@@ -119,6 +120,27 @@ class Filler:
         return await self._join(
             want.target, str(want.target.key), source, check, start
         )
+
+    async def fetch_platform(self, platform: PlatformId) -> None:
+        """
+        Have fetched the PCK certificates of a registered platform, now and
+        again each month.
+
+        For somebody who may: no rate counts, and no earlier word of the
+        vendor's that there are none.
+
+        Raises:
+            NotFoundError: The vendor has none.
+            UnavailableError: Not now; a retry may help.
+            OperatorError: The store cannot be written, or a manifest opened.
+        """
+        side, target = self._side, pck_target(platform)
+        now = side.clock()
+        await side.fetcher.run(side.ledger.agenda.hasten, [target], now)
+        fetched = await self._fetch(target)
+        failure = _find_failure(target, fetched, side.clock())
+        if failure is not None:
+            raise failure
 
     async def _join(
         self,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from thim.collateral.freshness import next_look
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import Kind
+from thim.collateral.targets import Target
 from thim.errors import MalformedError, OperatorError, UntrustedError
 from thim.services.door import Door
 from thim.services.outcome import Fetched, Outcome, describe
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from thim.collateral.targets import Target
     from thim.store.ledger import Ledger
     from thim.upstream.model import Response, Upstream
     from thim.upstream.pck import PckAnswer
@@ -111,6 +111,9 @@ class PckDesk:
         self._take_chain(answer, response, now)
         self._register(answer, secrets, now)
         due = next_look(Kind.PCK_CERTIFICATES, None, now, self.draw())
+        # Also where somebody asked for it who is not known.
+        kept = [Target(key=secrets.platform_key)]
+        self.ledger.agenda.hasten(kept, due)
         return Fetched(outcome=Outcome.TAKEN, due=due)
 
     def _read(self, upstream: Upstream, response: Response) -> PckAnswer:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from thim.collateral.platforms import MOST_RAW_TCBS, PlatformId
+from thim.collateral.platforms import MOST_RAW_TCBS, PlatformId, RegisteredBy
 from thim.errors import MalformedError
 from thim.store import schema
 from thim.store.answers import Selector
@@ -176,9 +176,20 @@ def _update_known(
         connection.execute(
             update(table)
             .where(table.c.id == bindparam("row"))
-            .values({name: bindparam(name) for name in names}),
+            .values({name: _bound(name) for name in names}),
             rows,
         )
+
+
+def _bound(name: str) -> object:
+    """Write the value of a column that is given by its name."""
+    given = bindparam(name)
+    if name != "registered_by":
+        return given
+    # Where there is a manifest the vendor wants that, whatever else came.
+    manifest = RegisteredBy.MANIFEST.value
+    column = schema.platforms.c.registered_by
+    return case((column == manifest, manifest), else_=given)
 
 
 def _changes(entry: Entry) -> dict[str, object]:

@@ -84,15 +84,18 @@ class Registrations:
         perhaps: it is new unless it *is_done*, and listed again.
         """
         state = RegistrationState.DONE if is_done else RegistrationState.NEW
+        packed, requested = _NONE, to_stored(at)
         with self._transaction() as connection:
+            if raw_tcb is None:
+                requested = max(requested, _after_look(connection, platform))
+            else:
+                packed = raw_tcb.to_bytes()
             row = {
                 "platform_id": platform,
-                "raw_tcb": _NONE if raw_tcb is None else raw_tcb.to_bytes(),
+                "raw_tcb": packed,
                 "state": state.value,
                 "actor": actor,
-                "requested": max(
-                    to_stored(at), _after_look(connection, platform)
-                ),
+                "requested": requested,
                 "updated": to_stored(at),
             }
             again = {**row, "listed": None, "reason": None, "detail": None}
@@ -200,7 +203,7 @@ class Registrations:
 
 
 def _after_look(connection: Connection, platform: int) -> int:
-    """Return the first instant after certificates came, a microsecond."""
+    """Return the instant after the last certificates came."""
     table = schema.platforms
     query = select(table.c.looked).where(table.c.id == platform)
     looked = connection.scalar(query)

@@ -19,6 +19,7 @@ import msgspec
 from cryptography import x509
 
 from thim.collateral.platforms import MOST_CERTIFICATES
+from thim.collateral.records import pck_certificates_key
 from thim.errors import MalformedError
 from thim.upstream.model import Request, Service
 from thim.x509.chain import parse_pem_chain
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from thim.collateral.platforms import PlatformId
+    from thim.collateral.records import CollateralKey
     from thim.intel.pck import PckTcbm
     from thim.upstream.model import Response, Upstream
 
@@ -49,6 +51,11 @@ class PlatformSecrets:
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
     manifest: bytes | None = dataclasses.field(default=None, repr=False)
     raw_tcb: PckTcbm | None = None
+
+    @property
+    def platform_key(self) -> CollateralKey:
+        """What is asked for."""
+        return pck_certificates_key(self.platform.qe_id, self.platform.pce_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

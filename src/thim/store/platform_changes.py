@@ -1,0 +1,213 @@
+"""
+What an operator changes of a platform; each change is an event too.
+"""
+
+from __future__ import annotations
+
+import json
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import insert, select, update
+
+from thim.collateral.platforms import PlatformId
+from thim.errors import MalformedError, NotFoundError
+from thim.store import schema
+from thim.store.instants import to_stored
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+MOST_LABELS: Final = 32
+
+
+class PlatformChanges:
+    """
+    Changes platforms, each by its number; *transaction* opens one.
+    """
+
+    def __init__(
+        self, transaction: Callable[[], AbstractContextManager[Connection]]
+    ) -> None:
+        self._transaction = transaction
+
+    def rename(
+        self, row: int, name: str | None, *, actor: str, now: datetime
+    ) -> None:
+        """
+        Give the platform with the number *row* a name, or take it away.
+
+        Raises:
+            MalformedError: Another platform has that name.
+        """
+        with self._transaction() as connection:
+            found = _find_row(connection, row)
+            other = _find_named(connection, name)
+            if other is not None and other.id != row:
+                msg = f"name {name!r}: {_spell_id(other)} has it"
+                raise MalformedError(msg, reason="platform-name")
+            _set(connection, row, {"name": name})
+            detail = f"platform {_spell_row(found)}: name {name!r}"
+            _note(connection, "platform-name", detail, actor=actor, now=now)
+
+    def label(
+        self,
+        row: int,
+        changes: Mapping[str, str | None],
+        *,
+        actor: str,
+        now: datetime,
+    ) -> None:
+        """
+        Set labels of the platform with the number *row*; those to be None are
+        taken away, and others stay.
+
+        Raises:
+            MalformedError: More than a platform can have.
+        """
+        with self._transaction() as connection:
+            found = _find_row(connection, row)
+            merged = {**json.loads(found.labels or "{}"), **changes}
+            labels = {k: v for k, v in merged.items() if v is not None}
+            if len(labels) > MOST_LABELS:
+                msg = f"{len(labels)} labels, expected at most {MOST_LABELS}"
+                raise MalformedError(msg, reason="labels")
+            _set(connection, row, {"labels": spell_labels(labels)})
+            detail = f"platform {_spell_row(found)}: {_spell_changes(changes)}"
+            _note(connection, "platform-label", detail, actor=actor, now=now)
+
+    def retire(self, row: int, *, actor: str, now: datetime) -> bool:
+        """
+        Take the platform with the number *row* out of service; return whether
+        that is new.
+        """
+        with self._transaction() as connection:
+            found = _find_row(connection, row)
+            if found.retired is not None:
+                return False
+            _set(connection, row, {"retired": to_stored(now)})
+            detail = f"platform {_spell_row(found)}"
+            _note(connection, "platform-retire", detail, actor=actor, now=now)
+        return True
+
+    def reinstate(self, row: int, *, actor: str, now: datetime) -> bool:
+        """
+        Put the platform with the number *row* back into service; return
+        whether it was out of it.
+        """
+        with self._transaction() as connection:
+            found = _find_row(connection, row)
+            if found.retired is None:
+                return False
+            _set(connection, row, {"retired": None, "replaced_by": None})
+            detail = f"platform {_spell_row(found)}"
+            _note(
+                connection, "platform-reinstate", detail, actor=actor, now=now
+            )
+        return True
+
+    def replace(self, old: int, new: int, *, actor: str, now: datetime) -> None:
+        """
+        Have the platform with the number *new* take the place of *old*, which
+        is retired; name and labels go over where *new* has none.
+
+        Raises:
+            MalformedError: They are the same, or *new* was replaced itself.
+        """
+        with self._transaction() as connection:
+            before = _find_row(connection, old)
+            after = _find_row(connection, new)
+            _check_replacement(before, after)
+            values: dict[str, object] = {
+                "retired": to_stored(now),
+                "replaced_by": new,
+            }
+            if after.name is None:
+                values["name"] = None
+            _set(connection, old, values)
+            inherited = {
+                name: getattr(before, name)
+                for name in ("name", "labels")
+                if getattr(after, name) is None
+            }
+            if inherited:
+                _set(connection, new, inherited)
+            detail = f"platform {_spell_row(before)} by {_spell_row(after)}"
+            _note(connection, "platform-replace", detail, actor=actor, now=now)
+
+
+def spell_labels(labels: Mapping[str, str] | None) -> str | None:
+    """
+    Write labels as they are kept.
+    """
+    return json.dumps(dict(labels), sort_keys=True) if labels else None
+
+
+def _find_row(connection: Connection, row: int) -> Any:  # noqa: ANN401
+    table = schema.platforms
+    found = connection.execute(select(table).where(table.c.id == row)).first()
+    if found is None:
+        msg = f"platform number {row} is not known"
+        raise NotFoundError(msg, reason="unknown-platform")
+    return found
+
+
+def _find_named(connection: Connection, name: str | None) -> Any:  # noqa: ANN401
+    table = schema.platforms
+    query = select(table).where(table.c.name == name)
+    return None if name is None else connection.execute(query).first()
+
+
+def _set(
+    connection: Connection, row: int, values: Mapping[str, object]
+) -> None:
+    table = schema.platforms
+    connection.execute(
+        update(table).where(table.c.id == row).values(dict(values))
+    )
+
+
+def _check_replacement(before: Any, after: Any) -> None:  # noqa: ANN401
+    if before.id == after.id:
+        msg = f"platform {_spell_row(before)}: cannot replace itself"
+        raise MalformedError(msg, reason="replacement")
+    if after.replaced_by is not None:
+        msg = f"platform {_spell_row(after)}: was replaced itself"
+        raise MalformedError(msg, reason="replacement")
+
+
+def _spell_id(row: Any) -> str:  # noqa: ANN401
+    return str(PlatformId(row.qe_id, row.pce_id))
+
+
+def _spell_row(row: Any) -> str:  # noqa: ANN401
+    found = _spell_id(row)
+    return f"{row.name} ({found})" if row.name else found
+
+
+def _spell_changes(changes: Mapping[str, str | None]) -> str:
+    pairs = (
+        f"without {key}" if value is None else f"{key}={value}"
+        for key, value in changes.items()
+    )
+    return f"labels {', '.join(pairs)}"
+
+
+def _note(
+    connection: Connection,
+    action: str,
+    detail: str,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    connection.execute(
+        insert(schema.events).values(
+            at=to_stored(now), actor=actor, action=action, detail=detail
+        )
+    )
