@@ -6,7 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    bindparam,
+    case,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.platforms import MOST_RAW_TCBS, PlatformId, RegisteredBy
@@ -183,7 +190,7 @@ def _update_known(
 
 def _bound(name: str) -> object:
     """Write the value of a column that is given by its name."""
-    given = bindparam(name)
+    given: BindParameter[object] = bindparam(name)
     if name != "registered_by":
         return given
     # Where there is a manifest the vendor wants that, whatever else came.
