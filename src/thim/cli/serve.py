@@ -192,6 +192,8 @@ def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
 def _logging() -> dict[str, Any]:
     config = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["thim"] = {"handlers": ["default"], "level": "INFO"}
+    config["filters"] = {"short": {"()": "thim.http.access_log.ShortValues"}}
+    config["handlers"]["access"]["filters"] = ["short"]
     # A retry is no news: what comes of it is.
     config["loggers"]["stamina"] = {"level": "ERROR"}
     # These would write whole requests, keys included.

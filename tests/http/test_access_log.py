@@ -1,0 +1,55 @@
+"""
+What the access log shows of a request.
+"""
+
+import logging
+
+import pytest
+
+from tests.conformance.program import running
+from tests.http.machines import V4, ask_for
+from thim.http.access_log import ShortValues
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.store.create import create_store
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/a?b=c&d=" + "e" * 51, "/a?b=c&d=…"),
+        ("/a?b=" + "c" * 768 + "&d=e", "/a?b=…&d=e"),
+        ("/a?b=" + "c" * 50, "/a?b=" + "c" * 50),
+        ("/a" + "b" * 768, "/a" + "b" * 768),
+    ],
+)
+def test_cut(target, shown):
+    """
+    A long value is cut out, whatever its name; the rest stays.
+    """
+    record = logging.LogRecord(
+        "uvicorn.access",
+        logging.INFO,
+        __file__,
+        1,
+        '%s - "%s %s HTTP/%s" %d',
+        ("127.0.0.1:1", "GET", target, "1.1", 200),
+        None,
+    )
+
+    assert ShortValues().filter(record)
+    assert f'127.0.0.1:1 - "GET {shown} HTTP/1.1" 200' == record.getMessage()
+
+
+def test_served(tmp_path, capfd):
+    """
+    No encrypted PPID gets into the log of a service.
+    """
+    store = tmp_path / "thim.db"
+    create_store(store, INTEL_SGX_ROOT)
+    digits = "ab" * 384
+    with running(store, THIM_ACCESS_LOG="true") as (served, _):
+        served.get(f"{V4}?{ask_for(encrypted_ppid=digits)}")
+    log = capfd.readouterr().out
+
+    assert "encrypted_ppid=…" in log
+    assert digits not in log
