@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.platforms import entry, tcbm
 from tests.services.made import INTEL, day, fill
 from thim.collateral.records import (
     ROOT_CA_CRL,
@@ -73,6 +74,26 @@ def told(status):
     Return reason and level of each concern.
     """
     return [(c.reason, c.level) for c in status.concerns]
+
+
+def test_revoked_platform(filled, look):
+    """
+    Platforms with a revoked PCK certificate are a concern, vendors asked or
+    not.
+    """
+    one = entry(INTEL, "one", tcbm(1), tcbm(2))
+    filled.platforms.enter([one], NOW)
+    before = told(look(settings=OFFLINE))
+    later = NOW + 2 * HOUR
+    serials = [r.certificate.serial_number for r in one.certificates]
+    crl = INTEL.pck_crl(issued=NOW + HOUR, revoked=serials)
+    fill(filled, crl, now=later)
+    after = look(later, settings=OFFLINE)
+
+    assert [("pck-revoked", Level.SOON)] == [
+        one for one in told(after) if one not in before
+    ]
+    assert 1 == after.revoked_platforms
 
 
 def fail(ledger, target=QE, reason="timeout", now=NOW):

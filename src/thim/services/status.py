@@ -84,7 +84,7 @@ class Status:
     vendor, None where there are none.  *answered* is when a vendor last
     answered as it should, *refused* what upstreams sent into quarantine in
     the last seven days, *failing* are the reasons for which documents cannot
-    be had.
+    be had.  *revoked_platforms* counts those with a revoked PCK certificate.
     """
 
     now: datetime
@@ -95,6 +95,7 @@ class Status:
     answered: datetime | None
     refused: Sequence[Refused]
     failing: frozenset[str]
+    revoked_platforms: int
     concerns: Sequence[Concern]
 
     @property
@@ -134,6 +135,7 @@ def read_status(
         addresses = _read_addresses(watch, settings)
         failing = _read_failing(replica, watch, settings)
         refused = _read_refused(watch, now - _SOON)
+        revoked = watch.revoked_platforms()
     first = _first_to_expire(promises)
     autonomy = None
     if first is not None and first.next_update is not None:
@@ -149,6 +151,7 @@ def read_status(
         ),
         refused=refused,
         failing=failing,
+        revoked_platforms=revoked,
         concerns=(),
     )
     concerns = sorted(_find_concerns(status), key=lambda c: -c.level)
@@ -218,6 +221,7 @@ def _first_to_expire(promises: Sequence[Promise]) -> Promise | None:
 def _find_concerns(status: Status) -> Iterator[Concern]:
     yield from _document_concerns(status)
     yield from _quarantine_concerns(status)
+    yield from _platform_concerns(status)
     if status.mode is not FillMode.OFFLINE:
         yield from _refusal_concerns(status)
         yield from _address_concerns(status)
@@ -270,6 +274,15 @@ def _quarantine_concerns(status: Status) -> Iterator[Concern]:
         counted = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
         detail = f"in the last 7 days: {counted}"
         yield Concern(level=Level.SOON, reason="refused", detail=detail)
+
+
+def _platform_concerns(status: Status) -> Iterator[Concern]:
+    if status.revoked_platforms:
+        detail = (
+            f"{status.revoked_platforms} platforms have a PCK certificate that "
+            f"Intel has revoked: verifiers will refuse their quotes"
+        )
+        yield Concern(level=Level.SOON, reason="pck-revoked", detail=detail)
 
 
 def _refusal_concerns(status: Status) -> Iterator[Concern]:

@@ -11,7 +11,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from thim.collateral.platforms import MOST_CERTIFICATES
 from thim.collateral.records import pck_crl_key
@@ -266,14 +266,3 @@ def mark_revoked(connection: Connection, ca: PckCa, der: bytes) -> None:
             .where(c.c.serial.in_(page), c.c.family_id.in_(families))
             .values(is_revoked=1)
         )
-
-
-def count_revoked(connection: Connection) -> int:
-    """
-    Count the current certificates that are revoked.
-    """
-    table = schema.pck_certificates
-    query = select(func.count()).where(
-        table.c.is_revoked == 1, table.c.is_current == 1
-    )
-    return connection.scalar(query) or 0

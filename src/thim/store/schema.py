@@ -283,6 +283,13 @@ pck_certificates = _table(
     Index("pck_certificates_by_serial", "serial"),
 )
 
+Index(
+    "pck_certificates_revoked",
+    pck_certificates.c.id,
+    sqlite_where=pck_certificates.c.is_revoked == 1,
+    postgresql_where=pck_certificates.c.is_revoked == 1,
+)
+
 #: Which certificate answers for a platform at a raw TCB: made from the tables
 #: above (``store.answers``), and read by one number.
 pck_answers = _table(

@@ -19,6 +19,7 @@ from thim.collateral.targets import (
     Target,
 )
 from thim.store.instants import from_stored, to_stored
+from thim.store.numbers import PLACES
 from thim.store.replica import making_sense
 
 
@@ -54,6 +55,10 @@ _HEADS: Final = """
       JOIN issuer_chains c ON c.id = r.chain_id
 """
 _HINTS: Final = "SELECT fmspc, platform FROM hints ORDER BY fmspc"
+_REVOKED: Final = f"""
+    SELECT count(DISTINCT id / {PLACES}) FROM pck_certificates
+     WHERE is_revoked = 1 AND is_current = 1
+"""  # noqa: S608 - a constant only
 _COUNTERS: Final = """
     SELECT name, label, count, last FROM counters ORDER BY name, label
 """
@@ -186,6 +191,13 @@ class Watch:
                 Counter(name=n, label=label, count=c, last=from_stored(last))
                 for n, label, c, last in rows
             ]
+
+    def revoked_platforms(self) -> int:
+        """
+        Return how many platforms have a PCK certificate that is revoked.
+        """
+        (count,) = self._replica.first(_REVOKED)
+        return int(count)
 
     def refused(self, since: datetime, most: int) -> Sequence[Refused]:
         """

@@ -115,6 +115,13 @@ def _create_certificates() -> None:
     op.create_index(
         "pck_certificates_by_serial", "pck_certificates", ["serial"]
     )
+    op.create_index(
+        "pck_certificates_revoked",
+        "pck_certificates",
+        ["id"],
+        sqlite_where=sa.text("is_revoked = 1"),
+        postgresql_where=sa.text("is_revoked = 1"),
+    )
     _create_answers()
 
 
