@@ -3,6 +3,7 @@ What is taken for a PCK certificate, and what is not.
 """
 
 import dataclasses
+import pickle
 
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.platforms import FMSPC, NOW, issue, tcbm, verifier
 from thim.collateral.intake import Intake
-from thim.collateral.pck_intake import PckVerifier
+from thim.collateral.pck_intake import PckVerifier, verify_pems
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.names import PckCa
 from thim.simulate.pki import Intel
@@ -144,3 +145,35 @@ def test_wrong_ca_named(intel):
 
     with pytest.raises(UntrustedError, match="Platform CA"):
         PckVerifier(only).verify(issue(intel, "one", AT))
+
+
+def test_pickled(intel):
+    """
+    What verifies can be sent to another process, and says the same there.
+    """
+    certificate = issue(intel, "one", AT)
+    before = verifier(intel)
+    after = pickle.loads(pickle.dumps(before))  # noqa: S301 - our own
+
+    assert before.verify(certificate) == after.verify(certificate)
+    with pytest.raises(UntrustedError):
+        after.verify(issue(Intel(seed="other"), "one", AT))
+
+
+def test_many(intel):
+    """
+    Of many platforms those that do not hold are left open, for whoever says
+    why.
+    """
+    good = to_pem([issue(intel, "one", AT)])
+    bad = to_pem([issue(Intel(seed="other"), "one", AT)])
+    found = verify_pems(
+        verifier(intel), [[good], [], [good, bad], [b"x"], [good + good]]
+    )
+
+    assert [1, 0, None, None, None] == [
+        None if records is None else len(records) for records in found
+    ]
+    first = found[0]
+    assert first is not None
+    assert good == first[0].pem

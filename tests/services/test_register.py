@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from tests.platforms import FMSPC, NOW, issue, platform_id, tcbm
+from tests.platforms import FMSPC, NOW, issue, platform_id, records, tcbm
 from thim.collateral.platforms import RegisteredBy
 from thim.errors import OperatorError
 from thim.services.ingest import ingest
@@ -239,3 +239,46 @@ def test_twins(ledger, reader, intel):
     assert results[0].row == results[2].row
     assert (AT, LOW) == platform.raw_tcbs
     assert 2 == len(reader.certificates(platform))
+
+
+def test_new_or_known(ledger, intel):
+    """
+    It is said whether a platform was known before.
+    """
+    results = [take(ledger, bring(intel, "one", AT))[0] for _ in range(2)]
+
+    assert [True, False] == [taken.is_new for taken in results]
+
+
+def test_verified_before(ledger, reader, intel):
+    """
+    Certificates that were verified already are taken as they are.
+    """
+    (taken,) = take(
+        ledger, bring(intel, certificates=records(intel, "one", LOW, AT))
+    )
+
+    assert AT == reader.find_answer(taken.id, AT).tcbm
+
+
+def test_verified_other_ppid(ledger, replica, intel):
+    """
+    They are compared with what is known all the same.
+    """
+    take(ledger, bring(intel, "one", AT))
+    other = records(intel, "one", LOW, **OTHER_PPID)
+    (taken,) = take(ledger, bring(intel, certificates=other))
+
+    assert "ppid-conflict" == taken.reason
+    assert [(other[0].pem,)] == replica.rows("SELECT body FROM quarantine")
+
+
+def test_many_names_taken(ledger, intel):
+    """
+    Of many that come at once, each whose name is taken is refused alone.
+    """
+    take(ledger, bring(intel, "one", name="1"))
+    many = [bring(intel, f"other {i}", name=f"{i}") for i in range(20)]
+    results = take(ledger, *many, bring(intel, "last", name="5"))
+
+    assert [1, 20] == [i for i, r in enumerate(results) if r.row is None]

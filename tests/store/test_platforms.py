@@ -37,6 +37,7 @@ from thim.x509.chain import to_pem
 
 
 OLD, MIDDLE, NEW = tcbm(1, 1), tcbm(2, 1), tcbm(2, 2)
+AT = NEW
 #: Neither of the two reaches the other.
 LEFT, RIGHT = tcbm(3, 1), tcbm(1, 3)
 
@@ -478,3 +479,30 @@ def test_manifest_first(ledger, reader, intel):
     found = reader.find_platform(one.id)
 
     assert RegisteredBy.MANIFEST is found.registered_by
+
+
+def test_older(ledger, reader, intel):
+    """
+    A certificate that was issued before the one that is there for its TCB is
+    kept, and answers for nothing; unless it is all that the vendor has.
+    """
+    verify = verifier(intel).verify
+    older, newer = (
+        verify(issue(intel, "one", AT, since=NOW - timedelta(days=days)))
+        for days in (20, 10)
+    )
+    one = entry(intel, "one", raw=(AT,), is_complete=False)
+    found = []
+    for certificates, is_complete in (
+        ((newer,), False),
+        ((older,), False),
+        ((older,), False),
+        ((older,), True),
+    ):
+        again = dataclasses.replace(
+            one, certificates=certificates, is_complete=is_complete
+        )
+        ledger.platforms.enter([again], NOW)
+        found.append(reader.find_answer(one.id, AT).pem)
+
+    assert [newer.pem, newer.pem, newer.pem, older.pem] == found

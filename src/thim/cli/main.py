@@ -17,6 +17,8 @@ from thim.cli import (
     configuration,
     database,
     init,
+    pccs_import,
+    platforms,
     refreshing,
     refusals,
     serve,
@@ -67,6 +69,8 @@ app.add_typer(trust.app, name="trust")
 app.add_typer(tokens.app, name="token")
 app.add_typer(tls.app, name="tls")
 app.add_typer(collateral.app, name="collateral")
+app.add_typer(platforms.app, name="platform")
+app.add_typer(pccs_import.app, name="import")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
 app.add_typer(clients.app, name="client-config")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import operator
 
 from collections.abc import Mapping, Sequence
@@ -245,6 +246,8 @@ def _parse_platform(pairs: Pairs) -> _Platform:
     )
 
 
+# A fleet has few TCBs, and a million certificates.
+@functools.lru_cache(maxsize=1024)
 def _parse_tcb(content: bytes) -> PckTcbm:
     pairs = Pairs(content, _TCB)
     cpusvn = pairs.octets(18, 16)

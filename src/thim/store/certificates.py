@@ -21,6 +21,7 @@ from thim.store.instants import to_stored
 from thim.store.numbers import PLACES
 from thim.store.packing import Packer
 from thim.store.paging import pages, runs
+from thim.x509.chain import parse_pem_chain
 from thim.x509.crl import Crl
 
 
@@ -138,25 +139,32 @@ class CertificateTable:
         currency: list[dict[str, object]],
     ) -> list[dict[str, object]]:
         """Write the rows that are new, and whose currency changes."""
-        known = {one.pem: one for one in held}
+        known = {one.pem for one in held}
         new = [r for r in entry.certificates if r.pem not in known]
-        first = row * PLACES + len(held)
         if len(held) + len(new) > MOST_CERTIFICATES:
             msg = (
                 f"platform {entry.id}: more than {MOST_CERTIFICATES} PCK "
                 f"certificates"
             )
             raise MalformedError(msg, reason="pck-certificates")
-        given = {record.pem for record in entry.certificates}
-        replaced = {r.certificate.tcbm.to_bytes() for r in entry.certificates}
+        outdated = () if entry.is_complete else _find_outdated(entry, held)
+        wanted = [r for r in entry.certificates if r not in outdated]
+        pems = {record.pem for record in wanted}
+        replaced = {r.certificate.tcbm.to_bytes() for r in wanted}
         for one in held:
             is_kept = not entry.is_complete and one.tcbm not in replaced
-            is_current = one.pem in given or (is_kept and one.is_current)
+            is_current = one.pem in pems or (is_kept and one.is_current)
             if is_current != one.is_current:
                 currency.append({"row": one.row, "now": int(is_current)})
-        return [self._row(record, first + i) for i, record in enumerate(new)]
+        first = row * PLACES + len(held)
+        return [
+            self._row(record, first + i, is_current=record.pem in pems)
+            for i, record in enumerate(new)
+        ]
 
-    def _row(self, record: PckRecord, number: int) -> dict[str, object]:
+    def _row(
+        self, record: PckRecord, number: int, *, is_current: bool
+    ) -> dict[str, object]:
         certificate = record.certificate
         revoked = self._revoked_by(certificate.ca)
         return {
@@ -165,7 +173,7 @@ class CertificateTable:
             "tcbm": certificate.tcbm.to_bytes(),
             "serial": certificate.serial_number & _SERIAL_MASK,
             "not_after": to_stored(certificate.not_after),
-            "is_current": 1,
+            "is_current": int(is_current),
             "is_revoked": int(certificate.serial_number in revoked),
             "dictionary_id": self._packer.newest,
             "body": self._packer.pack(record.pem),
@@ -233,6 +241,24 @@ class CertificateTable:
             .values({name: bindparam(name) for name in names}),
             values,
         )
+
+
+def _find_outdated(entry: Entry, held: Iterable[_Held]) -> list[PckRecord]:
+    """
+    Find which certificates of *entry* were issued before the current one for
+    the same TCB.
+    """
+    since: dict[bytes, datetime] = {}
+    for one in held:
+        if one.is_current:
+            leaf = parse_pem_chain(one.pem)[0]
+            since[one.tcbm] = leaf.not_valid_before_utc
+    return [
+        record
+        for record in entry.certificates
+        if (tcbm := record.certificate.tcbm.to_bytes()) in since
+        and record.certificate.not_before < since[tcbm]
+    ]
 
 
 def read_dictionaries(connection: Connection) -> dict[int, bytes]:

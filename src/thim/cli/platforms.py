@@ -1,0 +1,286 @@
+"""
+``thim platform``: the machines whose PCK certificates are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thim.cli.actor import os_user
+from thim.cli.options import Config, Json, Place, Store, configure, place_of
+from thim.cli.platform_view import (
+    platform_json,
+    platform_lines,
+    platform_row,
+    stranger_json,
+)
+from thim.cli.values import parse_duration
+from thim.errors import ParameterError
+from thim.http.prefixes import parse_instant
+from thim.intel.pcs import parse_fmspc
+from thim.services.platform_admin import (
+    check_name,
+    find_platform,
+    parse_labels,
+)
+from thim.store.pck import PckReader, Wanted
+from thim.store.replica import Replica
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from thim.collateral.platforms import Platform
+    from thim.store.platforms import Platforms
+
+app = typer.Typer(
+    help="Import, list, name and retire platforms.", no_args_is_help=True
+)
+
+PlatformArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PLATFORM", help="Its name, or QEID, or QEID:PCEID."
+    ),
+]
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH…",
+            help="Files and folders: CSV of the PCK ID retrieval tool, JSON "
+            "of pccsadmin.",
+        ),
+    ],
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Take platforms in, with their certificates where there are any.
+
+    What is refused is listed with file, line and reason, and never stops the
+    rest.
+    """
+    from thim.cli.platform_importing import (  # noqa: PLC0415 - loads rich
+        run_import,
+    )
+
+    found = configure({"store": store}, config)
+    key_file = found["key_file"].value
+    run_import(paths, place_of(found), key_file=key_file, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    fmspc: Annotated[
+        str | None, typer.Option(metavar="FMSPC", help="Of this family only.")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="With these labels only."),
+    ] = None,
+    unseen_since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN",
+            help="That did not ask since then: a duration such as 30d, or an "
+            "instant.",
+        ),
+    ] = None,
+    retired: Annotated[
+        bool, typer.Option("--retired", help="Those that are retired.")
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    List the platforms in service, or those that are retired.
+    """
+    place = _place(store, config)
+    wanted = Wanted(
+        is_retired=retired,
+        fmspc=None if fmspc is None else parse_fmspc({"fmspc": fmspc}),
+        labels={k: v or "" for k, v in parse_labels(label or []).items()},
+        unseen_since=_parse_since(unseen_since, place.clock()),
+    )
+    with _reading(place) as reader:
+        platforms = reader.select(wanted)
+        if as_json:
+            _write_json([platform_json(platform) for platform in platforms])
+            return
+        from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+        titles = ("platform", "fmspc", "ca", "registered by", "last seen")
+        write_table(titles, map(platform_row, platforms))
+
+
+def _parse_since(text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return now - parse_duration(text)
+    try:
+        return parse_instant(text)
+    except ParameterError:
+        expected = "expected a duration such as 30d, or an instant"
+        raise ParameterError("--unseen-since", text, expected) from None
+
+
+@app.command()
+def show(
+    platform: PlatformArgument,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show what is known of a platform: its certificates, and which it gets at
+    which TCB, and why.
+    """
+    place = _place(store, config)
+    with _reading(place) as reader:
+        found = find_platform(reader, platform)
+        if as_json:
+            _write_json(platform_json(found, reader, place.clock()))
+        else:
+            lines = platform_lines(found, reader, place.clock())
+            typer.echo("\n".join(lines))
+
+
+@app.command()
+def name(
+    platform: PlatformArgument,
+    new: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Its new name.")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take its name away.")
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Give a platform a name, by which it goes first everywhere.
+    """
+    if (new is None) is not remove:
+        raise ParameterError("NAME", new or "", "expected it, or --remove")
+    checked = None if new is None else check_name(new)
+    with _changing(store, config, platform) as (platforms, found, now):
+        platforms.rename(found.row, checked, actor=os_user(), now=now)
+
+
+@app.command()
+def label(
+    platform: PlatformArgument,
+    labels: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE…", help="An empty value takes a label away."
+        ),
+    ],
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Set labels of a platform; others stay.
+    """
+    changes = parse_labels(labels)
+    with _changing(store, config, platform) as (platforms, found, now):
+        platforms.label(found.row, changes, actor=os_user(), now=now)
+
+
+@app.command()
+def retire(
+    platform: PlatformArgument,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Put it back into service.")
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Take a platform out of service; whatever is known of it stays.
+    """
+    with _changing(store, config, platform) as (platforms, found, now):
+        change = platforms.reinstate if undo else platforms.retire
+        is_new = change(found.row, actor=os_user(), now=now)
+    state = "in service" if undo else "retired"
+    typer.echo(f"{found} is {state}{'' if is_new else ' already'}.")
+
+
+@app.command()
+def replace(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="As PLATFORM.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="As PLATFORM.")],
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Say that NEW is the machine that OLD was: a reset of the firmware changes
+    QE ID and PPID.  Name and labels go over, and OLD is retired.
+    """
+    place = _place(store, config)
+    with _reading(place) as reader:
+        successor = find_platform(reader, new)
+    with _changing(store, config, old) as (platforms, found, now):
+        platforms.replace(found.row, successor.row, actor=os_user(), now=now)
+    typer.echo(f"{found} was replaced by {successor.id}.")
+
+
+@app.command()
+def strangers(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    List who asks for a PCK certificate and is not known.
+    """
+    with _reading(_place(store, config)) as reader:
+        rows = [stranger_json(stranger) for stranger in reader.strangers()]
+    if as_json:
+        _write_json(rows)
+        return
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    write_table(
+        ("platform", "asked", "first seen", "last seen"),
+        [[str(value) for value in row.values()] for row in rows],
+    )
+
+
+def _place(store: str | None, config: Path | None) -> Place:
+    return place_of(configure({"store": store}, config))
+
+
+@contextlib.contextmanager
+def _reading(place: Place) -> Iterator[PckReader]:
+    with contextlib.closing(Replica(place.store)) as replica:
+        yield PckReader(replica)
+
+
+@contextlib.contextmanager
+def _changing(
+    store: str | None, config: Path | None, platform: str
+) -> Iterator[tuple[Platforms, Platform, datetime]]:
+    from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
+
+    place = _place(store, config)
+    with Ledger(place.store, place.anchors) as ledger:
+        with _reading(place) as reader:
+            found = find_platform(reader, platform)
+        yield ledger.platforms, found, place.clock()
+
+
+def _write_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))

@@ -1,0 +1,207 @@
+"""
+Take many platforms in: verify, keep, and say what became of each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import gc
+import itertools
+
+from typing import TYPE_CHECKING, Final
+
+from thim.collateral.pck_intake import parse_pck_pem
+from thim.errors import MalformedError
+from thim.services.outcome import describe
+from thim.services.pck_workers import PckWorkers, spare_collections
+from thim.services.platform_sheets import Refused, Sheet
+from thim.services.register import Brought, Registrar
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+    from typing import Self
+
+    from thim.collateral.platforms import PckRecord, PlatformId
+    from thim.services.register import Taken
+    from thim.store.ledger import Ledger
+    from thim.store.seal import Sealer
+
+BATCH_SIZE: Final = 1000
+
+
+class Outcome(enum.Enum):
+    """What became of a platform."""
+
+    NEW = "new"
+    KNOWN = "known"
+    REFUSED = "refused"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """
+    What became of what stands on a *line* of *source*: *row* is the platform's
+    number in the store; *reason* and *detail* where it was refused.
+    """
+
+    source: str
+    line: int
+    outcome: Outcome
+    platform: PlatformId | None = None
+    row: int | None = None
+    certificates: int = 0
+    reason: str | None = None
+    detail: str | None = None
+
+
+Records = tuple["PckRecord", ...]
+
+
+class PlatformImport:
+    """
+    Takes platforms into *ledger*, as of *now*; use it in a ``with``.
+
+    *provide* returns what seals manifests; it is asked when the first comes.
+    *processes* verify, by default as many as there are processors.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        now: datetime,
+        provide: Callable[[], Sealer],
+        processes: int | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._now = now
+        self._provide = provide
+        self._registrar = Registrar(ledger, now)
+        self._has_sealer = False
+        self._thresholds = gc.get_threshold()
+        self._workers = PckWorkers(self._registrar.verifier, processes)
+
+    def __enter__(self) -> Self:
+        self._thresholds = gc.get_threshold()
+        spare_collections()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        gc.set_threshold(*self._thresholds)
+        gc.unfreeze()
+        self._workers.close()
+
+    def take(
+        self, source: str, found: Iterable[Sheet | Refused]
+    ) -> Iterator[list[Result]]:
+        """
+        Take what was *found* in *source* and yield what became of it, batch
+        by batch, after it is safely on the disk.
+
+        Raises:
+            OperatorError: The store cannot be written, there is no key to seal
+                a manifest with, or a process that verified was ended.
+        """
+        asked = (
+            (batch, [s.pems for s in batch if isinstance(s, Sheet)])
+            for batch in _batches(found)
+        )
+        for batch, records in self._workers.verify(asked):
+            yield self._take_batch(source, batch, iter(records))
+
+    def _take_batch(
+        self,
+        source: str,
+        batch: Sequence[Sheet | Refused],
+        records: Iterator[Records | None],
+    ) -> list[Result]:
+        brought: list[tuple[int, Brought]] = []
+        results: list[Result] = []
+        for one in batch:
+            if isinstance(one, Sheet):
+                try:
+                    made = self._make(source, one, next(records))
+                except MalformedError as e:
+                    self._quarantine(source, one, e)
+                    one = Refused.because(one.line, e, one.id)  # noqa: PLW2901
+                else:
+                    brought.append((one.line, made))
+                    continue
+            results.append(_refusal(source, one))
+        taken = self._register([each for _, each in brought])
+        for (line, each), done in zip(brought, taken, strict=True):
+            results.append(_result(source, line, each, done))
+        return sorted(results, key=lambda result: result.line)
+
+    def _make(
+        self, source: str, sheet: Sheet, records: Records | None
+    ) -> Brought:
+        return Brought(
+            id=sheet.id,
+            source=f"{source}:{sheet.line}",
+            raw_tcbs=sheet.raw_tcbs,
+            enc_ppid=sheet.enc_ppid,
+            manifest=sheet.manifest,
+            # What does not hold is verified again here, to say why.
+            certificates=tuple(map(parse_pck_pem, sheet.pems))
+            if records is None
+            else records,
+        )
+
+    def _quarantine(
+        self, source: str, sheet: Sheet, error: MalformedError
+    ) -> None:
+        self._ledger.quarantine(
+            b"".join(sheet.pems),
+            source=f"{source}:{sheet.line}",
+            reason=error.reason,
+            detail=describe(error),
+            now=self._now,
+        )
+
+    def _register(self, brought: Sequence[Brought]) -> list[Taken]:
+        has_manifest = any(each.manifest is not None for each in brought)
+        if has_manifest and not self._has_sealer:
+            self._registrar = Registrar(
+                self._ledger, self._now, self._provide()
+            )
+            self._has_sealer = True
+        return self._registrar.take(brought)
+
+
+def _batches(
+    found: Iterable[Sheet | Refused],
+) -> Iterator[list[Sheet | Refused]]:
+    waiting = iter(found)
+    while batch := list(itertools.islice(waiting, BATCH_SIZE)):
+        yield batch
+
+
+def _refusal(source: str, refused: Refused) -> Result:
+    return Result(
+        source=source,
+        line=refused.line,
+        outcome=Outcome.REFUSED,
+        platform=refused.platform,
+        reason=refused.reason,
+        detail=refused.detail,
+    )
+
+
+def _result(source: str, line: int, brought: Brought, taken: Taken) -> Result:
+    if taken.row is None:
+        outcome = Outcome.REFUSED
+    else:
+        outcome = Outcome.NEW if taken.is_new else Outcome.KNOWN
+    return Result(
+        source=source,
+        line=line,
+        outcome=outcome,
+        platform=taken.id,
+        row=taken.row,
+        certificates=0 if taken.row is None else len(brought.certificates),
+        reason=taken.reason,
+        detail=taken.detail,
+    )

@@ -1,0 +1,128 @@
+import contextlib
+import hashlib
+import sqlite3
+
+import pytest
+
+from tests.bulk import AT, LOW, MANIFEST, Pccs
+from tests.platforms import NOW, platform_id
+from thim.simulate.pki import Intel
+from thim.store.create import create_store
+from thim.x509.chain import to_pem
+
+
+@pytest.fixture(scope="module")
+def intel():
+    """
+    An Intel that issues certificates.
+    """
+    return Intel()
+
+
+@pytest.fixture
+def config(intel, tmp_path):
+    """
+    A configuration for that Intel, and a store.
+    """
+    create_store(tmp_path / "thim.db", intel.anchors)
+    (tmp_path / "root.pem").write_bytes(to_pem([intel.root]))
+    (tmp_path / "clock").write_text(f"={NOW:%FT%TZ}".ljust(32))
+    path = tmp_path / "thim.toml"
+    path.write_text(
+        f'store = "{tmp_path}/thim.db"\n'
+        f'dangerous_test_anchors = "{tmp_path}/root.pem"\n'
+        f'dangerous_clock = "{tmp_path}/clock"\n'
+    )
+    return path
+
+
+@pytest.fixture
+def pccs(intel, tmp_path):
+    """
+    The database of a PCCS in use.
+    """
+    database = Pccs(tmp_path / "pckcache.db")
+    database.put_documents(intel)
+    database.put_platform(intel, "one", LOW, AT)
+    manifest = MANIFEST.hex()
+    database.put_platform(intel, "two", AT, platform_manifest=manifest)
+    return database
+
+
+@pytest.fixture
+def run(thim, config, pccs):
+    """
+    Run ``thim import pccs``.
+    """
+    return lambda *words: thim(
+        "import", "pccs", pccs.path, *words, "--config", config
+    )
+
+
+def test_json(run):
+    """
+    The report counts by kind and names what was refused.
+    """
+    found = run("--json")
+    kinds = found.json["by_kind"]
+
+    assert (0, "", []) == (found.code, found.err, found.json["results"])
+    assert {"new": 2, "known": 0, "refused": 0} == kinds["platform"]
+    assert 4 == kinds["certificate"]["new"]
+    assert 4 == kinds["tcb-info"]["new"]
+    assert (3, False) == (
+        found.json["pck_certificates"],
+        found.json["dry_run"],
+    )
+
+
+def test_then(run, thim, config):
+    """
+    What was taken over is there for all other commands.
+    """
+    run()
+    shown = thim(
+        "platform", "show", str(platform_id("two")), "--config", config
+    )
+
+    assert "made for this very TCB" in shown.text
+    assert "manifest" in shown.text
+
+
+def test_refused(run, pccs, intel):
+    """
+    What does not hold is a line of its own.
+    """
+    pccs.put_platform(Intel(seed="other"), "three", AT)
+    found = run()
+
+    assert 0 == found.code
+    assert "refused: pckcache.db:3: signature-invalid:" in found.text
+
+
+def test_dry_run(run, config):
+    """
+    A dry run says the same and keeps nothing, not even a key.
+    """
+    store = config.with_name("thim.db")
+    before = hashlib.sha256(store.read_bytes()).digest()
+    dry = run("--dry-run", "--json").json
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        platforms = db.execute("SELECT count(*) FROM platforms").fetchone()
+
+    assert True is dry["dry_run"]
+    assert before == hashlib.sha256(store.read_bytes()).digest()
+    assert (0,) == platforms
+    assert not config.with_name("thim.key").exists()
+    assert run("--json").json["by_kind"] == dry["by_kind"]
+
+
+def test_no_database(thim, config, tmp_path):
+    """
+    A file that is none is an error of one line.
+    """
+    (tmp_path / "dump.sql").write_text("-- MySQL dump\n" * 100)
+    found = thim("import", "pccs", tmp_path / "dump.sql", "--config", config)
+
+    assert (2, b"", 1) == (found.code, found.out, found.err.count("\n"))
+    assert "MySQL is not supported" in found.err
