@@ -1,8 +1,19 @@
 import datetime
+import functools
 
 import pytest
 
 from tests.conformance.corpus import Corpus
+from tests.conformance.replay_calls import CALLS, CHOSEN, IN_FORCE, NEWEST
+from tests.conformance.replay_machines import (
+    COFFEE_LAKE,
+    ICE_LAKE,
+    azure_query,
+    azure_secondary,
+    manifest_body,
+    retrieval_tool,
+)
+from tests.conformance.replay_programs import import_structure_2, set_up
 from tests.serving import serving
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.ingest import ingest
@@ -43,3 +54,94 @@ def served(corpus_store):
     """
     with serving(corpus_store) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def setup(tmp_path_factory):
+    """
+    A simulated vendor, and all that thim needs to be started in front of it.
+    """
+    with set_up(tmp_path_factory.mktemp("clients")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def vendor(setup):
+    """
+    The vendor.
+    """
+    return setup.vendor
+
+
+@pytest.fixture(scope="session")
+def tokens(setup):
+    """
+    Tokens by role.
+    """
+    return {role: setup.token(role) for role in ("admin", "registrar")}
+
+
+@pytest.fixture(scope="session")
+def lazy(setup):
+    """
+    The service, which asks the vendor for what it is asked.
+
+    TCB infos as PCS v2 and v3 had them come into its archive by hand, since
+    the vendor gives none any more, when those of v4 are there.
+    """
+    with setup.serving() as door:
+        for call in CALLS.values():
+            if call.vendor.startswith("/sgx/certification/v4/tcb?"):
+                door.ask(call.request)
+        import_structure_2(setup, CHOSEN, IN_FORCE, NEWEST)
+        yield door
+
+
+@pytest.fixture(scope="session")
+def answer_to(lazy):
+    """
+    What the service answers to a call, asked once.
+    """
+    return functools.cache(lambda name: lazy.ask(CALLS[name].request))
+
+
+@pytest.fixture(scope="session")
+def offline(setup, answer_to):
+    """
+    A service that asks nobody, over what has been asked for.
+    """
+    for name in CALLS:
+        answer_to(name)
+    with setup.serving(fill="offline") as door:
+        yield door
+
+
+@pytest.fixture(scope="session")
+def registered(lazy, vendor, tokens):
+    """
+    The answer to the retrieval tool that has registered the machine of
+    several packages, which the vendor knows by its manifest only.
+    """
+    manifest = vendor.machine(ICE_LAKE.name)["manifest"]
+    body = manifest_body(ICE_LAKE, manifest)
+    return lazy.ask(retrieval_tool(body, tokens["registrar"]))
+
+
+@pytest.fixture(scope="session")
+def on_demand(lazy, vendor):
+    """
+    The answer to Azure's client on a machine of one package, which nobody
+    has registered, but which gives its encrypted PPID.
+    """
+    encrypted_ppid = vendor.machine(COFFEE_LAKE.name)["enc_ppid"].lower()
+    query = azure_query(COFFEE_LAKE, encrypted_ppid)
+    return lazy.ask(azure_secondary("v4", query))
+
+
+@pytest.fixture(scope="session")
+def knowing(lazy, registered, on_demand):
+    """
+    The service, which has met both machines.
+    """
+    assert (200, 200) == (registered.status, on_demand.status)
+    return lazy

@@ -249,8 +249,9 @@ def _find_outdated(entry: Entry, held: Iterable[_Held]) -> list[PckRecord]:
     the same TCB.
     """
     since: dict[bytes, datetime] = {}
+    given = {record.pem for record in entry.certificates}
     for one in held:
-        if one.is_current:
+        if one.is_current and one.pem not in given:
             leaf = parse_pem_chain(one.pem)[0]
             since[one.tcbm] = leaf.not_valid_before_utc
     return [
