@@ -282,3 +282,85 @@ def test_many_names_taken(ledger, intel):
     results = take(ledger, *many, bring(intel, "last", name="5"))
 
     assert [1, 20] == [i for i, r in enumerate(results) if r.row is None]
+
+
+class TestAnybody:
+    """
+    What came because anybody asked.
+    """
+
+    def test_gives_way(self, ledger, reader, intel):
+        """
+        Certificates that came because anybody asked under this QE ID give way
+        to those of somebody who may register it, all of them at once.
+        """
+        stolen = bring(
+            intel,
+            certificates=tuple(
+                issue(intel, "one", at, **OTHER_PPID) for at in (LOW, AT)
+            ),
+            enc_ppid=b"\2" * 384,
+            is_vouched=False,
+        )
+        (first,) = take(ledger, stolen)
+        (taken,) = take(ledger, bring(intel, "one", AT))
+        platform = reader.find_platform(taken.id)
+        held = reader.certificates(platform)
+
+        assert (None, None) == (first.reason, taken.reason)
+        assert [AT] == [one.tcbm for one in held]
+        assert held[0].pem == reader.find_answer(taken.id, AT).pem
+
+    def test_registered_first(self, ledger, reader, intel):
+        """
+        Who registers a platform without certificates has those that come by
+        what was given replace anybody's.
+        """
+        stolen = bring(
+            intel,
+            certificates=(issue(intel, "one", AT, **OTHER_PPID),),
+            is_vouched=False,
+        )
+        take(ledger, stolen, bring(intel, enc_ppid=b"\1" * 384))
+        (taken,) = take(ledger, bring(intel, "one", AT))
+
+        assert taken.reason is None
+        assert reader.find_platform(taken.id).ca is not None
+
+    def test_changes_nothing(self, ledger, reader, replica, intel):
+        """
+        Of a platform that somebody stands behind, anybody changes neither
+        certificates nor what the vendor is asked by.
+        """
+        take(ledger, bring(intel, "one", AT, enc_ppid=b"\1" * 384))
+        (other,) = take(
+            ledger,
+            bring(
+                intel,
+                certificates=(issue(intel, "one", LOW, **OTHER_PPID),),
+                is_vouched=False,
+            ),
+        )
+        (same,) = take(
+            ledger,
+            bring(intel, "one", AT, enc_ppid=b"\2" * 384, is_vouched=False),
+        )
+
+        assert ("ppid-conflict", None) == (other.reason, same.reason)
+        assert [(b"\1" * 384,)] == replica.rows(
+            "SELECT enc_ppid FROM platform_secrets"
+        )
+
+    def test_two_anybodies(self, ledger, intel):
+        """
+        Of two who just ask, the first counts.
+        """
+        first = bring(intel, "one", AT, is_vouched=False)
+        second = bring(
+            intel,
+            certificates=(issue(intel, "one", AT, **OTHER_PPID),),
+            is_vouched=False,
+        )
+        one, two = take(ledger, first, second)
+
+        assert (None, "ppid-conflict") == (one.reason, two.reason)

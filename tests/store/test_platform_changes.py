@@ -361,5 +361,5 @@ def test_look_up(ledger, intel, rows):
     found = ledger.platforms.look_up(ids)
 
     assert ids[:2] == list(found)
-    assert found[ids[0]].startswith(b"-----BEGIN CERTIFICATE")
-    assert found[ids[1]] is None
+    assert found[ids[0]].certificate.startswith(b"-----BEGIN CERTIFICATE")
+    assert found[ids[1]].certificate is None

@@ -44,6 +44,20 @@ class RegisteredBy(enum.Enum):
     CERTIFICATES = "certificates"
 
 
+class Voucher(enum.IntEnum):
+    """
+    Who stands behind a QE ID's being this platform: nobody signs it.
+
+    ANYBODY asked with an encrypted PPID; somebody who may has REGISTERED it,
+    while its certificates are still those from before; they are PROVEN when
+    they came from, or by what was given by, somebody who may.
+    """
+
+    ANYBODY = 0
+    REGISTERED = 1
+    PROVEN = 2
+
+
 class RegistrationState(enum.Enum):
     """
     What became of a registration.
@@ -98,10 +112,12 @@ class Entry:
 
     *enc_ppid* (384 bytes) and *manifest* (sealed) are kept if they are given,
     and *certificates* too: all that the vendor has if *is_complete*, so that
-    those from before are superseded.
+    those from before are superseded.  *is_vouched* when somebody who may
+    says so, not just anybody who asks.
     """
 
     id: PlatformId
+    is_vouched: bool = True
     registered_by: RegisteredBy
     raw_tcbs: tuple[PckTcbm, ...] = ()
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
@@ -110,6 +126,17 @@ class Entry:
     is_complete: bool = False
     name: str | None = None
     labels: Mapping[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAs:
+    """
+    What a platform is known as: one of its current certificates (PEM), if it
+    has any, and who stands behind it.
+    """
+
+    certificate: bytes | None
+    voucher: Voucher
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from thim.collateral.freshness import next_look
-from thim.collateral.platforms import PlatformId
+from thim.collateral.platforms import PlatformId, Voucher
 from thim.collateral.records import Kind
 from thim.collateral.targets import Target
 from thim.errors import MalformedError, OperatorError, UntrustedError
@@ -77,6 +77,7 @@ class PckDesk:
             enc_ppid=kept.enc_ppid,
             manifest=self._open(platform, kept.manifest),
             raw_tcb=kept.raw_tcb,
+            is_vouched=kept.voucher > Voucher.ANYBODY,
         )
 
     def _open(self, platform: PlatformId, sealed: bytes | None) -> bytes | None:
@@ -150,6 +151,7 @@ class PckDesk:
             enc_ppid=secrets.enc_ppid,
             certificates=answer.certificates,
             is_complete=answer.is_complete,
+            is_vouched=secrets.is_vouched,
         )
         (taken,) = Registrar(self.ledger, now).take([brought])
         if taken.reason is not None:

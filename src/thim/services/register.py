@@ -1,9 +1,10 @@
 """
 Take platforms in: what somebody brings of them, and their PCK certificates.
 
-Certificates are verified; who brings them, and that they are those of this
-QE ID, is not signed by anybody.  So the first PPID that a QE ID is seen with
-counts: certificates with another one are quarantined, not taken.
+Certificates are verified; that they are those of this QE ID is not signed by
+anybody.  So the first PPID that a QE ID is seen with counts: certificates with
+another one are quarantined, not taken.  But what anybody at all had asked for
+gives way to what somebody brings who may.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from thim.collateral.platforms import (
     Entry,
+    KnownAs,
     PckRecord,
     PlatformId,
     RegisteredBy,
+    Voucher,
 )
 from thim.errors import MalformedError, OperatorError, ThimError, UntrustedError
 from thim.intel.pck import PckCertificate
@@ -57,6 +60,7 @@ class Brought:
         default=(), repr=False
     )
     is_complete: bool = False
+    is_vouched: bool = True
     name: str | None = None
     labels: Mapping[str, str] | None = None
 
@@ -140,7 +144,7 @@ class Registrar:
             for entry, row in zip(entries, rows, strict=True)
         ]
 
-    def _judge(self, brought: Brought, known: bytes | None) -> Entry | Taken:
+    def _judge(self, brought: Brought, known: KnownAs | None) -> Entry | Taken:
         try:
             return self._make_entry(brought, known)
         except OperatorError:
@@ -151,9 +155,13 @@ class Registrar:
                 self._door.quarantine(brought.source, e, pem)
             return _refusal(brought.id, e)
 
-    def _make_entry(self, brought: Brought, known: bytes | None) -> Entry:
+    def _make_entry(self, brought: Brought, known: KnownAs | None) -> Entry:
         records = tuple(map(self._verify, brought.certificates))
-        _check_together(brought.id, records, known)
+        _check_together(brought.id, records)
+        is_other = bool(records) and _is_other(records[0], known)
+        if is_other and not _outdoes(brought, known):
+            msg = f"platform {brought.id}: known with another PPID"
+            raise UntrustedError(msg, reason="ppid-conflict")
         return Entry(
             id=brought.id,
             registered_by=_registered_by(brought),
@@ -161,7 +169,8 @@ class Registrar:
             enc_ppid=brought.enc_ppid,
             manifest=self._seal(brought),
             certificates=records,
-            is_complete=brought.is_complete,
+            is_complete=brought.is_complete or is_other,
+            is_vouched=brought.is_vouched,
             name=brought.name,
             labels=brought.labels,
         )
@@ -202,12 +211,9 @@ def _registered_by(brought: Brought) -> RegisteredBy:
     return RegisteredBy.CERTIFICATES
 
 
-def _check_together(
-    platform: PlatformId, records: Sequence[PckRecord], known: bytes | None
-) -> None:
+def _check_together(platform: PlatformId, records: Sequence[PckRecord]) -> None:
     """
-    Check that *records* are of one machine, and of the one whose certificate
-    (PEM) is *known* already.
+    Check that *records* are of one machine.
     """
     certificates = [record.certificate for record in records]
     for certificate in certificates:
@@ -217,17 +223,30 @@ def _check_together(
                 f"{certificate.pce_id.hex().upper()}"
             )
             raise MalformedError(msg, reason="pce-id")
-    if not certificates:
-        return
-    if known is not None and all(record.pem != known for record in records):
-        leaf = parse_pem_chain(known)[0]
-        certificates.append(PckCertificate.from_certificate(leaf))
     if len({certificate.ppid for certificate in certificates}) > 1:
         msg = f"platform {platform}: certificates of more than one PPID"
         raise UntrustedError(msg, reason="ppid-conflict")
     if len({certificate.fmspc for certificate in certificates}) > 1:
         msg = f"platform {platform}: certificates of more than one FMSPC"
         raise MalformedError(msg, reason="fmspc-conflict")
+
+
+def _is_other(record: PckRecord, known: KnownAs | None) -> bool:
+    """Tell whether *record* is of another machine than is known."""
+    if known is None or known.certificate in {None, record.pem}:
+        return False
+    leaf = parse_pem_chain(known.certificate or b"")[0]
+    before = PckCertificate.from_certificate(leaf)
+    return before.ppid != record.certificate.ppid
+
+
+def _outdoes(brought: Brought, known: KnownAs | None) -> bool:
+    """
+    Tell whether *brought* counts more than what is known: that came from
+    anybody, and this from somebody who may.
+    """
+    voucher = Voucher.ANYBODY if known is None else known.voucher
+    return brought.is_vouched and voucher < Voucher.PROVEN
 
 
 def _refusal(platform: PlatformId, error: ThimError) -> Taken:

@@ -179,7 +179,7 @@ class Registry:
 
     def _has_certificates(self, platform: PlatformId) -> bool:
         found = self.ledger.platforms.look_up([platform])
-        return found.get(platform) is not None
+        return platform in found and found[platform].certificate is not None
 
     def _open(self, platform: PlatformId, sealed: bytes | None) -> bytes | None:
         if sealed is None:

@@ -11,7 +11,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from thim.collateral.platforms import MOST_CERTIFICATES
 from thim.collateral.records import pck_crl_key
@@ -88,15 +88,32 @@ class CertificateTable:
 
     def some(self, rows: Iterable[int]) -> dict[int, bytes]:
         """
-        Return one certificate (PEM) of each platform of *rows* that has any.
+        Return the first current certificate (PEM) of each platform of *rows*
+        that has any.
         """
         c = schema.pck_certificates.c
         found: dict[int, bytes] = {}
-        for page in pages([row * PLACES for row in rows]):
+        for page in pages(self._find_first(rows)):
             query = select(c.id, c.dictionary_id, c.body)
             for row in self._connection.execute(query.where(c.id.in_(page))):
                 pem = self._packer.unpack(row.dictionary_id, row.body)
                 found[row.id // PLACES] = pem
+        return found
+
+    def _find_first(self, rows: Iterable[int]) -> list[int]:
+        c = schema.pck_certificates.c
+        found: list[int] = []
+        for first, last in runs(sorted(rows)):
+            query = (
+                select(func.min(c.id))
+                .where(
+                    c.id >= first * PLACES,
+                    c.id < (last + 1) * PLACES,
+                    c.is_current == 1,
+                )
+                .group_by(c.id.op("/")(PLACES))
+            )
+            found += self._connection.scalars(query).all()
         return found
 
     def _train(self, bodies: Sequence[bytes], now: datetime) -> None:

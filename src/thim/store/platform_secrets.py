@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from thim.collateral.platforms import Voucher
 from thim.intel.pck import PckTcbm
 from thim.store import schema
 from thim.store.numbers import split_raw_tcbs
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
 class KeptSecrets:
     """
     The encrypted PPID and the sealed manifest of a platform, as far as they
-    are known, and the raw TCB that it was last seen with.
+    are known, the raw TCB that it was last seen with, and who stands behind
+    it.
     """
 
     enc_ppid: bytes | None = dataclasses.field(repr=False)
     manifest: bytes | None = dataclasses.field(repr=False)
     raw_tcb: PckTcbm | None
+    voucher: Voucher
 
 
 class PlatformSecretsTable:
@@ -52,7 +55,7 @@ class PlatformSecretsTable:
         """
         p, s = schema.platforms, schema.platform_secrets
         query = (
-            select(p.c.raw_tcbs, s.c.enc_ppid, s.c.manifest)
+            select(p.c.raw_tcbs, p.c.voucher, s.c.enc_ppid, s.c.manifest)
             .select_from(p)
             .outerjoin(s, s.c.platform_id == p.c.id)
             .where(p.c.qe_id == platform.qe_id, p.c.pce_id == platform.pce_id)
@@ -66,4 +69,5 @@ class PlatformSecretsTable:
             enc_ppid=row.enc_ppid,
             manifest=row.manifest,
             raw_tcb=PckTcbm.from_bytes(raw_tcbs[-1]) if raw_tcbs else None,
+            voucher=Voucher(row.voucher),
         )

@@ -4,6 +4,8 @@ The ledger's platforms: who they are, and what they were seen with.
 
 from __future__ import annotations
 
+import dataclasses
+
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
@@ -16,7 +18,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from thim.collateral.platforms import MOST_RAW_TCBS, PlatformId, RegisteredBy
+from thim.collateral.platforms import (
+    MOST_RAW_TCBS,
+    KnownAs,
+    PlatformId,
+    RegisteredBy,
+    Voucher,
+)
 from thim.errors import MalformedError
 from thim.store import schema
 from thim.store.answers import Selector
@@ -58,6 +66,7 @@ class Platforms(PlatformChanges):
         """
         with self._transaction() as connection:
             known = _find_known(connection, [entry.id for entry in entries])
+            entries = _defer(connection, entries, known)
             _check_names(connection, entries, known)
             new = [entry for entry in entries if entry.id not in known]
             rows = {**known, **_insert_new(connection, new, now)}
@@ -67,17 +76,19 @@ class Platforms(PlatformChanges):
             Selector(connection).select(list(rows.values()))
         return [rows[entry.id] for entry in entries]
 
-    def look_up(
-        self, ids: Sequence[PlatformId]
-    ) -> dict[PlatformId, bytes | None]:
+    def look_up(self, ids: Sequence[PlatformId]) -> dict[PlatformId, KnownAs]:
         """
-        Return one PCK certificate (PEM) of each of the platforms that are
-        known, None of those that have no certificate.
+        Return as what those of the platforms are known that are.
         """
         with self._transaction() as connection:
             known = _find_known(connection, ids)
-            found = CertificateTable(connection).some(known.values())
-        return {one: found.get(row) for one, row in known.items()}
+            rows = list(known.values())
+            found = CertificateTable(connection).some(rows)
+            vouchers = _read_vouchers(connection, rows)
+        return {
+            one: KnownAs(certificate=found.get(row), voucher=vouchers[row])
+            for one, row in known.items()
+        }
 
     def note_seen(
         self, seen: Mapping[int, datetime], raw_tcbs: Mapping[int, PckTcbm]
@@ -157,9 +168,47 @@ def _new_row(entry: Entry, now: datetime) -> dict[str, object]:
         "raw_tcbs": b"".join(_spell(entry.raw_tcbs)[-MOST_RAW_TCBS:]),
         "registered_by": entry.registered_by.value,
         "registered": to_stored(now),
+        "voucher": _voucher(entry),
         "name": entry.name,
         "labels": spell_labels(entry.labels),
     }
+
+
+def _defer(
+    connection: Connection,
+    entries: Sequence[Entry],
+    known: Mapping[PlatformId, int],
+) -> Sequence[Entry]:
+    """
+    Leave out what anybody sent along of platforms that others stand behind.
+    """
+    anybodys = [e.id for e in entries if not e.is_vouched and e.id in known]
+    vouchers = _read_vouchers(connection, [known[one] for one in anybodys])
+    theirs = {one for one in anybodys if vouchers[known[one]]}
+    return [
+        dataclasses.replace(entry, enc_ppid=None)
+        if entry.id in theirs and not entry.is_vouched
+        else entry
+        for entry in entries
+    ]
+
+
+def _voucher(entry: Entry) -> int:
+    if not entry.is_vouched:
+        return Voucher.ANYBODY
+    return Voucher.PROVEN if entry.certificates else Voucher.REGISTERED
+
+
+def _read_vouchers(
+    connection: Connection, rows: Sequence[int]
+) -> dict[int, Voucher]:
+    table = schema.platforms
+    found: dict[int, Voucher] = {}
+    for page in pages(rows):
+        query = select(table.c.id, table.c.voucher).where(table.c.id.in_(page))
+        for row, voucher in connection.execute(query):
+            found[row] = Voucher(voucher)
+    return found
 
 
 def _spell(raw_tcbs: Iterable[PckTcbm]) -> list[bytes]:
@@ -191,6 +240,9 @@ def _update_known(
 def _bound(name: str) -> object:
     """Write the value of a column that is given by its name."""
     given: BindParameter[object] = bindparam(name)
+    if name == "voucher":
+        column = schema.platforms.c.voucher
+        return case((column > given, column), else_=given)
     if name != "registered_by":
         return given
     # Where there is a manifest the vendor wants that, whatever else came.
@@ -200,7 +252,9 @@ def _bound(name: str) -> object:
 
 
 def _changes(entry: Entry) -> dict[str, object]:
-    values: dict[str, object] = {"retired": None, "replaced_by": None}
+    values: dict[str, object] = {"voucher": _voucher(entry)}
+    if entry.is_vouched:
+        values |= {"retired": None, "replaced_by": None}
     if entry.name is not None:
         values["name"] = entry.name
     if entry.labels is not None:

@@ -217,7 +217,8 @@ dictionaries = _table(
 )
 
 #: Machines: a QE ID (16 bytes) and a PCE ID (2 bytes).  ``raw_tcbs`` are the
-#: TCBs that they were seen with, 18 bytes each (``intel.pck.PckTcbm``).
+#: TCBs that they were seen with, 18 bytes each (``intel.pck.PckTcbm``), and
+#: ``voucher`` says who stands behind them (``collateral.platforms.Voucher``).
 platforms = _table(
     "platforms",
     Column("id", Integer, primary_key=True),
@@ -228,6 +229,7 @@ platforms = _table(
     Column("cached_keys", Integer),
     Column("raw_tcbs", LargeBinary, nullable=False),
     Column("registered_by", Text, nullable=False),
+    Column("voucher", Integer, nullable=False),
     Column("registered", _Big, nullable=False),
     Column("looked", _Big),
     Column("last_seen", _Big),

@@ -45,12 +45,14 @@ class PlatformSecrets:
     """
     What a vendor wants to hear of a platform: its encrypted PPID (384 bytes)
     or its manifest, and the raw TCB that a certificate is wanted for.
+    *is_vouched* when they come from somebody who may register platforms.
     """
 
     platform: PlatformId
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
     manifest: bytes | None = dataclasses.field(default=None, repr=False)
     raw_tcb: PckTcbm | None = None
+    is_vouched: bool = False
 
     @property
     def platform_key(self) -> CollateralKey:

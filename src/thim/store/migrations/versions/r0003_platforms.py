@@ -38,6 +38,7 @@ def _create_platforms() -> None:
         sa.Column("cached_keys", sa.Integer),
         sa.Column("raw_tcbs", sa.LargeBinary, nullable=False),
         sa.Column("registered_by", sa.Text, nullable=False),
+        sa.Column("voucher", sa.Integer, nullable=False),
         sa.Column("registered", _Big, nullable=False),
         sa.Column("looked", _Big),
         sa.Column("last_seen", _Big),
