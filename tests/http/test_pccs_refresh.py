@@ -337,3 +337,56 @@ class TestTogether:
             assert begun.wait(5)
 
         assert "new" == got["thim-registration"]
+
+
+class TestVendor:
+    """
+    Registration and refreshing with a vendor that has the certificates.
+    """
+
+    def test_all_of_it(self, pccs, simulated):
+        """
+        A platform that is registered has its certificates at once; a refresh
+        asks the vendor for them anew.
+        """
+        machine = simulated.platform("ice-1")
+        raw = machine.raw_tcbs[0]
+        body = {
+            "qe_id": machine.qe_id.hex(),
+            "pce_id": machine.pce_id.hex(),
+            "cpu_svn": raw.cpusvn.hex(),
+            "pce_svn": raw.pcesvn.to_bytes(2, "little").hex(),
+            "enc_ppid": machine.enc_ppid.hex(),
+        }
+        before = len(simulated.requests.of("pckcerts"))
+        posted = pccs.send("POST", f"{V4}/platforms", body, role="registrar")
+        query = (
+            f"qeid={body['qe_id']}&cpusvn={body['cpu_svn']}"
+            f"&pcesvn={body['pce_svn']}&pceid={body['pce_id']}"
+        )
+        got = pccs.served.get(f"{V4}/pckcert?{query}")
+        registered = len(simulated.requests.of("pckcerts"))
+        refreshed = pccs.send("POST", f"{REFRESH}?type=certs&fmspc={ICE}")
+
+        assert (200, "done") == (posted.status, posted["thim-registration"])
+        assert (200, raw.tcbm.upper()) == (got.status, got["sgx-tcbm"])
+        assert before + 1 == registered
+        assert (200, DONE) == (refreshed.status, refreshed.body)
+        assert registered + 1 == len(simulated.requests.of("pckcerts"))
+
+    def test_none(self, pccs):
+        """
+        A platform that the vendor does not know is registered all the same,
+        and said to be without certificates.
+        """
+        body = registration("nobody at the vendor's", AT)
+        posted = pccs.send("POST", f"{V4}/platforms", body, role="registrar")
+        listed = pccs.send("GET", f"{V4}/platforms?source=reg_na")
+
+        assert (200, "not-available") == (
+            posted.status,
+            posted["thim-registration"],
+        )
+        assert [body["qe_id"].upper()] == [
+            one["qe_id"].upper() for one in listed.json
+        ]
