@@ -68,14 +68,20 @@ class _Endpoint:
     async def _reply_or_fill(self, scope: Scope) -> Reply:
         try:
             return self._reply(scope)
-        except Miss as miss:
-            service: Service = scope["state"]["service"]
-            client = scope["client"]
-            excuse = await service.fill(miss, client[0] if client else "")
+        except Miss as e:
+            miss = e
+        service: Service = scope["state"]["service"]
+        client = scope["client"]
         try:
+            excuse = await service.fill(miss, client[0] if client else "")
             return self._reply(scope)
         except Miss:
-            raise excuse from None
+            if miss.fallback is None:
+                raise excuse from None
+        except ThimError:
+            if miss.fallback is None:
+                raise
+        return miss.fallback
 
     def _reply(self, scope: Scope) -> Reply:
         service: Service = scope["state"]["service"]
@@ -177,11 +183,13 @@ def collateral_routes() -> list[Route]:
 
 def _collateral_routes() -> Iterator[Route]:
     for version in ("v2", "v3", "v4"):
-        yield Route(
-            f"/sgx/certification/{version}/pckcert",
-            _Endpoint(answer_pckcert, version, refuse_pckcert),
-            methods=_GET,
-        )
+        # Azure's client asks under /tdx where it is built for a service VM.
+        for tee in Tee:
+            yield Route(
+                f"/{tee.value.lower()}/certification/{version}/pckcert",
+                _Endpoint(answer_pckcert, version, refuse_pckcert),
+                methods=_GET,
+            )
         for name, answer in _SGX.items():
             yield _route(
                 f"/sgx/certification/{version}/{name}", answer, version

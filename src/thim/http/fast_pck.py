@@ -28,6 +28,7 @@ from thim.http.answer import encode_chain
 from thim.http.pck import Shape, choose_shape, write_json, write_pck
 from thim.http.query import parse_query
 from thim.http.reply import RequestIds
+from thim.intel.names import Tee
 from thim.intel.pck import PckTcbm
 from thim.services.sightings import MOST_SEEN, Sightings
 from thim.store.numbers import split_digest
@@ -198,7 +199,8 @@ class PckDesk:
         self._mark = mark
         self._margin = policy.total_seconds()
         self._paths = frozenset(
-            f"/sgx/certification/{version}/pckcert".encode("ascii")
+            f"/{tee.value.lower()}/certification/{version}/pckcert".encode()
+            for tee in Tee
             for version in versions
         )
         self._forms: dict[int, list[Form]] = {}

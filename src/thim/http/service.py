@@ -24,6 +24,7 @@ from thim.http.answer import write_answer
 from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
 from thim.services.pck import PckQuery, find_pck
+from thim.services.promise import STRUCTURE
 from thim.services.serve import find_answer, list_fmspcs
 from thim.services.sightings import Sightings, write_down
 from thim.services.status import Status, read_status
@@ -55,12 +56,19 @@ _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
 
 class Miss(NotFoundError):  # noqa: N818 - no failure yet
     """
-    Nothing answers *query*, until somebody has fetched it.
+    Nothing answers *query*, until somebody has fetched it; or nothing better
+    than *fallback*.
     """
 
-    def __init__(self, query: Query | PckQuery, error: NotFoundError) -> None:
+    def __init__(
+        self,
+        query: Query | PckQuery,
+        error: NotFoundError,
+        fallback: Reply | None = None,
+    ) -> None:
         super().__init__(str(error), reason=error.reason)
         self.query = query
+        self.fallback = fallback
 
 
 class Service:
@@ -137,7 +145,16 @@ class Service:
             policy=self.settings.max_age,
             at=query.at,
         )
-        return self.mark(reply)
+        reply = self.mark(reply)
+        if answer.is_other_layout and self._may_fill(query):
+            error = NotFoundError(f"{query.keys[0]} is not known")
+            raise Miss(query, error, fallback=reply)
+        return reply
+
+    def _may_fill(self, query: Query) -> bool:
+        # Vendors have no other layout than v4's, and no past.
+        is_theirs = query.keys[0].structure == STRUCTURE
+        return self.filler is not None and query.at is None and is_theirs
 
     def mark(self, reply: Reply) -> Reply:
         """

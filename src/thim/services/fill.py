@@ -26,7 +26,7 @@ from thim.errors import (
 from thim.services.outcome import Fetched, Outcome
 from thim.services.pck_wants import find_pck_want, pck_target
 from thim.services.rate import SourceRate
-from thim.services.wants import is_hint, list_wants
+from thim.services.wants import is_hint, left_alone_until, list_wants
 from thim.store.agenda import Since
 
 
@@ -50,7 +50,6 @@ _POLL: Final = 0.05
 #: vendor's time.
 _LOOKS: Final = 20
 _SECOND: Final = timedelta(seconds=1)
-_LONGEST_PAUSE: Final = timedelta(minutes=1)
 _BUSY: Final = 5
 _BAD_REQUEST: Final = "bad-request"
 
@@ -283,12 +282,9 @@ def _check_progress(target: Target, progress: Progress, now: datetime) -> None:
     """
     if progress.is_absent(now):
         raise _absent(target, progress.reason)
-    if progress.failures and progress.attempted is not None:
-        pause = min(_SECOND * 2 ** min(progress.failures, 8), _LONGEST_PAUSE)
-        until = progress.attempted + pause
-        # Not longer than the pause, or a clock set back would stop it.
-        if now < until <= now + pause and not progress.is_leased(now):
-            raise _unavailable(target, progress.reason, until - now)
+    until = left_alone_until(progress, now)
+    if until is not None and not progress.is_leased(now):
+        raise _unavailable(target, progress.reason, until - now)
 
 
 def _find_failure(

@@ -104,7 +104,7 @@ async def refresh_certificates(
     Have the PCK certificates of *platforms* asked for; return what came of it.
 
     Raises:
-        NotFoundError: The vendor knows none of those that failed.
+        NotFoundError: The vendor has certificates of none of them.
         UpstreamError: Some could not be had.
     """
     gate = asyncio.Semaphore(_ABREAST)
@@ -120,18 +120,25 @@ async def refresh_certificates(
         return None
 
     found = await asyncio.gather(*map(ask, platforms))
-    failed = [
-        (platform, error)
+    failed = {
+        platform: error
         for platform, error in zip(platforms, found, strict=True)
         if error is not None
-    ]
-    if failed:
-        names = [f"{platform} ({error.reason})" for platform, error in failed]
+    }
+    # That the vendor has none for one of many is no failure.
+    serious = {
+        platform: error
+        for platform, error in failed.items()
+        if not isinstance(error, NotFoundError)
+    }
+    if serious or (failed and len(failed) == len(platforms)):
+        named = serious or failed
+        names = [f"{p} ({error.reason})" for p, error in named.items()]
         failure = _failure(len(platforms), "platforms", names)
-        if all(isinstance(error, NotFoundError) for _, error in failed):
-            raise NotFoundError(str(failure), reason="vendor-has-none")
-        raise failure
-    return f"{len(platforms)} platforms"
+        if serious:
+            raise failure
+        raise NotFoundError(str(failure), reason="vendor-has-none")
+    return f"{len(platforms) - len(failed)} platforms"
 
 
 def _failure(asked: int, what: str, failed: Sequence[str]) -> UpstreamError:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from thim.baseline.model import DEFAULT, Channel, Number, find_baseline
@@ -33,10 +34,14 @@ from thim.services.vendors import FillMode
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
+    from thim.collateral.targets import Progress
     from thim.services.serve import Query
     from thim.services.side import VendorSide
 
+_SECOND: Final = timedelta(seconds=1)
+_LONGEST_PAUSE: Final = timedelta(minutes=1)
 _HINTS: Final = frozenset({Kind.FMSPCS, Kind.TCB_EVALUATION_DATA_NUMBERS})
 
 
@@ -111,6 +116,19 @@ def _known_fmspcs(side: VendorSide) -> frozenset[str]:
     return frozenset({*side.settings.fmspcs, *side.watch.hints(), *archived})
 
 
+def left_alone_until(progress: Progress, now: datetime) -> datetime | None:
+    """
+    Return until when callers leave alone what has failed: for a second, two,
+    four and so on, up to a minute.  None when that is over, or it is well.
+    """
+    if not progress.failures or progress.attempted is None:
+        return None
+    pause = min(_SECOND * 2 ** min(progress.failures, 8), _LONGEST_PAUSE)
+    until = progress.attempted + pause
+    # Not longer than the pause, or a clock set back would stop it.
+    return until if now < until <= now + pause else None
+
+
 def _unknown(
     side: VendorSide, key: CollateralKey, asked: Collection[Target]
 ) -> list[Target]:
@@ -120,7 +138,11 @@ def _unknown(
         if hints not in asked:
             return [hints]  # the vendor has not been asked for its list yet
         raise _cannot_tell(key, "not-now")
-    if progress.failures and not progress.is_absent(side.clock()):
+    now = side.clock()
+    if progress.failures and not progress.is_absent(now):
+        is_over = left_alone_until(progress, now) is None
+        if hints not in asked and is_over:
+            return [hints]
         raise _cannot_tell(key, progress.reason)
     msg = f"{key}: neither the archive nor the vendor's list names the FMSPC"
     raise NotFoundError(msg, reason="unknown-fmspc")
