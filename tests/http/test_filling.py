@@ -34,8 +34,10 @@ from thim.services.vendors import FillMode
 from thim.simulate.broken import Down, Slow, Status
 from thim.simulate.server import simulating
 from thim.store.agenda import Settlement
+from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.upstream.model import Service
+from thim.x509.chain import to_pem
 
 
 @pytest.fixture
@@ -610,3 +612,51 @@ class TestStore:
             got["thim-reason"],
         )
         assert 200 == served.get(f"{SGX}/tcb?fmspc={ICE}").status
+
+
+class TestOtherLayout:
+    """
+    A TCB info that is there in the layout of v2 and v3 only.
+    """
+
+    @pytest.fixture
+    def old(self, simulated, store):
+        """
+        The store has structure 2 of a number, and not 3.
+        """
+        create_store(store, simulated.anchors)
+        intel = simulated.intel.pki
+        body = intel.tcb_info(
+            fmspc=ICE,
+            structure=2,
+            number=20,
+            issued=simulated.clock() - DAY,
+        )
+        files = [("ca.pem", to_pem(intel.certificates)), ("old", body)]
+        with Ledger(store, simulated.anchors) as ledger:
+            list(ingest(files, ledger=ledger, now=simulated.clock()))
+        return body
+
+    def test_fetched(self, simulated, store, old):
+        """
+        v4 gets its own layout where the vendor has it.
+        """
+        path = f"{SGX}/tcb?fmspc={ICE}&tcbEvaluationDataNumber=20"
+        with facing(simulated, store) as served:
+            got = served.get(path)
+
+        assert 3 == got.json["tcbInfo"]["version"]
+        assert "warning" not in got
+
+    def test_vendor_down(self, simulated, store, old):
+        """
+        Without the vendor the other layout is better than nothing, and says
+        so.
+        """
+        simulated.faults.add(Down(route="tcb"))
+        path = f"{SGX}/tcb?fmspc={ICE}&tcbEvaluationDataNumber=20"
+        with facing(simulated, store) as served:
+            got = served.get(path)
+
+        assert (200, old) == (got.status, got.body)
+        assert '299 - "TCB info structure 2"' in got["warning"]
