@@ -13,8 +13,8 @@ import msgspec
 from cryptography import x509
 
 from tests.simulate.asking import NOW, SGX, chain_of
+from thim.intel.pck import SGX_EXTENSION
 from thim.simulate.clock import Clock
-from thim.simulate.pck import SGX_EXTENSION
 from thim.simulate.server import simulating
 from thim.simulate.world import World, default_world, load_world
 from thim.x509.chain import verify_chain

@@ -14,9 +14,9 @@ from tests.x509.der import children
 from thim.errors import ParameterError, UntrustedError
 from thim.intel.authorities import Authority, authority_of
 from thim.intel.names import PckCa
+from thim.intel.pck import SgxType
 from thim.simulate.pck import (
     Platform,
-    SgxType,
     issue_pck_certificate,
     pck_chain,
     pck_key,

@@ -15,9 +15,9 @@ from tests.intel.documents import inner
 from tests.simulate.asking import DAY, NOW, SGX, TDX, ask
 from tests.simulate.quotes import number, take_apart
 from thim.errors import ParameterError
+from thim.intel.pck import SGX_EXTENSION
 from thim.simulate.clock import Clock
 from thim.simulate.evidence import BODIES, QuoteKind
-from thim.simulate.pck import SGX_EXTENSION
 from thim.simulate.quote_body import SgxBody, TdBody, TdBody15
 from thim.simulate.server import simulating
 from thim.simulate.world import World, default_world

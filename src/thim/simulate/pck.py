@@ -15,7 +15,6 @@ As in ``thim.simulate.pki``, equal arguments make equal bytes.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import hashlib
 
 from typing import TYPE_CHECKING, Final
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives import hashes
 
 from thim.intel.authorities import Authority
 from thim.intel.names import PckCa
+from thim.intel.pck import SGX_EXTENSION, SUBJECT, SgxType
 from thim.simulate.bounds import check_number, check_size
 from thim.simulate.pki import SIGNER_UNTIL, SINCE, subject_name
 
@@ -38,23 +38,12 @@ if TYPE_CHECKING:
 
     from thim.simulate.pki import Intel
 
-SGX_EXTENSION: Final = x509.ObjectIdentifier("1.2.840.113741.1.13.1")
-SUBJECT: Final = "Intel SGX PCK Certificate"
-
 _FMSPC: Final = bytes.fromhex("00606A000000")
 _QE_ID: Final = bytes.fromhex("5EED0000000000000000000000000001")
 _POINT: Final = (
     "https://api.trustedservices.intel.com/sgx/certification/v4/pckcrl"
     "?ca={}&encoding=der"
 )
-
-
-class SgxType(enum.Enum):
-    """How a platform protects enclaves' memory."""
-
-    STANDARD = 0
-    SCALABLE = 1
-    SCALABLE_WITH_INTEGRITY = 2
 
 
 #: What a platform is unless it says otherwise, and who issues for it.
