@@ -33,9 +33,10 @@ from tests.http.machines import (
 )
 from tests.platforms import NOW, entry, platform_id, tcbm
 from tests.serving import serving
-from thim.http.fast import FastHttpProtocol, Memo, Outbox
+from thim.http.fast import FastHttpProtocol, Memo
 from thim.http.fast_pck import PckDesk
 from thim.http.limits import Limits
+from thim.http.outbox import Outbox
 from thim.http.reply import Reply
 from thim.services.sightings import Sightings
 from thim.simulate.pki import Intel

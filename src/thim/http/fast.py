@@ -35,6 +35,7 @@ from uvicorn.server import ServerState
 
 from thim.http.connection import LimitedHttpProtocol, Phase
 from thim.http.fast_pck import PckDesk
+from thim.http.outbox import Outbox
 from thim.http.reply import (
     Reply,
     RequestIds,
@@ -222,37 +223,6 @@ class Memo:
     def _forget(self, entry: Entry) -> None:
         del self._entries[entry.raw]
         self.size -= entry.size
-
-
-class Outbox:
-    """
-    Answers that are sent together, at the end of a turn of the event loop.
-
-    A client that waits is woken by the first answer, and busy when the others
-    come: to wake it for each one costs as much as to make it.
-    """
-
-    def __init__(self) -> None:
-        self._due: list[tuple[FastHttpProtocol, bytes]] = []
-
-    def add(self, connection: FastHttpProtocol, answer: bytes) -> None:
-        """
-        Send *answer* on *connection* soon.
-        """
-        if not self._due:
-            connection.loop.call_soon(self.flush)
-        self._due.append((connection, answer))
-        connection.is_owed = True
-
-    def flush(self) -> None:
-        """
-        Send what is due, now.
-        """
-        due, self._due = self._due, []
-        for connection, answer in due:
-            connection.is_owed = False
-            if not connection.transport.is_closing():
-                connection.transport.write(answer)
 
 
 class FastHttpProtocol(LimitedHttpProtocol):
