@@ -284,6 +284,21 @@ def test_many_names_taken(ledger, intel):
     assert [1, 20] == [i for i, r in enumerate(results) if r.row is None]
 
 
+@pytest.mark.parametrize("is_registration", [True, False])
+def test_retired(ledger, reader, intel, is_registration):
+    """
+    A platform that was retired is in service again when it is registered, and
+    not when the vendor was asked again.
+    """
+    (taken,) = take(ledger, bring(intel, "one", AT))
+    ledger.platforms.retire(taken.row, actor="test", now=NOW)
+    again = bring(intel, "one", AT, is_registration=is_registration)
+    take(ledger, again)
+    retired = reader.find_platform(taken.id).retired
+
+    assert is_registration == (retired is None)
+
+
 class TestAnybody:
     """
     What came because anybody asked.
@@ -350,6 +365,43 @@ class TestAnybody:
         assert [(b"\1" * 384,)] == replica.rows(
             "SELECT enc_ppid FROM platform_secrets"
         )
+
+    def test_forgotten(self, ledger, reader, replica, intel):
+        """
+        Who registers a platform that just anybody asked for begins anew:
+        neither answers nor secrets of another machine are left.
+        """
+        stolen = bring(
+            intel,
+            certificates=(issue(intel, "one", AT, **OTHER_PPID),),
+            enc_ppid=b"\2" * 384,
+            is_vouched=False,
+        )
+        take(ledger, stolen, bring(intel, raw_tcbs=(LOW,), manifest=b"mine"))
+        platform = reader.find_platform(platform_id("one"))
+
+        assert ((LOW,), None, None) == (
+            platform.raw_tcbs,
+            platform.ca,
+            platform.looked,
+        )
+        assert reader.find_answer(platform.id, AT) is None
+        assert [] == list(reader.certificates(platform))
+        assert [(None,)] == replica.rows(
+            "SELECT enc_ppid FROM platform_secrets"
+        )
+
+    def test_same_machine(self, ledger, reader, intel):
+        """
+        Certificates of the same PPID show that it was the same machine: what
+        is known of it stays.
+        """
+        take(ledger, bring(intel, "one", AT, is_vouched=False))
+        take(ledger, bring(intel, "one", LOW, raw_tcbs=(LOW,)))
+        platform = reader.find_platform(platform_id("one"))
+
+        assert (AT, LOW) == platform.raw_tcbs
+        assert reader.find_answer(platform.id, AT) is not None
 
     def test_two_anybodies(self, ledger, intel):
         """

@@ -461,3 +461,15 @@ class TestDamage:
         replica = Replica(store)
         assert replica.find(KEY, 17) is not None
         replica.close()
+
+
+def test_checkpoint(ledger, store):
+    """
+    What is in SQLite's log goes into the file, and the log is empty then.
+    """
+    ledger.add(make_record())
+    wal = store.with_name(f"{store.name}-wal")
+    before = wal.stat().st_size
+    ledger.checkpoint()
+
+    assert (True, 0) == (before > 0, wal.stat().st_size)

@@ -189,6 +189,21 @@ class TestEnter:
 
         assert many[5:] == reader.find_platform(one.id).raw_tcbs
 
+    def test_raw_tcb_gone(self, ledger, reader, intel):
+        """
+        A raw TCB that made room for another has no answer any more, which
+        nothing would keep up to date.
+        """
+        first = entry(intel, "one", OLD, raw=(NEW,))
+        ledger.platforms.enter([first], NOW)
+        before = reader.find_answer(first.id, NEW)
+        many = tuple(tcbm(1, 1, i) for i in range(MOST_RAW_TCBS))
+        ledger.platforms.enter([entry(intel, "one", raw=many)], NOW)
+
+        assert OLD == before.tcbm
+        assert reader.find_answer(first.id, NEW) is None
+        assert OLD == reader.find_answer(first.id, many[0]).tcbm
+
     def test_superseded(self, ledger, reader, intel):
         """
         A complete set supersedes what was there; nothing is deleted, and
@@ -424,6 +439,18 @@ class TestSeen:
 
         assert (later, (OLD, NEW)) == (found.last_seen, found.raw_tcbs)
         assert OLD == reader.find_answer(one.id, NEW).tcbm
+
+    def test_full(self, ledger, reader, intel):
+        """
+        Who just asks with a raw TCB takes the place of no other.
+        """
+        many = tuple(tcbm(1, 1, i) for i in range(MOST_RAW_TCBS))
+        one = entry(intel, "one", OLD, raw=many)
+        (row,) = ledger.platforms.enter([one], NOW)
+        ledger.platforms.note_seen({}, {row: NEW})
+
+        assert many == reader.find_platform(one.id).raw_tcbs
+        assert reader.find_answer(one.id, many[0]) is not None
 
 
 def test_every_raw_tcb(ledger, reader, intel):

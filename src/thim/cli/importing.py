@@ -62,6 +62,7 @@ def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
         results = list(
             progress.track(found, total=None, description="Verifying")
         )
+        ledger.selections.finish()
     if as_json:
         typer.echo(json.dumps(_report(files, results), indent=2))
     else:

@@ -113,11 +113,16 @@ class Entry:
     *enc_ppid* (384 bytes) and *manifest* (sealed) are kept if they are given,
     and *certificates* too: all that the vendor has if *is_complete*, so that
     those from before are superseded.  *is_vouched* when somebody who may
-    says so, not just anybody who asks.
+    says so, not just anybody who asks; *is_anew* when what is known of it
+    came from anybody, and counts no more.  *is_registration* when somebody
+    registers it, and not the vendor was asked again: one that was retired is
+    in service again then.
     """
 
     id: PlatformId
     is_vouched: bool = True
+    is_anew: bool = False
+    is_registration: bool = True
     registered_by: RegisteredBy
     raw_tcbs: tuple[PckTcbm, ...] = ()
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
@@ -144,7 +149,8 @@ class Platform:
     """
     A platform as it is known.
 
-    *row* is its number in the store.  *fmspc*, *ca* and *cached_keys* are
+    *row* is its number in the store, *voucher* says who stands behind it.
+    *fmspc*, *ca* and *cached_keys* are
     those of its certificates, None before there are any.  *looked* is when
     the vendor last gave its certificates, *last_seen* when it last asked for
     one.  *replaced_by* is the number of the platform that took its place.
@@ -155,6 +161,7 @@ class Platform:
     registered_by: RegisteredBy
     registered: datetime
     raw_tcbs: tuple[PckTcbm, ...]
+    voucher: Voucher = Voucher.PROVEN
     fmspc: bytes | None = None
     ca: PckCa | None = None
     cached_keys: bool | None = None

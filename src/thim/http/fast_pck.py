@@ -230,7 +230,8 @@ class PckDesk:
             form = find_form(raw, self._paths)
         except ThimError:
             return
-        if form is None:
+        alike = self._forms.get(len(raw), ())
+        if form is None or any(f.expected == f.rest(raw) for f in alike):
             return
         if self._count >= _MOST_FORMS:
             self._forms.clear()

@@ -152,6 +152,7 @@ class PckDesk:
             certificates=answer.certificates,
             is_complete=answer.is_complete,
             is_vouched=secrets.is_vouched,
+            is_registration=False,
         )
         (taken,) = Registrar(self.ledger, now).take([brought])
         if taken.reason is not None:

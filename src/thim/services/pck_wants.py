@@ -9,7 +9,7 @@ import hashlib
 
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.platforms import RegisteredBy
+from thim.collateral.platforms import RegisteredBy, Voucher
 from thim.collateral.records import pck_certificates_key
 from thim.collateral.targets import Target
 from thim.errors import NotFoundError
@@ -63,6 +63,10 @@ def find_pck_want(side: VendorSide, query: PckQuery) -> PckWant:
         raise NotFoundError(msg, reason="tcb-too-low")
     if known is not None and known.registered_by in _ASKABLE:
         return PckWant(target=pck_target(query.platform), secrets=None)
+    if known is not None and known.voucher > Voucher.ANYBODY:
+        # Whoever registered it decides by what the vendor is asked.
+        msg = f"platform {query.platform}: no PCK certificate is known yet"
+        raise NotFoundError(msg, reason="no-pck-certificate")
     if query.enc_ppid is None or side.settings.mode is not FillMode.LAZY:
         msg = f"platform {query.platform} is not known"
         raise NotFoundError(msg, reason="unknown-platform")

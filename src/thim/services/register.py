@@ -47,6 +47,9 @@ class Brought:
     """
     What somebody brings of a platform, nothing of it verified.
 
+    *is_vouched* when it is somebody who may register platforms, not just
+    anybody who asks; *is_registration* unless the vendor was asked again.
+
     *certificates* are all that the vendor has, if *is_complete*; a
     `PckRecord` was verified already.  *source* says where they come from.
     """
@@ -61,6 +64,7 @@ class Brought:
     )
     is_complete: bool = False
     is_vouched: bool = True
+    is_registration: bool = True
     name: str | None = None
     labels: Mapping[str, str] | None = None
 
@@ -171,6 +175,10 @@ class Registrar:
             certificates=records,
             is_complete=brought.is_complete or is_other,
             is_vouched=brought.is_vouched,
+            is_anew=_is_anew(
+                brought, known, is_same=bool(records) and not is_other
+            ),
+            is_registration=brought.is_registration,
             name=brought.name,
             labels=brought.labels,
         )
@@ -238,6 +246,15 @@ def _is_other(record: PckRecord, known: KnownAs | None) -> bool:
     leaf = parse_pem_chain(known.certificate or b"")[0]
     before = PckCertificate.from_certificate(leaf)
     return before.ppid != record.certificate.ppid
+
+
+def _is_anew(brought: Brought, known: KnownAs | None, *, is_same: bool) -> bool:
+    """
+    Tell whether what is known came from anybody and is to be forgotten: it may
+    be another machine's, unless certificates tell that it *is_same*.
+    """
+    is_anybodys = known is not None and known.voucher is Voucher.ANYBODY
+    return brought.is_vouched and is_anybodys and not is_same
 
 
 def _outdoes(brought: Brought, known: KnownAs | None) -> bool:

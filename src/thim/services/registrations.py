@@ -8,7 +8,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.platforms import RegistrationState
+from thim.collateral.platforms import RegistrationState, Voucher
 from thim.errors import MalformedError, ParameterError
 from thim.services.register import Brought, Registrar, manifest_context
 from thim.store.pck import PckReader
@@ -210,9 +210,10 @@ def _find_answered(
 ) -> Iterator[tuple[Platform, Iterable[PckTcbm]]]:
     reader = PckReader(replica)
     for platform in reader.platforms():
-        if platform.retired is None and (
-            not fmspcs or platform.fmspc in fmspcs
-        ):
+        # What anybody asked for must not come back as somebody's word.
+        is_ours = platform.voucher > Voucher.ANYBODY
+        is_wanted = not fmspcs or platform.fmspc in fmspcs
+        if is_ours and is_wanted and platform.retired is None:
             yield (
                 platform,
                 [

@@ -88,5 +88,6 @@ def write_down(
         with Ledger(store, anchors) as ledger:
             ledger.platforms.note_seen(rows, sightings.raw_tcbs)
             ledger.strangers.note(sightings.strangers, now)
+            ledger.checkpoint()
     except OperatorError as e:
         _log.info("who asked for PCK certificates is not written down: %s", e)

@@ -25,7 +25,6 @@ from thim.intel.signed import SignedJson
 from thim.intel.strict_json import parse_strictly
 from thim.services.door import Door
 from thim.services.register import Brought, Registrar
-from thim.store.pck import PckReader
 from thim.store.replica import Replica
 from thim.x509.crl import Crl
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from cryptography.x509 import Certificate
 
-    from thim.collateral.platforms import PlatformId
     from thim.collateral.records import CollateralKey, Record
     from thim.services.claims import (
         CrlClaim,
@@ -248,23 +246,13 @@ class _Run:
             fmspc = found[0].fmspc.hex().upper()
             msg = f"{claim.what}: tcbinfos has no SGX TCB info of {fmspc}"
             raise MalformedError(msg, reason="tcb-info")
-        for raw in (*claim.raw_tcbs, *self._find_answered(claim.id)):
+        for raw in claim.raw_tcbs:
             if not any(raw.meets(pck.tcbm) for pck in found):
                 msg = (
                     f"{claim.what}: no certificate is for a TCB at or below "
                     f"the raw TCB {raw.to_bytes().hex().upper()}"
                 )
                 raise MalformedError(msg, reason="tcb-too-low")
-
-    def _find_answered(self, platform: PlatformId) -> list[PckTcbm]:
-        """Find the raw TCBs that have an answer, and must keep one."""
-        reader = PckReader(self._replica)
-        known = reader.find_platform(platform)
-        return [
-            raw
-            for raw in (known.raw_tcbs if known else ())
-            if reader.find_answer(platform, raw) is not None
-        ]
 
     def _bring(self, claim: PlatformClaim) -> Brought:
         secrets = self._uploader.ledger.secrets.find(claim.id)

@@ -100,6 +100,17 @@ class CertificateTable:
                 found[row.id // PLACES] = pem
         return found
 
+    def disown(self, row: int) -> None:
+        """
+        Have no certificate of a platform current any more.
+        """
+        c = schema.pck_certificates.c
+        self._connection.execute(
+            update(schema.pck_certificates)
+            .where(c.id >= row * PLACES, c.id < (row + 1) * PLACES)
+            .values(is_current=0)
+        )
+
     def _find_first(self, rows: Iterable[int]) -> list[int]:
         c = schema.pck_certificates.c
         found: list[int] = []

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import sqlite3
 
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,19 @@ class Ledger:
                 yield connection
         except DBAPIError as e:
             msg = f"store {self._path}: {e.orig}"
+            raise OperatorError(msg, reason="store-write") from e
+
+    def checkpoint(self) -> None:
+        """
+        Write what is in SQLite's log back into the file, and begin the log
+        anew: under readers who come and go it would grow for ever.
+        """
+        try:
+            with self._engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        except (DBAPIError, sqlite3.Error) as e:
+            msg = f"store {self._path}: {e}"
             raise OperatorError(msg, reason="store-write") from e
 
     def add(self, record: Record) -> Transition:

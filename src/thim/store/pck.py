@@ -14,6 +14,7 @@ from thim.collateral.platforms import (
     Platform,
     PlatformId,
     RegisteredBy,
+    Voucher,
     read_floors,
 )
 from thim.intel.names import PckCa
@@ -58,8 +59,8 @@ _FAMILIES: Final = """
 """
 _DICTIONARIES: Final = "SELECT id, body FROM dictionaries"
 _PLATFORM_COLUMNS: Final = """
-    id, qe_id, pce_id, registered_by, registered, raw_tcbs, fmspc, ca,
-    cached_keys, name, labels, looked, last_seen, retired, replaced_by
+    id, qe_id, pce_id, registered_by, registered, raw_tcbs, voucher, fmspc,
+    ca, cached_keys, name, labels, looked, last_seen, retired, replaced_by
 """
 _PLATFORM: Final = f"""
     SELECT {_PLATFORM_COLUMNS} FROM platforms WHERE qe_id = ? AND pce_id = ?
@@ -332,7 +333,8 @@ class PckReader:
 
 def _platform(row: Sequence[Any]) -> Platform:
     number, qe_id, pce_id, registered_by, registered, raw_tcbs, *rest = row
-    fmspc, ca, cached_keys, name, labels, *instants, replaced_by = rest
+    voucher, fmspc, ca, cached_keys, name, labels, *rest = rest
+    *instants, replaced_by = rest
     looked, last_seen, retired = map(_instant, instants)
     with making_sense():
         return Platform(
@@ -341,6 +343,7 @@ def _platform(row: Sequence[Any]) -> Platform:
             registered_by=RegisteredBy(registered_by),
             registered=from_stored(registered),
             raw_tcbs=tuple(map(PckTcbm.from_bytes, split_raw_tcbs(raw_tcbs))),
+            voucher=Voucher(voucher),
             fmspc=fmspc,
             ca=None if ca is None else PckCa(ca),
             cached_keys=None if cached_keys is None else bool(cached_keys),

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import (
     BindParameter,
     bindparam,
     case,
+    delete,
     insert,
     select,
     update,
@@ -30,19 +32,29 @@ from thim.store import schema
 from thim.store.answers import Selector
 from thim.store.certificates import CertificateTable
 from thim.store.instants import to_stored
-from thim.store.numbers import split_raw_tcbs
+from thim.store.numbers import answer_key, split_raw_tcbs
 from thim.store.paging import pages
 from thim.store.platform_changes import PlatformChanges, spell_labels
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from thim.collateral.platforms import Entry
     from thim.intel.pck import PckTcbm
+
+
+#: What is left of a platform that is forgotten.
+_NOTHING: Final[Mapping[str, object]] = {
+    "raw_tcbs": b"",
+    "fmspc": None,
+    "ca": None,
+    "cached_keys": None,
+    "looked": None,
+}
 
 
 class Platforms(PlatformChanges):
@@ -67,6 +79,7 @@ class Platforms(PlatformChanges):
         with self._transaction() as connection:
             known = _find_known(connection, [entry.id for entry in entries])
             entries = _defer(connection, entries, known)
+            _forget_anybodys(connection, entries, known)
             _check_names(connection, entries, known)
             new = [entry for entry in entries if entry.id not in known]
             rows = {**known, **_insert_new(connection, new, now)}
@@ -108,9 +121,8 @@ class Platforms(PlatformChanges):
                     at,
                 )
             if raw_tcbs:
-                _add_raw_tcbs(
-                    connection, {row: (raw,) for row, raw in raw_tcbs.items()}
-                )
+                seen_at = {row: (raw,) for row, raw in raw_tcbs.items()}
+                _add_raw_tcbs(connection, seen_at, may_evict=False)
                 Selector(connection).select(list(raw_tcbs))
 
 
@@ -193,6 +205,37 @@ def _defer(
     ]
 
 
+def _forget_anybodys(
+    connection: Connection,
+    entries: Iterable[Entry],
+    known: Mapping[PlatformId, int],
+) -> None:
+    """
+    Forget what anybody brought of platforms that others stand behind now.
+    """
+    p, s = schema.platforms, schema.platform_secrets
+    for entry in entries:
+        if not entry.is_anew or entry.id not in known:
+            continue
+        row = known[entry.id]
+        connection.execute(delete(s).where(s.c.platform_id == row))
+        packed = connection.scalar(select(p.c.raw_tcbs).where(p.c.id == row))
+        _forget_answers(connection, entry.id, split_raw_tcbs(packed or b""))
+        CertificateTable(connection).disown(row)
+        connection.execute(update(p).where(p.c.id == row).values(_NOTHING))
+
+
+def _forget_answers(
+    connection: Connection, platform: PlatformId, raw_tcbs: Iterable[bytes]
+) -> None:
+    table = schema.pck_answers
+    for raw in raw_tcbs:
+        key, digest = answer_key(platform.qe_id, platform.pce_id, raw)
+        connection.execute(
+            delete(table).where(table.c.key == key, table.c.digest == digest)
+        )
+
+
 def _voucher(entry: Entry) -> int:
     if not entry.is_vouched:
         return Voucher.ANYBODY
@@ -253,7 +296,7 @@ def _bound(name: str) -> object:
 
 def _changes(entry: Entry) -> dict[str, object]:
     values: dict[str, object] = {"voucher": _voucher(entry)}
-    if entry.is_vouched:
+    if entry.is_vouched and entry.is_registration:
         values |= {"retired": None, "replaced_by": None}
     if entry.name is not None:
         values["name"] = entry.name
@@ -265,18 +308,27 @@ def _changes(entry: Entry) -> dict[str, object]:
 
 
 def _add_raw_tcbs(
-    connection: Connection, added: Mapping[int, Iterable[PckTcbm]]
+    connection: Connection,
+    added: Mapping[int, Iterable[PckTcbm]],
+    *,
+    may_evict: bool = True,
 ) -> None:
     table = schema.platforms
     changed: list[dict[str, object]] = []
     for page in pages(list(added)):
-        query = select(table.c.id, table.c.raw_tcbs).where(table.c.id.in_(page))
-        for row, packed in connection.execute(query):
+        query = select(
+            table.c.id, table.c.qe_id, table.c.pce_id, table.c.raw_tcbs
+        ).where(table.c.id.in_(page))
+        for row, qe_id, pce_id, packed in connection.execute(query).all():
             before = split_raw_tcbs(packed)
             after = list(dict.fromkeys([*before, *_spell(added[row])]))
-            if after != before:
-                raw_tcbs = b"".join(after[-MOST_RAW_TCBS:])
-                changed.append({"row": row, "packed": raw_tcbs})
+            evicted = after[:-MOST_RAW_TCBS]
+            if after == before or (evicted and not may_evict):
+                continue
+            platform = PlatformId(qe_id, pce_id)
+            _forget_answers(connection, platform, evicted)
+            raw_tcbs = b"".join(after[-MOST_RAW_TCBS:])
+            changed.append({"row": row, "packed": raw_tcbs})
     if changed:
         connection.execute(
             update(table)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
-from thim.errors import OperatorError, UnavailableError
+from thim.errors import MalformedError, OperatorError, UnavailableError
 from thim.intel.names import Tee, Update
 from thim.store.instants import from_stored, to_stored
 
@@ -330,7 +330,13 @@ def making_sense() -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, OverflowError) as e:
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        LookupError,
+        MalformedError,
+    ) as e:
         msg = f"the store cannot be read: a row makes no sense ({e})"
         raise UnavailableError(msg, reason="store-damaged") from e
 
