@@ -208,6 +208,18 @@ class TestAgain:
         assert not (folder / "thim.key").exists()
         assert "bring that one back" in run.err
 
+    def test_odd_key(self, thim, folder):
+        """
+        A sealing key that is none is not taken for one.
+        """
+        folder.mkdir(parents=True)
+        (folder / "thim.key").write_bytes(bytes(31))
+        (folder / "thim.key").chmod(0o600)
+        run = thim("init", "--folder", folder)
+
+        assert (2, ["thim.key"]) == (run.code, list(content(folder)))
+        assert "31 bytes, expected 32" in run.err
+
     def test_test_store(self, thim, folder, our_store):
         """
         A store for trying things out is not set up for more.
@@ -301,6 +313,17 @@ class TestFailure:
         assert "/proc/no" in run.err
         if is_there:
             assert {} == content(folder)
+
+    def test_no_folder(self, thim, tmp_path):
+        """
+        A file where the folder should be is named, and stays.
+        """
+        file = tmp_path / "file"
+        file.write_text("mine")
+        run = thim("init", "--folder", file)
+
+        assert (2, "mine") == (run.code, file.read_text())
+        assert f"{file}: File exists; nothing was changed" in run.err
 
     def test_token_impossible(self, thim, folder, tmp_path, monkeypatch):
         """

@@ -152,6 +152,18 @@ class TestLive:
         assert new == serial_of(live._context)
         assert "is in force" in caplog.records[-1].getMessage()
 
+    @pytest.mark.parametrize("name", ["cert", "key"])
+    def test_pipe(self, live, files, caplog, name):
+        """
+        A pipe is not waited for: the worker goes on.
+        """
+        path = getattr(files, name)
+        path.unlink()
+        os.mkfifo(path, 0o600)
+        look(live, 5)
+
+        assert "expected a regular file" in caplog.text
+
     def test_readable_key(self, live, files, caplog):
         """
         A new key that others can read is refused until that is mended.

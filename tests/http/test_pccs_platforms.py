@@ -4,6 +4,8 @@ admin token.
 """
 
 import asyncio
+import contextlib
+import sqlite3
 
 import pytest
 
@@ -228,6 +230,23 @@ class TestRegister:
 
             assert 500 == got.status
             assert [] == pccs.rows("SELECT id FROM platforms")
+
+
+def test_cannot_be_written(intel, tmp_path):
+    """
+    A store that takes nothing now, such as one on a full disk, is an empty
+    503: it may be tried again.
+    """
+    with administered(intel, tmp_path) as pccs:
+        with contextlib.closing(sqlite3.connect(pccs.store)) as db, db:
+            db.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON platforms "
+                "BEGIN SELECT RAISE(ABORT, 'no space'); END"
+            )
+        got = register(pccs, registration("one", AT))
+
+    assert (503, b"") == (got.status, got.body)
+    assert ("store-write", "1") == (got["thim-reason"], got["retry-after"])
 
 
 class TestFetched:

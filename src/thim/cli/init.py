@@ -208,12 +208,9 @@ def _making(layout: Layout) -> Iterator[_Making]:
     making = _Making()
     try:
         yield making
-    except FileExistsError:
-        making.undo()
-        layout.check_is_new()  # somebody else was faster: it says so
-        raise
     except OSError as e:
         making.undo()
+        layout.check_is_new()  # was somebody else faster? It says so.
         msg = f"{e.filename}: {e.strerror}; nothing was changed"
         raise OperatorError(msg, reason="init-unwritable") from e
     except BaseException:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import logging
 import os
 import ssl
+import stat
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 _POLL: Final = 1.0
+#: Far more than any chain has.
+_MOST_BYTES: Final = 1024 * 1024
 
 Stamp = tuple[tuple[int, ...] | None, ...]
 
@@ -66,7 +70,7 @@ class CertificateFiles:
             OperatorError: They cannot be used.
         """
         try:
-            chain = self.cert.read_bytes()
+            chain = _read_regular(self.cert)
             last = parse_pem_chain(chain)[0].not_valid_after_utc
         except OSError as e:
             raise self._error(e.strerror) from e
@@ -101,6 +105,15 @@ class CertificateFiles:
 
 _SERVER: Final = ssl.PROTOCOL_TLS_SERVER
 _NO_CHAIN: Final = "the first is no PEM certificate chain"
+
+
+def _read_regular(path: Path) -> bytes:
+    # Not to wait for a writer, should it be a pipe: workers serve meanwhile.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as opened:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "expected a regular file")
+        return opened.read(_MOST_BYTES)
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

@@ -20,6 +20,7 @@ from thim.errors import (
     OperatorError,
     ParameterError,
     ThimError,
+    UnavailableError,
     UntrustedError,
     UpstreamError,
 )
@@ -219,6 +220,9 @@ def refuse(error: ThimError) -> Reply:
         return to_reply(error, 503)
     if isinstance(error, OperatorError):
         _log.error("%s: %s", error.reason, error)
+        if error.reason == "store-write":
+            # A full disk, a lock: it may pass, and nothing of it is kept.
+            return to_reply(UnavailableError(str(error), reason=error.reason))
     return to_reply(error)
 
 

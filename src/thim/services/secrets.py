@@ -175,7 +175,9 @@ def load_or_make_key(path: Path) -> bytes:
                 write_new(path, secrets.token_bytes(KEY_SIZE))
     except OSError as e:
         raise _unusable(path, f"cannot be made ({e.strerror})") from e
-    return read_secret(path)
+    key = read_secret(path)
+    _sealer(path, key)
+    return key
 
 
 def provide_sealer(ledger: Ledger, path: Path) -> Sealer:
