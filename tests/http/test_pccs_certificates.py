@@ -2,6 +2,9 @@
 Platforms' certificates that pccsadmin puts.
 """
 
+import concurrent.futures
+import threading
+
 import pytest
 
 from tests.http.administration import (
@@ -85,6 +88,31 @@ class TestPlatforms:
         pccs.send("PUT", PUT, with_platform(intel, at=(LOW,)))
 
         assert LOW.to_bytes().hex().upper() == pckcert(pccs, HIGH)["sgx-tcbm"]
+
+    def test_at_once(self, pccs, intel):
+        """
+        Who was told that it is written gets nothing older from that worker,
+        however many ask meanwhile.
+        """
+        uploads = (LOW, AT) * 5
+        is_done = threading.Event()
+
+        def ask_on():
+            while not is_done.is_set():
+                pckcert(pccs, HIGH)
+
+        found = []
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            asking = pool.submit(ask_on)
+            try:
+                for at in uploads:
+                    pccs.send("PUT", PUT, with_platform(intel, HIGH, at=(at,)))
+                    found.append(pckcert(pccs, HIGH)["sgx-tcbm"])
+            finally:
+                is_done.set()
+            asking.result()
+
+        assert [at.to_bytes().hex().upper() for at in uploads] == found
 
     def test_too_low(self, pccs, intel):
         """

@@ -250,6 +250,8 @@ class Endpoint:
             reply = await self._answer(call)
         except ThimError as e:
             reply = refuse(e)
+        # Whoever was told that something is written asks for it now.
+        call.service.catch_up()
         await finish(scope, send, call.service.mark(reply))
 
     async def _answer(self, call: Call) -> Reply:

@@ -269,9 +269,15 @@ class Service:
             await asyncio.sleep(_POLL)
             self._check_parent()
             self._check_clock()
-            self.pck_desk.renew()
-            with contextlib.suppress(UnavailableError):
-                self._check_generation()
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """
+        Answer from the store as it is now, from the next request on.
+        """
+        self.pck_desk.renew()
+        with contextlib.suppress(UnavailableError):
+            self._check_generation()
 
     def _check_parent(self) -> None:
         # A worker whose supervisor was killed would hold the port for ever.
