@@ -108,7 +108,8 @@ class TestVerify:
 
         assert 0 == run.code
         assert (
-            "0 records, 0 heads checked, 0 under a revoked signer, 0 findings\n"
+            "0 records, 0 heads, 0 platforms checked, "
+            "0 under a revoked signer, 0 findings\n"
         ) == run.text
 
     def test_damaged(self, thim, store):
@@ -122,7 +123,7 @@ class TestVerify:
         assert 1 == run.code
         name = "record 1 (intel/tcb-info/sgx:00606A000000/3)"
         assert f"{name}: digest: the digest is not that of the body" in lines
-        assert lines[-1].startswith("1 records, 1 heads checked, ")
+        assert lines[-1].startswith("1 records, 1 heads, ")
         assert len(lines) > 2
 
     def test_damaged_json(self, thim, store):
@@ -147,6 +148,7 @@ class TestVerify:
         assert {
             "records": 0,
             "heads": 0,
+            "platforms": 0,
             "revoked": 0,
             "findings": [],
         } == run.json

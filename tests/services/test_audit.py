@@ -88,6 +88,7 @@ class TestSound:
         assert {
             "records": 0,
             "heads": 0,
+            "platforms": 0,
             "revoked": 0,
             "findings": (),
         } == report.to_json()

@@ -45,7 +45,7 @@ def verify(
     store: Store = None, config: Config = None, as_json: Json = False
 ) -> None:
     """
-    Check the digest, signature and head of every stored record again.
+    Check every stored record again, and every platform's certificates.
 
     Exit code 1 if anything is wrong.
     """
@@ -61,7 +61,8 @@ def verify(
         for finding in report.findings:
             typer.echo(f"{finding.record}: {finding.reason}: {finding.detail}")
         typer.echo(
-            f"{report.records} records, {report.heads} heads checked, "
+            f"{report.records} records, {report.heads} heads, "
+            f"{report.platforms} platforms checked, "
             f"{report.revoked} under a revoked signer, "
             f"{len(report.findings)} findings"
         )

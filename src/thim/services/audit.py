@@ -1,9 +1,11 @@
 """
-Check a whole store again: every digest, signature, column and head.
+Check a whole store again: every digest, signature, column and head, and the
+platforms.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 
@@ -13,7 +15,10 @@ from thim.collateral.intake import Intake, verify_crl, verify_document
 from thim.collateral.records import Kind, Record
 from thim.errors import ThimError
 from thim.intel.signed import SignedJson
+from thim.services.audit_platforms import PlatformAudit
+from thim.services.finding import Finding
 from thim.store.archive import Damaged, Stored, is_revoked
+from thim.store.replica import Replica
 from thim.x509.chain import parse_pem_chain
 from thim.x509.crl import Crl
 
@@ -37,15 +42,6 @@ _COMPARED = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something wrong with the store; *record* names what it is about."""
-
-    record: str
-    reason: str
-    detail: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
     What was checked, and what is wrong.
@@ -56,6 +52,7 @@ class Report:
 
     records: int
     heads: int
+    platforms: int
     revoked: int
     findings: tuple[Finding, ...]
 
@@ -83,6 +80,7 @@ def audit(ledger: Ledger) -> Report:
     4. The body verifies under its stored chain.
     5. Key, number, dates and signed digest are what the body says.
     6. Each series' head is its newest record.
+    7. Platforms and their PCK certificates hold (``audit_platforms``).
     """
     anchors = ledger.anchors()
     findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
@@ -105,9 +103,13 @@ def audit(ledger: Ledger) -> Report:
         _note(series, stored)
     for found in series.values():
         findings += _check_head(found)
+    with contextlib.closing(Replica(ledger.path)) as replica:
+        platforms = PlatformAudit(replica, anchors)
+        findings += platforms.findings()
     return Report(
         records=records,
         heads=sum(found.head is not None for found in series.values()),
+        platforms=platforms.count,
         revoked=revoked,
         findings=tuple(findings),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 
@@ -18,7 +18,7 @@ from thim.collateral.records import pck_crl_key
 from thim.errors import MalformedError
 from thim.store import archive, packing, schema
 from thim.store.instants import to_stored
-from thim.store.numbers import PLACES
+from thim.store.numbers import PLACES, SERIAL_MASK
 from thim.store.packing import Packer
 from thim.store.paging import pages, runs
 from thim.x509.chain import parse_pem_chain
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
     from thim.collateral.platforms import Entry, PckRecord, PlatformId
     from thim.intel.names import PckCa
-
-#: Of a serial number that is 20 bytes long, and chosen by the vendor.
-_SERIAL_MASK: Final = 2**63 - 1
 
 
 @dataclasses.dataclass(slots=True)
@@ -199,7 +196,7 @@ class CertificateTable:
             "id": number,
             "family_id": self._family_id(record),
             "tcbm": certificate.tcbm.to_bytes(),
-            "serial": certificate.serial_number & _SERIAL_MASK,
+            "serial": certificate.serial_number & SERIAL_MASK,
             "not_after": to_stored(certificate.not_after),
             "is_current": int(is_current),
             "is_revoked": int(certificate.serial_number in revoked),
@@ -314,7 +311,7 @@ def mark_revoked(connection: Connection, ca: PckCa, der: bytes) -> None:
         .where(c.c.is_revoked == 1, c.c.family_id.in_(families))
         .values(is_revoked=0)
     )
-    serials = [serial & _SERIAL_MASK for serial in crl.revoked]
+    serials = [serial & SERIAL_MASK for serial in crl.revoked]
     for page in pages(serials):
         connection.execute(
             update(c)

@@ -105,6 +105,11 @@ class Ledger:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._path
+
     def close(self) -> None:
         """
         Close the store.

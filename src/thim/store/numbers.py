@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: A platform's number times this, and a place, make the number of one of its
 #: certificates.
 PLACES: Final = 1024
+#: Of a serial number that is 20 bytes long, and chosen by the vendor.
+SERIAL_MASK: Final = 2**63 - 1
 _TCBM_SIZE: Final = 18
 
 #: Splits 16 bytes of a digest into an answer's number and digest.

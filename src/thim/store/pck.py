@@ -72,6 +72,7 @@ _PLATFORMS: Final = f"""
     SELECT {_PLATFORM_COLUMNS} FROM platforms
      WHERE id > ? ORDER BY id LIMIT ?
 """  # noqa: S608
+_NUMBERS: Final = "SELECT id FROM platforms WHERE id > ? ORDER BY id LIMIT ?"
 _PLATFORM_BY_ROW: Final = f"""
     SELECT {_PLATFORM_COLUMNS} FROM platforms WHERE id = ?
 """  # noqa: S608
@@ -198,6 +199,15 @@ class PckReader:
         last = 0
         while page := self._replica.rows(_PLATFORMS, (last, _PAGE)):
             yield from map(_platform, page)
+            last = page[-1][0]
+
+    def numbers(self) -> Iterator[int]:
+        """
+        Go through the numbers of all platforms, a page at a time.
+        """
+        last = 0
+        while page := self._replica.rows(_NUMBERS, (last, _PAGE)):
+            yield from (row for (row,) in page)
             last = page[-1][0]
 
     def find_by_row(self, row: int) -> Platform | None:
