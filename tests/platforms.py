@@ -19,6 +19,7 @@ from thim.collateral.platforms import (
     PlatformId,
     RegisteredBy,
 )
+from thim.intel.names import Tee
 from thim.intel.pck import PckTcbm
 from thim.simulate.pck import Platform, issue_pck_certificate
 from thim.simulate.pki import Intel
@@ -102,3 +103,28 @@ def entry(
         **changes,
     }
     return Entry(id=platform_id(who, pce_id), raw_tcbs=raw, **values)
+
+
+def tcb_info(intel: Intel, number: int, *floors: PckTcbm) -> bytes:
+    """
+    A TCB info whose levels ask for *floors*.
+    """
+    return intel.tcb_info(
+        fmspc=FMSPC.hex(),
+        tee=Tee.SGX,
+        number=number,
+        issued=NOW - datetime.timedelta(days=2),
+        changes={
+            "tcbLevels": [
+                {
+                    "tcb": {
+                        "sgxtcbcomponents": [{"svn": s} for s in f.cpusvn],
+                        "pcesvn": f.pcesvn,
+                    },
+                    "tcbDate": "2026-01-01T00:00:00Z",
+                    "tcbStatus": "UpToDate",
+                }
+                for f in floors
+            ]
+        },
+    )

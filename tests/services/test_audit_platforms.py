@@ -7,8 +7,9 @@ import sqlite3
 
 import pytest
 
-from tests.platforms import NOW, entry, issue, records, tcbm
+from tests.platforms import NOW, entry, issue, records, tcb_info, tcbm
 from thim.services.audit import audit
+from thim.services.ingest import ingest
 from thim.simulate.pki import Intel
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
@@ -124,3 +125,30 @@ def test_forged(store, intel):
     )
 
     assert [("platform 1", "signature-invalid")] == check(store, intel)[1]
+
+
+def test_by_levels(store, intel):
+    """
+    Answers are those that the newest TCB levels select; until all are
+    selected by them nothing is wrong with older ones.
+    """
+    left, right, both = tcbm(3, 1), tcbm(1, 3), tcbm(3, 3)
+    with Ledger(store, intel.anchors) as ledger:
+        found = [*audit(ledger).findings]
+        three = entry(intel, "three", left, right, raw=(both,))
+        ledger.platforms.enter([three], NOW)
+        for number, floors in ((17, (left, right)), (18, (right, left))):
+            body = tcb_info(intel, number, *floors)
+            files = [("ca", to_pem(intel.certificates)), ("info", body)]
+            list(ingest(files, ledger=ledger, now=NOW))
+            found += audit(ledger).findings
+            ledger.selections.finish()
+            found += audit(ledger).findings
+    assert [] == found
+
+    change(
+        store,
+        "UPDATE pck_answers SET certificate_id = 6145 - certificate_id "
+        "WHERE certificate_id >= 3072",
+    )
+    assert [("platform 3", "answer")] == check(store, intel)[1]

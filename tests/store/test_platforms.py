@@ -18,12 +18,13 @@ from tests.platforms import (
     issue,
     platform_id,
     records,
+    tcb_info,
     tcbm,
     verifier,
 )
 from thim.collateral.platforms import MOST_RAW_TCBS, RegisteredBy
 from thim.errors import MalformedError
-from thim.intel.names import PckCa, Tee
+from thim.intel.names import PckCa
 from thim.intel.select import find_for, sort_by_floors
 from thim.services.ingest import Outcome, ingest
 from thim.simulate.pki import Intel
@@ -80,31 +81,6 @@ def take_in(ledger, intel, *bodies):
     ]
     for result in ingest(files, ledger=ledger, now=NOW):
         assert result.outcome is not Outcome.REFUSED, result
-
-
-def tcb_info(intel, number, *floors):
-    """
-    A TCB info whose levels ask for *floors*.
-    """
-    return intel.tcb_info(
-        fmspc=FMSPC.hex(),
-        tee=Tee.SGX,
-        number=number,
-        issued=NOW - timedelta(days=2),
-        changes={
-            "tcbLevels": [
-                {
-                    "tcb": {
-                        "sgxtcbcomponents": [{"svn": s} for s in f.cpusvn],
-                        "pcesvn": f.pcesvn,
-                    },
-                    "tcbDate": "2026-01-01T00:00:00Z",
-                    "tcbStatus": "UpToDate",
-                }
-                for f in floors
-            ]
-        },
-    )
 
 
 class TestEnter:
