@@ -22,14 +22,8 @@ if TYPE_CHECKING:
 
 #: A platform with all its certificates, or a revocation list.
 MAX_PIECE: Final = 4 * 1024 * 1024
-_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-#: Whatever is before a bracket, and the bracket.
-_BRACKET: Final = re.compile(
-    rb'(?:[^"{}\[\]]++|%b)*+([{}\[\]]?)' % _STRING, re.DOTALL
-)
-_TOKEN: Final = re.compile(
-    rb'[{}\[\],:]|%b|"|[^\s{}\[\],:"]+' % _STRING, re.DOTALL
-)
+_BRACKET: Final = re.compile(rb'[{}\[\]"]')
+_TOKEN: Final = re.compile(rb'[{}\[\],:"]|[^\s{}\[\],:"]+')
 _OPENING: Final = frozenset({b"{", b"["})
 _CLOSING: Final = frozenset({b"}", b"]"})
 _SINGLE: Final = frozenset({b"{", b"}", b"[", b"]", b",", b":"})
@@ -143,23 +137,27 @@ class _Text:
         """Read the next token, None at the end."""
         while True:
             match = _TOKEN.search(self._buffer, self._at)
-            if match is not None and self._is_whole(match):
+            end = self._find_end(match)
+            if end is not None:
                 break
             self._at = len(self._buffer) if match is None else match.start()
             if not self._read_on():
                 break
         if match is None:
             return None
-        if match[0] == b'"':
+        if end is None and match[0] == b'"':
             self.refuse("a text is cut off")
-        self._at = match.end()
-        return match[0]
+        self._at = end or match.end()
+        return self._buffer[match.start() : self._at]
 
-    def _is_whole(self, match: re.Match[bytes]) -> bool:
-        token = match[0]
-        if token[:1] == b'"':
-            return len(token) > 1
-        return token in _SINGLE or match.end() < len(self._buffer)
+    def _find_end(self, match: re.Match[bytes] | None) -> int | None:
+        """Find where a token ends, None if that may still be to come."""
+        if match is None:
+            return None
+        if match[0] == b'"':
+            return _find_end_of_text(self._buffer, match.end())
+        is_whole = match[0] in _SINGLE or match.end() < len(self._buffer)
+        return match.end() if is_whole else None
 
     def separator(self, closing: bytes) -> bytes | None:
         """Read a comma and the token behind it, or *closing*."""
@@ -185,14 +183,18 @@ class _Text:
     def _find_size(self) -> int:
         depth = size = 0
         while True:
-            match = _BRACKET.match(self._buffer, self._at + size)
-            bracket = match[1] if match else b""
-            size = match.end() - self._at if match else size
-            depth += (bracket in _OPENING) - (bracket in _CLOSING)
-            if bracket and not depth:
+            match = _BRACKET.search(self._buffer, self._at + size)
+            end = self._find_end(match)
+            if match is None or end is None:
+                stop = len(self._buffer) if match is None else match.start()
+                size = stop - self._at
+                if not self._read_on():
+                    self.refuse("a value is cut off")
+                continue
+            size = end - self._at
+            depth += (match[0] in _OPENING) - (match[0] in _CLOSING)
+            if not depth:
                 return size
-            if not bracket and not self._read_on():
-                self.refuse("a value is cut off")
 
     def _read_on(self) -> bool:
         """Read a chunk, and forget what is before where we are."""
@@ -206,3 +208,14 @@ class _Text:
         self._buffer = self._buffer[self._at :] + chunk
         self._at = self._counted = 0
         return True
+
+
+def _find_end_of_text(buffer: bytes, at: int) -> int | None:
+    """Find the quotation mark that ends the text from *at* on, and go by."""
+    while (end := buffer.find(b'"', at)) >= 0:
+        text = buffer[at:end]
+        escapes = len(text) - len(text.rstrip(b"\\"))
+        if escapes % 2 == 0:
+            return end + 1
+        at = end + 1
+    return None
