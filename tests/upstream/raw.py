@@ -36,7 +36,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = OK + b"content-length: 0\r\n\r\n"
 GOOD = OK + b"content-length: 4\r\n\r\ngood"
 #: For each attempt, unless a test is about it.
-TIMEOUT = 0.5
+TIMEOUT = 1.0
 
 
 @dataclasses.dataclass(slots=True)

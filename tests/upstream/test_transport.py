@@ -366,7 +366,9 @@ class TestPassing:
         """
         gone = say(b"HTTP/1.1 302 So\r\ncontent-length: 0\r\n\r\n")
 
-        assert ("redirect", 2) == ask_in_vain(say(b""), gone)
+        got = ask_in_vain(say(b""), gone, timeout=datetime.timedelta(minutes=1))
+
+        assert ("redirect", 2) == got
 
 
 class TestTime:
