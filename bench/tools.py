@@ -78,6 +78,7 @@ def certify(folder: Path) -> tuple[Path, Path]:
     pem = serialization.Encoding.PEM
     chain, private = folder / "cert.pem", folder / "key.pem"
     chain.write_bytes(certificate.public_bytes(pem))
+    private.touch(0o600)
     private.write_bytes(
         key.private_bytes(
             pem,
