@@ -36,7 +36,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = OK + b"content-length: 0\r\n\r\n"
 GOOD = OK + b"content-length: 4\r\n\r\ngood"
 #: For each attempt, unless a test is about it.
-TIMEOUT = 1.0
+TIMEOUT = 2.5
 
 
 @dataclasses.dataclass(slots=True)
