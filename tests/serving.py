@@ -79,6 +79,7 @@ class Served:
         path: str,
         headers: Mapping[str, str] | None = None,
         method: str = "GET",
+        body: bytes | None = None,
     ) -> Got:
         """
         Ask once, on a connection of its own.
@@ -90,7 +91,9 @@ class Served:
             connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
-            connection.endheaders()
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
             answer = connection.getresponse()
             body = answer.read()
         return Got(

@@ -213,3 +213,23 @@ def python_requests(
         headers.append(f"Content-Length: {len(body or b'')}")
     target = f"/sgx/certification/v4/{target}"
     return with_body(LOCAL, f"{method} {target}", headers, body or b"")
+
+
+def pcs_client(target: str, body: bytes | None = None) -> Request:
+    """
+    How ``pccsadmin fetch``, and the PCS client tool that it became, ask whom
+    they take for Intel's PCS.
+    """
+    headers = [
+        f"Host: {LOCAL}",
+        "User-Agent: python-requests/2.32.3",
+        "Accept-Encoding: gzip, deflate",
+        f"Accept: {'*/*' if body is None else 'text/plain'}",
+        "Connection: keep-alive",
+        "Ocp-Apim-Subscription-Key: 00112233445566778899aabbccddeeff",
+    ]
+    if body is not None:
+        headers.append("Content-type: application/json")
+        headers.append(f"Content-Length: {len(body)}")
+    method = "GET" if body is None else "POST"
+    return with_body(LOCAL, f"{method} {target}", headers, body or b"")

@@ -288,6 +288,33 @@ class TestHostile:
 
         assert before == after
 
+    def test_one_machine_under_many_names(self, simulated, store):
+        """
+        One genuine machine makes eight platforms and no more, however many QE
+        IDs are made up; whoever may can register it under yet another.
+        """
+        machine = simulated.platform("ice-1")
+        with facing(simulated, store) as served:
+            found = [
+                served.get(path_of(machine, qeid=f"{i:032x}"))
+                for i in range(10)
+            ]
+            again = served.get(path_of(machine, qeid=f"{9:032x}"))
+            brought = Brought(
+                id=PlatformId(b"\xff" * 16, machine.pce_id),
+                source="test",
+                certificates=machine.pck_certificates,
+            )
+            with Ledger(store, simulated.anchors) as ledger:
+                (taken,) = Registrar(ledger, NOW).take([brought])
+
+        assert [200] * 8 + [404] * 2 == [got.status for got in found]
+        assert {"ppid-claims"} == {got["thim-reason"] for got in found[8:]}
+        assert "ppid-claims" == again["thim-reason"]
+        assert 10 == asked(simulated)
+        assert [] == refused(store)
+        assert taken.reason is None
+
     def test_not_available(self, simulated, store):
         """
         Where the vendor has no certificate for any TCB it is a 404.

@@ -110,13 +110,13 @@ class Entry:
     """
     What is to be known of a platform from now on.
 
-    *enc_ppid* (384 bytes) and *manifest* (sealed) are kept if they are given,
-    and *certificates* too: all that the vendor has if *is_complete*, so that
-    those from before are superseded.  *is_vouched* when somebody who may
-    says so, not just anybody who asks; *is_anew* when what is known of it
-    came from anybody, and counts no more.  *is_registration* when somebody
-    registers it, and not the vendor was asked again: one that was retired is
-    in service again then.
+    *enc_ppid* (384 bytes) and *manifest* (sealed; it is found by
+    *manifest_digest*) are kept if they are given, and *certificates* too: all
+    that the vendor has if *is_complete*, so that those from before are
+    superseded.  *is_vouched* when somebody who may says so, not just anybody
+    who asks; *is_anew* when what is known of it came from anybody, and counts
+    no more.  *is_registration* when somebody registers it, and not the vendor
+    was asked again: one that was retired is in service again then.
     """
 
     id: PlatformId
@@ -127,10 +127,19 @@ class Entry:
     raw_tcbs: tuple[PckTcbm, ...] = ()
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
     manifest: bytes | None = dataclasses.field(default=None, repr=False)
+    manifest_digest: bytes | None = None
     certificates: tuple[PckRecord, ...] = ()
     is_complete: bool = False
     name: str | None = None
     labels: Mapping[str, str] | None = None
+
+
+def digest_manifest(manifest: bytes, pce_id: bytes) -> bytes:
+    """
+    Return by what a platform is found that somebody names by its *manifest*
+    (in clear) and *pce_id*: 16 bytes of a SHA-256.
+    """
+    return hashlib.sha256(pce_id + manifest).digest()[:16]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

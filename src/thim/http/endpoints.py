@@ -13,12 +13,15 @@ from starlette.routing import Route
 from thim.errors import NotFoundError, ParameterError, ThimError
 from thim.http import pcs
 from thim.http.answer import write_fmspcs
+from thim.http.bodies import TooLargeError, read_body
 from thim.http.finish import finish
 from thim.http.pck import (
     answer_metadata_pckcert,
     answer_pckcert,
     refuse_pckcert,
 )
+from thim.http.pck_asked import read_named
+from thim.http.pck_list import answer_pckcerts
 from thim.http.prefixes import Prefix, split_prefix
 from thim.http.problems import to_reply
 from thim.http.query import parse_query
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from thim.services.serve import Query
 
 _GET = ("GET",)
+_GET_AND_POST = ("GET", "POST")
+#: A platform manifest of 112,884 digits, and what is around it.
+_MOST_BODY = 128 * 1024
 _OLD = frozenset({"v2", "v3"})
 _GONE = (
     "The Intel PCS API version {} reached planned EOL. Accordingly, "
@@ -45,6 +51,12 @@ _GONE = (
 
 def _refuse(error: ThimError, _scope: Scope) -> Reply:
     return to_reply(error)
+
+
+def _refuse_pck(error: ThimError, scope: Scope) -> Reply:
+    if isinstance(error, TooLargeError):
+        return to_reply(error, 413)
+    return refuse_pckcert(error, scope)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,23 +70,26 @@ class _Endpoint:
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        del receive  # nobody sends a body here, and none is read
+        if self._is_gone(scope):
+            await finish(scope, send, _gone(self.version))
+            return
         try:
-            reply = await self._reply_or_fill(scope)
+            request = await self._read(scope, receive)
+            reply = await self._reply_or_fill(request, scope)
         except ThimError as e:
             reply = self.refuse(e, scope)
         await finish(scope, send, reply)
 
-    async def _reply_or_fill(self, scope: Scope) -> Reply:
+    async def _reply_or_fill(self, request: pcs.Request, scope: Scope) -> Reply:
         try:
-            return self._reply(scope)
+            return self._reply(request, scope)
         except Miss as e:
             miss = e
         service: Service = scope["state"]["service"]
         client = scope["client"]
         try:
             excuse = await service.fill(miss, client[0] if client else "")
-            return self._reply(scope)
+            return self._reply(request, scope)
         except Miss:
             if miss.fallback is None:
                 raise excuse from None
@@ -83,19 +98,29 @@ class _Endpoint:
                 raise
         return miss.fallback
 
-    def _reply(self, scope: Scope) -> Reply:
+    def _is_gone(self, scope: Scope) -> bool:
         service: Service = scope["state"]["service"]
-        if self.version in _OLD and not service.settings.old_api:
-            return _gone(self.version)
+        return self.version in _OLD and not service.settings.old_api
+
+    async def _read(self, scope: Scope, receive: Receive) -> pcs.Request:
         path = scope["path"]
         if path.endswith("\n"):  # which Starlette's routes overlook
             msg = f"no such path: {path!r}"
             raise NotFoundError(msg, reason="unknown-path")
-        request = pcs.Request(
+        is_post = scope["method"] == "POST"
+        parameters = parse_query(scope["query_string"])
+        if is_post:
+            body = await read_body(scope, receive, _MOST_BODY)
+            parameters = read_named(body)
+        return pcs.Request(
             prefix=scope.get("thim.prefix", Prefix(path=path)),
             version=self.version,
-            parameters=parse_query(scope["query_string"]),
+            parameters=parameters,
+            is_post=is_post,
         )
+
+    def _reply(self, request: pcs.Request, scope: Scope) -> Reply:
+        service: Service = scope["state"]["service"]
         return self.answer(request, service)
 
 
@@ -166,6 +191,7 @@ _SGX = {
     "tcbevaluationdatanumbers": _numbers(Tee.SGX),
     "fmspcs": _fmspcs,
 }
+_PCK = {"pckcert": answer_pckcert, "pckcerts": answer_pckcerts}
 _TDX = {
     "tcb": _tcb(Tee.TDX),
     "qe/identity": _identity(EnclaveKind.TD_QE),
@@ -185,11 +211,12 @@ def _collateral_routes() -> Iterator[Route]:
     for version in ("v2", "v3", "v4"):
         # Azure's client asks under /tdx where it is built for a service VM.
         for tee in Tee:
-            yield Route(
-                f"/{tee.value.lower()}/certification/{version}/pckcert",
-                _Endpoint(answer_pckcert, version, refuse_pckcert),
-                methods=_GET,
-            )
+            for name, answer_pck in _PCK.items():
+                yield Route(
+                    f"/{tee.value.lower()}/certification/{version}/{name}",
+                    _Endpoint(answer_pck, version, _refuse_pck),
+                    methods=_GET_AND_POST,
+                )
         for name, answer in _SGX.items():
             yield _route(
                 f"/sgx/certification/{version}/{name}", answer, version

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
+_READ: Final = frozenset({"GET", "HEAD"})
 _NOT_IN_304: Final = frozenset({b"content-type", b"content-length"})
 
 
@@ -28,7 +29,8 @@ async def finish(scope: Scope, send: Send, reply: Reply) -> None:
     """
     _remember(scope, reply)
     headers = dict(scope["headers"])
-    if _is_unchanged(reply, headers.get(b"if-none-match")):
+    is_read = scope["method"] in _READ
+    if is_read and _is_unchanged(reply, headers.get(b"if-none-match")):
         reply = _not_modified(reply)
     request_id = headers.get(b"request-id", b"")
     if not _REQUEST_ID.fullmatch(request_id):

@@ -6,20 +6,17 @@ What is wrong is named as JSON paths are: ``$.platforms[0].pce_id``.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 
 from msgspec import Meta
 
 from thim.collateral.platforms import PlatformId
-from thim.errors import MalformedError, ParameterError
+from thim.errors import ParameterError
+from thim.http.bodies import decode
 from thim.intel.pck import PckTcbm
-from thim.intel.strict_json import parse_strictly
 from thim.services.registrations import Wanted
-
-
-T = TypeVar("T")
 
 
 def digits(count: int, *, may_be_empty: bool = False) -> Meta:
@@ -54,20 +51,6 @@ class PolicyBody(msgspec.Struct):
     is_default: bool
     fmspc: Hex12
     policy: str
-
-
-def decode(raw: bytes, kind: type[T]) -> T:
-    """
-    Read *raw* as one *kind*.
-
-    Raises:
-        MalformedError: It is none.
-    """
-    parse_strictly(raw, most=len(raw))
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as e:
-        raise MalformedError(str(e), reason="body") from e
 
 
 def read_policy(raw: bytes) -> PolicyBody:

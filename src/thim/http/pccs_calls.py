@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.collateral.platforms import PlatformId
 from thim.errors import (
-    MalformedError,
     NotFoundError,
     OperatorError,
     ParameterError,
@@ -24,6 +23,7 @@ from thim.errors import (
     UntrustedError,
     UpstreamError,
 )
+from thim.http.bodies import TooLargeError, read_body
 from thim.http.finish import finish
 from thim.http.problems import to_reply
 from thim.http.query import parse_query
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from thim.store.seal import Sealer
 
 _log: Final = logging.getLogger("thim.http")
-_JSON: Final = "application/json"
 #: As PCCS labels its sentences, IDs and policies.
 _HTML: Final = (b"content-type", b"text/html; charset=utf-8")
 _NO_STORE: Final = (b"cache-control", b"no-store")
@@ -65,12 +64,6 @@ def find_want(service: Service) -> Want | None:
     nobody is asked.
     """
     return service.want_platform
-
-
-class _TooLargeError(MalformedError):
-    """A body over the limit."""
-
-    default_reason = "body-too-large"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,34 +108,10 @@ class Call:
         Return the body, which is JSON by what is said of it.
 
         Raises:
-            ParameterError: It is said to be something else.
-            MalformedError: It is too large, or cut off.
+            MalformedError: As ``http.bodies.read_body``.
         """
-        self._check_type()
         most = self.scope["state"]["limits"].body
-        found = bytearray()
-        has_more = True
-        while has_more:
-            message = await self.receive()
-            if message["type"] != "http.request":
-                msg = "the body was cut off"
-                raise MalformedError(msg, reason="body")
-            found += message.get("body", b"")
-            if len(found) > most:
-                msg = f"expected at most {most} bytes"
-                raise _TooLargeError(msg)
-            has_more = message.get("more_body", False)
-        return bytes(found)
-
-    def _check_type(self) -> None:
-        headers = dict(self.scope["headers"])
-        expected = {"content-type": _JSON, "content-encoding": "identity"}
-        for name, value in expected.items():
-            text = headers.get(name.encode(), b"").decode("latin-1")
-            found = text.partition(";")[0].strip().lower()
-            is_silent = not found and name == "content-encoding"
-            if found != value and not is_silent:
-                raise ParameterError(name, text, f"expected {value}")
+        return await read_body(self.scope, self.receive, most)
 
 
 @contextlib.contextmanager
@@ -212,7 +181,7 @@ def refuse(error: ThimError) -> Reply:
     """
     Answer *error* with PCCS's status and sentence, and what is wrong.
     """
-    if isinstance(error, _TooLargeError):
+    if isinstance(error, TooLargeError):
         return to_reply(error, 413)
     if isinstance(error, UntrustedError):
         return to_reply(error, 460)

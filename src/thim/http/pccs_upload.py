@@ -21,13 +21,13 @@ from thim.collateral.records import (
     tcb_info_key,
 )
 from thim.errors import MalformedError, ParameterError
+from thim.http.bodies import decode
 from thim.http.pccs_bodies import (
     Hex4,
     Hex12,
     Hex32,
     Hex36,
     Octets,
-    decode,
     digits,
     to_id,
     to_raw_tcb,

@@ -15,9 +15,9 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from thim.collateral.freshness import is_expired, max_age
-from thim.collateral.platforms import PlatformId
 from thim.errors import NotFoundError
 from thim.http.answer import encode_chain
+from thim.http.pck_asked import find_asked
 from thim.http.pcs import Profile
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
@@ -45,7 +45,7 @@ Header = tuple[bytes, bytes]
 _JSON_VERSION: Final = "2021-07-22-preview"
 _UNKNOWN: Final = "unknown-platform"
 #: PCCS writes the CA in capitals, PCS in small letters; clients take either.
-_CA_TYPES: Final = {ca: ca.value.encode("ascii") for ca in PckCa}
+CA_TYPES: Final = {ca: ca.value.encode("ascii") for ca in PckCa}
 
 
 class Shape(enum.Enum):
@@ -63,7 +63,7 @@ def choose_shape(parameters: Mapping[str, str]) -> Shape:
     return Shape.JSON if is_json else Shape.PEM
 
 
-def pck_query(parameters: Mapping[str, str]) -> PckQuery:
+def read_pck_query(request: Request, service: Service) -> PckQuery:
     """
     Read a request for a PCK certificate.
 
@@ -72,18 +72,19 @@ def pck_query(parameters: Mapping[str, str]) -> PckQuery:
 
     Raises:
         ParameterError: One of them is missing or of another form.
+        ThimError: As ``http.pck_asked.find_asked``.
     """
+    parameters = request.parameters
     pcesvn = parse_hex_parameter(parameters, "pcesvn", 2)
+    raw_tcb = PckTcbm(
+        cpusvn=parse_hex_parameter(parameters, "cpusvn", 16),
+        pcesvn=int.from_bytes(pcesvn, "little"),
+    )
+    enc_ppid = parse_encrypted_ppid(parameters)
     return PckQuery(
-        platform=PlatformId(
-            qe_id=parse_hex_parameter(parameters, "qeid", 16),
-            pce_id=parse_hex_parameter(parameters, "pceid", 2),
-        ),
-        raw_tcb=PckTcbm(
-            cpusvn=parse_hex_parameter(parameters, "cpusvn", 16),
-            pcesvn=int.from_bytes(pcesvn, "little"),
-        ),
-        enc_ppid=parse_encrypted_ppid(parameters),
+        platform=find_asked(request, service),
+        raw_tcb=raw_tcb,
+        enc_ppid=enc_ppid,
     )
 
 
@@ -105,7 +106,7 @@ def _answer(request: Request, service: Service, shape: Shape) -> Reply:
     if request.prefix.at is not None:
         msg = "PCK certificates have no past: there is none below /at"
         raise NotFoundError(msg, reason="unknown-path")
-    held = service.find_pck(pck_query(request.parameters))
+    held = service.find_pck(read_pck_query(request, service))
     now = service.clock()
     policy = service.settings.max_age
     return service.mark(write_pck(held, shape, now=now, policy=policy))
@@ -168,7 +169,7 @@ def _pem_headers(
         (b"sgx-pck-certificate-issuer-chain", chain),
         (b"sgx-tcbm", tcbm),
         (b"sgx-fmspc", held.fmspc.hex().upper().encode("ascii")),
-        (b"sgx-pck-certificate-ca-type", _CA_TYPES[held.ca]),
+        (b"sgx-pck-certificate-ca-type", CA_TYPES[held.ca]),
     )
 
 

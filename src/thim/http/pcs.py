@@ -68,12 +68,14 @@ class Request:
     """
     A request for collateral, its prefix and parameters taken apart.
 
-    *version* is ``v2``, ``v3`` or ``v4``.
+    *version* is ``v2``, ``v3`` or ``v4``; *parameters* are those of the query,
+    or of the body of one that *is_post*.
     """
 
     prefix: Prefix
     version: str
     parameters: Mapping[str, str]
+    is_post: bool = False
 
 
 def tcb_info_query(request: Request, tee: Tee) -> Query:

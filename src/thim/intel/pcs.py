@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FMSPC: Final = re.compile(r"[0-9a-fA-F]{12}", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _ENC_PPID_DIGITS: Final = 768
+_MANIFEST_DIGITS: Final = 112_884
 _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 _CUSTOM_SIZE: Final = 1024
 #: ``;`` in what Azure's client sends, ``&`` in Open Enclave's documentation.
@@ -78,6 +79,25 @@ def parse_encrypted_ppid(parameters: Mapping[str, str]) -> bytes | None:
         raise ParameterError("encrypted_ppid", shown, expected)
     enc_ppid = bytes.fromhex(text)
     return enc_ppid if any(enc_ppid) else None
+
+
+def parse_manifest(parameters: Mapping[str, str]) -> bytes:
+    """
+    Read ``platformManifest``: whole bytes in hexadecimal digits, 112,884 of
+    them at most (Intel's PCS v4).
+
+    It is a secret: no message repeats it.
+
+    Raises:
+        ParameterError: Missing, or of another form.
+    """
+    text = parameters.get("platformManifest", "")
+    is_hex = len(text) % 2 == 0 and _HEX.fullmatch(text)
+    if is_hex and len(text) <= _MANIFEST_DIGITS:
+        return bytes.fromhex(text)
+    shown = f"{len(text)} characters"
+    expected = f"expected up to {_MANIFEST_DIGITS} hexadecimal digits"
+    raise ParameterError("platformManifest", shown, expected)
 
 
 def parse_update(parameters: Mapping[str, str]) -> Update | None:

@@ -99,16 +99,16 @@ class Filler:
         return await self._join(query, what, source, check, start)
 
     async def fill_platform(
-        self, query: PckQuery, source: str
+        self, platform: PlatformId, query: PckQuery | None, source: str
     ) -> ThimError | None:
         """
         Have fetched the PCK certificates of a platform: by the encrypted PPID
-        that came with *query*, or by what it is registered with.
+        that came with a *query*, or by what it is registered with.
 
         Raises:
             NotFoundError, UnavailableError: As `fill`.
         """
-        want = find_pck_want(self._side, query)
+        want = find_pck_want(self._side, platform, query)
 
         def check() -> None:
             self._check([want.target])

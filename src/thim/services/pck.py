@@ -70,7 +70,7 @@ def find_pck(
             if platform is None:
                 if sightings is not None:
                     sightings.note_stranger(query.platform)
-                raise _unknown(reader, query.platform)
+                raise unknown_platform(reader, query.platform)
             found = _select(reader, platform, query.raw_tcb)
             if sightings is not None:
                 sightings.note_raw_tcb(found.row, query.raw_tcb)
@@ -125,7 +125,11 @@ def _spell(raw_tcb: PckTcbm) -> str:
     return f"CPUSVN {raw_tcb.cpusvn.hex().upper()}, PCESVN {raw_tcb.pcesvn}"
 
 
-def _unknown(reader: PckReader, platform: PlatformId) -> NotFoundError:
+def unknown_platform(reader: PckReader, platform: PlatformId) -> NotFoundError:
+    """
+    Return the error that *platform* is not known, and whether it is with the
+    bytes of its PCE ID swapped.
+    """
     swapped = PlatformId(platform.qe_id, platform.pce_id[::-1])
     if swapped != platform and reader.find_platform(swapped) is not None:
         msg = (

@@ -18,7 +18,12 @@ from thim.errors import MalformedError, OperatorError, UntrustedError
 from thim.services.door import Door
 from thim.services.outcome import Fetched, Outcome, describe
 from thim.services.receive import take_chain
-from thim.services.register import Brought, Registrar, manifest_context
+from thim.services.register import (
+    PPID_CLAIMS,
+    Brought,
+    Registrar,
+    manifest_context,
+)
 from thim.services.secrets import provide_sealer
 from thim.upstream.pck import PlatformSecrets, read_pck_answer
 
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from thim.services.register import Taken
     from thim.store.ledger import Ledger
     from thim.upstream.model import Response, Upstream
     from thim.upstream.pck import PckAnswer
@@ -110,7 +116,13 @@ class PckDesk:
                 outcome=Outcome.ABSENT, reason="not-available", detail=detail
             )
         self._take_chain(answer, response, now)
-        self._register(answer, secrets, now)
+        taken = self._register(answer, secrets, now)
+        if taken.reason == PPID_CLAIMS:
+            return Fetched(
+                outcome=Outcome.ABSENT, reason=taken.reason, detail=taken.detail
+            )
+        if taken.reason is not None:
+            raise UntrustedError(taken.detail or "", reason=taken.reason)
         due = next_look(Kind.PCK_CERTIFICATES, None, now, self.draw())
         # Also where somebody asked for it who is not known.
         kept = [Target(key=secrets.platform_key)]
@@ -142,7 +154,7 @@ class PckDesk:
 
     def _register(
         self, answer: PckAnswer, secrets: PlatformSecrets, now: datetime
-    ) -> None:
+    ) -> Taken:
         raw_tcb = secrets.raw_tcb
         brought = Brought(
             id=secrets.platform,
@@ -155,6 +167,4 @@ class PckDesk:
             is_registration=False,
         )
         (taken,) = Registrar(self.ledger, now).take([brought])
-        if taken.reason is not None:
-            msg = taken.detail or ""
-            raise UntrustedError(msg, reason=taken.reason)
+        return taken

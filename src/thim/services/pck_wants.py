@@ -45,35 +45,39 @@ def pck_target(platform: PlatformId) -> Target:
     return Target(key=pck_certificates_key(platform.qe_id, platform.pce_id))
 
 
-def find_pck_want(side: VendorSide, query: PckQuery) -> PckWant:
+def find_pck_want(
+    side: VendorSide, platform: PlatformId, query: PckQuery | None
+) -> PckWant:
     """
-    Find out what to ask the vendors for, so that *query* can be answered.
+    Find out what to ask the vendors for, so that *platform* has certificates.
 
-    A platform that is registered is asked for by what it is registered with.
-    Another one only in LAZY mode, and by an encrypted PPID that came along.
+    If it is registered it is asked for by what it is registered with.  Another
+    one only in LAZY mode, and by an encrypted PPID that came along with a
+    *query* for it.
 
     Raises:
         NotFoundError: There is nothing to ask by, or it would be in vain: the
             certificates are there, and none fits.
     """
     reader = PckReader(side.replica)
-    known = reader.find_platform(query.platform)
+    known = reader.find_platform(platform)
     if known is not None and known.fmspc is not None:
-        msg = f"platform {query.platform}: none of its PCK certificates fits"
+        msg = f"platform {platform}: none of its PCK certificates fits"
         raise NotFoundError(msg, reason="tcb-too-low")
     if known is not None and known.registered_by in _ASKABLE:
-        return PckWant(target=pck_target(query.platform), secrets=None)
+        return PckWant(target=pck_target(platform), secrets=None)
     if known is not None and known.voucher > Voucher.ANYBODY:
         # Whoever registered it decides by what the vendor is asked.
-        msg = f"platform {query.platform}: no PCK certificate is known yet"
+        msg = f"platform {platform}: no PCK certificate is known yet"
         raise NotFoundError(msg, reason="no-pck-certificate")
-    if query.enc_ppid is None or side.settings.mode is not FillMode.LAZY:
-        msg = f"platform {query.platform} is not known"
+    is_lazy = side.settings.mode is FillMode.LAZY
+    if query is None or query.enc_ppid is None or not is_lazy:
+        msg = f"platform {platform} is not known"
         raise NotFoundError(msg, reason="unknown-platform")
     return PckWant(
-        target=_anonymous(query.platform, query.enc_ppid),
+        target=_anonymous(platform, query.enc_ppid),
         secrets=PlatformSecrets(
-            platform=query.platform,
+            platform=platform,
             enc_ppid=query.enc_ppid,
             raw_tcb=query.raw_tcb,
         ),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -22,8 +22,15 @@ from thim.collateral.platforms import (
     PlatformId,
     RegisteredBy,
     Voucher,
+    digest_manifest,
 )
-from thim.errors import MalformedError, OperatorError, ThimError, UntrustedError
+from thim.errors import (
+    ForbiddenError,
+    MalformedError,
+    OperatorError,
+    ThimError,
+    UntrustedError,
+)
 from thim.intel.pck import PckCertificate
 from thim.services.door import Door
 from thim.services.outcome import describe
@@ -40,6 +47,12 @@ if TYPE_CHECKING:
     from thim.intel.pck import PckTcbm
     from thim.store.ledger import Ledger
     from thim.store.seal import Sealer
+
+
+#: A machine has another QE ID after its firmware was reset: under so many may
+#: anybody have its certificates, and under any number who may register it.
+MOST_CLAIMS: Final = 8
+PPID_CLAIMS: Final = "ppid-claims"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +167,8 @@ class Registrar:
         except OperatorError:
             raise
         except ThimError as e:
-            if brought.certificates:
+            is_genuine = isinstance(e, ForbiddenError)
+            if brought.certificates and not is_genuine:
                 pem = b"".join(map(_pem, brought.certificates))
                 self._door.quarantine(brought.source, e, pem)
             return _refusal(brought.id, e)
@@ -166,12 +180,16 @@ class Registrar:
         if is_other and not _outdoes(brought, known):
             msg = f"platform {brought.id}: known with another PPID"
             raise UntrustedError(msg, reason="ppid-conflict")
+        is_bound = known is not None and known.certificate is not None
+        if records and not brought.is_vouched and not is_bound:
+            self._check_claims(brought.id, records)
         return Entry(
             id=brought.id,
             registered_by=_registered_by(brought),
             raw_tcbs=brought.raw_tcbs,
             enc_ppid=brought.enc_ppid,
             manifest=self._seal(brought),
+            manifest_digest=_digest(brought),
             certificates=records,
             is_complete=brought.is_complete or is_other,
             is_vouched=brought.is_vouched,
@@ -182,6 +200,18 @@ class Registrar:
             name=brought.name,
             labels=brought.labels,
         )
+
+    def _check_claims(
+        self, platform: PlatformId, records: Sequence[PckRecord]
+    ) -> None:
+        # One genuine machine must not make any number of them.
+        owners = self._ledger.platforms.count_owners(records)
+        if owners >= MOST_CLAIMS:
+            msg = (
+                f"platform {platform}: {owners} others have its PPID; it can "
+                f"be registered all the same"
+            )
+            raise ForbiddenError(msg, reason=PPID_CLAIMS)
 
     def _verify(self, certificate: Certificate | PckRecord) -> PckRecord:
         if isinstance(certificate, PckRecord):
@@ -203,6 +233,12 @@ def manifest_context(platform: PlatformId) -> bytes:
     Say what a platform's manifest is sealed as.
     """
     return f"platform-manifest:{platform}".encode("ascii")
+
+
+def _digest(brought: Brought) -> bytes | None:
+    if brought.manifest is None:
+        return None
+    return digest_manifest(brought.manifest, brought.id.pce_id)
 
 
 def _pem(certificate: Certificate | PckRecord) -> bytes:

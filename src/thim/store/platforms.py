@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from thim.collateral.platforms import Entry
+    from thim.collateral.platforms import Entry, PckRecord
     from thim.intel.pck import PckTcbm
 
 
@@ -102,6 +102,15 @@ class Platforms(PlatformChanges):
             one: KnownAs(certificate=found.get(row), voucher=vouchers[row])
             for one, row in known.items()
         }
+
+    def count_owners(self, certificates: Iterable[PckRecord]) -> int:
+        """
+        Return how many platforms have one of these certificates, or one with
+        its serial number.
+        """
+        serials = [one.certificate.serial_number for one in certificates]
+        with self._transaction() as connection:
+            return CertificateTable(connection).count_owners(serials)
 
     def note_seen(
         self, seen: Mapping[int, datetime], raw_tcbs: Mapping[int, PckTcbm]
@@ -358,3 +367,25 @@ def _write_secrets(
                 ),
                 values,
             )
+    _write_digests(connection, entries, rows)
+
+
+def _write_digests(
+    connection: Connection,
+    entries: Iterable[Entry],
+    rows: Mapping[PlatformId, int],
+) -> None:
+    values = [
+        {"digest": entry.manifest_digest, "platform_id": rows[entry.id]}
+        for entry in entries
+        if entry.manifest_digest is not None
+    ]
+    if values:
+        statement = upsert(schema.manifests)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["digest"],
+                set_={"platform_id": statement.excluded.platform_id},
+            ),
+            values,
+        )

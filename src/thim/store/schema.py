@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 
 #: The Alembic revision that this code reads and writes.
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 
 metadata: Final = MetaData()
 _Big: Final = Integer().with_variant(BigInteger(), "postgresql")
@@ -256,6 +256,20 @@ platform_secrets = _table(
     ),
     Column("enc_ppid", LargeBinary),
     Column("manifest", LargeBinary),
+)
+Index(
+    "platform_secrets_by_enc_ppid",
+    func.substr(platform_secrets.c.enc_ppid, 1, 8),
+    sqlite_where=platform_secrets.c.enc_ppid.is_not(None),
+    postgresql_where=platform_secrets.c.enc_ppid.is_not(None),
+)
+
+#: Whose a manifest is, by its digest (``collateral.platforms``): what is sealed
+#: is not found otherwise.
+manifests = _table(
+    "manifests",
+    Column("digest", LargeBinary, primary_key=True),
+    Column("platform_id", Integer, ForeignKey(platforms.c.id), nullable=False),
 )
 
 #: What many PCK certificates have in common.
