@@ -114,6 +114,33 @@ class TestAnswers:
 
         assert {"pccs_url", "local_pck_url"} == names.keys()
 
+    @pytest.mark.parametrize(
+        ("more", "who"),
+        [(b"", "something"), (b"thim-reason: parameter\r\n", "thim")],
+    )
+    def test_agent_asked_as_by_qcnl(self, more, who):
+        """
+        It is asked with the header that QCNL is told to send, and a thim is
+        known by its own.
+        """
+
+        async def scenario():
+            script = reply(b"", b"HTTP/1.1 400 No\r\n", more)
+            async with answering(script, script) as raw:
+                wanted = Wanted(
+                    pccs_url=f"{raw.url}/",
+                    collateral_service=f"{raw.url}/",
+                    local_pck_url=f"{raw.url}/metadata/",
+                )
+                _, finding = await ask_all(wanted, 2)
+                return finding, raw.requests
+
+        finding, requests = asyncio.run(scenario())
+        (asked,) = [one for one in requests if b"/metadata/" in one]
+
+        assert f"{who} answers, 400 where no platform" in finding.message
+        assert b"\r\nmetadata: true\r\n" in asked.lower()
+
     def test_places(self):
         """
         What is seen is said where the URL stands.

@@ -32,6 +32,9 @@ _CRL: Final = re.compile(
     rb"\s*3082[0-9A-Fa-f]{60}|\x30\x82|-----BEGIN X509 CRL"
 )
 _OK: Final = 200
+_AGENT: Final = "local_pck_url"
+#: What QCNL sends there by its ``custom_request_options``.
+_METADATA: Final = {"metadata": "true"}
 _REDIRECTS: Final = range(300, 400)
 
 #: Level, name, what was seen.
@@ -105,7 +108,8 @@ async def _ask(
 ) -> Seen:
     try:
         async with asyncio.timeout(seconds):
-            async with client.stream("GET", url) as got:
+            headers = _METADATA if key == _AGENT else {}
+            async with client.stream("GET", url, headers=headers) as got:
                 body = await _read(got)
     except (TimeoutError, httpx2.TimeoutException):
         message = f"no answer within {seconds:g} s from {url}"
@@ -130,9 +134,12 @@ def _judge(key: str, url: str, got: httpx2.Response, body: bytes) -> Seen:
     if status in _REDIRECTS:
         message = f"{status}, a redirect, which no such client follows ({url})"
         return Level.ERROR, "redirect", message
-    if key == "local_pck_url":
-        # Any answer to a question without parameters shows that it is there.
-        return Level.NOTE, "answers", f"something answers: {status} ({url})"
+    if key == _AGENT:
+        # Any answer to a question without parameters shows that it is there:
+        # that one is missing, for the most part.
+        who = "thim" if "thim-reason" in got.headers else "something"
+        message = f"{who} answers, {status} where no platform is named ({url})"
+        return Level.NOTE, "answers", message
     if status != _OK:
         message = f"status {status}, expected 200 ({url})"
         return Level.ERROR, "unexpected-status", message
