@@ -400,22 +400,55 @@ class TestManifest:
 
 
 class TestOtherUpstreams:
-    @pytest.mark.parametrize("service", [Service.THIM, Service.PCCS])
-    def test_single(self, simulated, store, tmp_path, service):
+    def test_pccs(self, simulated, store, tmp_path):
         """
-        A PCCS or another thim is asked for the certificate of the raw TCB.
+        A PCCS is asked for the certificate of the raw TCB.
         """
         machine = simulated.platform("ice-1")
-        with facing(simulated, store) as first:
-            far = dataclasses.replace(
-                upstream(simulated), url=first.url, service=service
-            )
-            vendors = vendor_settings(upstreams=[far])
-            with facing(simulated, tmp_path / "near.db", vendors) as second:
-                got = second.get(path_of(machine))
-                expected = first.get(path_of(machine))
+        with chained(simulated, store, tmp_path, Service.PCCS) as (far, near):
+            got = near.get(path_of(machine))
+            expected = far.get(path_of(machine))
 
         assert (200, expected.body) == (got.status, got.body)
+
+    @pytest.mark.parametrize("name", ["pckcert", "pckcerts"])
+    def test_thim(self, simulated, store, tmp_path, name):
+        """
+        Another thim is asked for all that it has, and itself asks for what it
+        has not: the near one answers another raw TCB when the far one is gone.
+        """
+        machine = simulated.platform("ice-1")
+        with chained(simulated, store, tmp_path, Service.THIM) as (far, near):
+            path = path_of(machine).replace("/pckcert?", f"/{name}?")
+            got = near.get(path)
+            expected = far.get(path)
+            there = asked(simulated)
+        with serving(
+            tmp_path / "near.db", simulated.clock, anchors=simulated.anchors
+        ) as alone:
+            for raw in machine.raw_tcbs:
+                other = alone.get(path_of(machine, raw))
+                assert (200, raw.tcbm.upper()) == (
+                    other.status,
+                    other["sgx-tcbm"],
+                )
+
+        assert (200, expected.body) == (got.status, got.body)
+        assert 1 == there
+
+
+@contextlib.contextmanager
+def chained(simulated, store, tmp_path, service):
+    """
+    A service in front of the vendor, and one in front of that.
+    """
+    with facing(simulated, store) as far:
+        between = dataclasses.replace(
+            upstream(simulated), url=far.url, service=service
+        )
+        vendors = vendor_settings(upstreams=[between])
+        with facing(simulated, tmp_path / "near.db", vendors) as near:
+            yield far, near
 
 
 def _serial(pem):

@@ -17,6 +17,8 @@ from thim.http.answer import encode_chain
 from thim.http.pck import CA_TYPES
 from thim.http.pck_asked import find_asked
 from thim.http.reply import Reply
+from thim.intel.pcs import parse_encrypted_ppid
+from thim.services.pck import PckListQuery
 
 
 if TYPE_CHECKING:
@@ -38,7 +40,11 @@ def answer_pckcerts(request: Request, service: Service) -> Reply:
     if request.prefix.at is not None:
         msg = "PCK certificates have no past: there is none below /at"
         raise NotFoundError(msg, reason="unknown-path")
-    held = service.list_pcks(find_asked(request, service))
+    enc_ppid = parse_encrypted_ppid(request.parameters)
+    query = PckListQuery(
+        platform=find_asked(request, service), enc_ppid=enc_ppid
+    )
+    held = service.list_pcks(query)
     policy = service.settings.max_age
     return service.mark(_write(held, service.clock(), policy))
 

@@ -13,7 +13,6 @@ import signal
 
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.platforms import PlatformId
 from thim.errors import (
     NotFoundError,
     OperatorError,
@@ -24,7 +23,7 @@ from thim.http import pcs
 from thim.http.answer import write_answer
 from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
-from thim.services.pck import PckQuery, find_pck
+from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
 from thim.services.serve import find_answer, list_fmspcs
@@ -38,7 +37,7 @@ from thim.store.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from thim.collateral.platforms import HeldPck
+    from thim.collateral.platforms import HeldPck, PlatformId
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
     from thim.http.settings import HttpSettings
@@ -51,8 +50,7 @@ _POLL: Final = 0.05
 #: Seconds between two times that it is written down who asks.
 _NOTED: Final = 60.0
 #: Why a PCK certificate is missing that a vendor may have.
-_NONE_YET: Final = "no-pck-certificate"
-_FILLED: Final = frozenset({"unknown-platform", _NONE_YET})
+_FILLED: Final = frozenset({"unknown-platform", "no-pck-certificate"})
 _SECOND: Final = datetime.timedelta(seconds=1)
 #: On what leads to other root keys than the vendor's.
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
@@ -66,7 +64,7 @@ class Miss(NotFoundError):  # noqa: N818 - no failure yet
 
     def __init__(
         self,
-        query: Query | PckQuery | PlatformId,
+        query: Query | PckQuery | PckListQuery,
         error: NotFoundError,
         fallback: Reply | None = None,
     ) -> None:
@@ -195,9 +193,9 @@ class Service:
         with self._reading():
             return find_named(self.replica, name)
 
-    def list_pcks(self, platform: PlatformId) -> Sequence[HeldPck]:
+    def list_pcks(self, query: PckListQuery) -> Sequence[HeldPck]:
         """
-        List the PCK certificates of *platform*.
+        List the PCK certificates that *query* asks for.
 
         Raises:
             Miss: There is none, and may be filled.
@@ -205,10 +203,10 @@ class Service:
         """
         try:
             with self._reading():
-                return list_pcks(self.replica, self.pck, platform)
+                return list_pcks(self.replica, self.pck, query.platform)
         except NotFoundError as e:
-            if self.filler is not None and e.reason == _NONE_YET:
-                raise Miss(platform, e) from e
+            if self.filler is not None and e.reason in _FILLED:
+                raise Miss(query, e) from e
             raise
 
     async def fill(self, miss: Miss, source: str) -> ThimError:
@@ -221,20 +219,11 @@ class Service:
         """
         if self.filler is None:
             return miss
-        excuse = await self._have_filled(self.filler, miss.query, source)
+        if isinstance(miss.query, PckQuery | PckListQuery):
+            excuse = await self.filler.fill_platform(miss.query, source)
+        else:
+            excuse = await self.filler.fill(miss.query, source)
         return miss if excuse is None else excuse
-
-    async def _have_filled(
-        self,
-        filler: Filler,
-        query: Query | PckQuery | PlatformId,
-        source: str,
-    ) -> ThimError | None:
-        if isinstance(query, PckQuery):
-            return await filler.fill_platform(query.platform, query, source)
-        if isinstance(query, PlatformId):
-            return await filler.fill_platform(query, None, source)
-        return await filler.fill(query, source)
 
     def fmspcs(self, prefix: Prefix) -> Sequence[tuple[str, Tee]]:
         """

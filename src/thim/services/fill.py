@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from thim.collateral.platforms import PlatformId
     from thim.collateral.targets import Progress, Target
-    from thim.services.pck import PckQuery
+    from thim.services.pck import PckListQuery, PckQuery
     from thim.services.pck_wants import PckWant
     from thim.services.serve import Query
     from thim.services.side import VendorSide
@@ -99,16 +99,16 @@ class Filler:
         return await self._join(query, what, source, check, start)
 
     async def fill_platform(
-        self, platform: PlatformId, query: PckQuery | None, source: str
+        self, query: PckQuery | PckListQuery, source: str
     ) -> ThimError | None:
         """
         Have fetched the PCK certificates of a platform: by the encrypted PPID
-        that came with a *query*, or by what it is registered with.
+        that came with *query*, or by what it is registered with.
 
         Raises:
             NotFoundError, UnavailableError: As `fill`.
         """
-        want = find_pck_want(self._side, platform, query)
+        want = find_pck_want(self._side, query)
 
         def check() -> None:
             self._check([want.target])

@@ -40,6 +40,16 @@ class PckQuery:
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PckListQuery:
+    """
+    Whose certificates are asked for, all of them; *enc_ppid* as in `PckQuery`.
+    """
+
+    platform: PlatformId
+    enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
+
+
 def find_pck(
     replica: Replica,
     reader: PckReader,

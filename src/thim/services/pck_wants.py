@@ -13,6 +13,7 @@ from thim.collateral.platforms import RegisteredBy, Voucher
 from thim.collateral.records import pck_certificates_key
 from thim.collateral.targets import Target
 from thim.errors import NotFoundError
+from thim.services.pck import PckQuery
 from thim.services.vendors import FillMode
 from thim.store.pck import PckReader
 from thim.upstream.pck import PlatformSecrets
@@ -20,7 +21,7 @@ from thim.upstream.pck import PlatformSecrets
 
 if TYPE_CHECKING:
     from thim.collateral.platforms import PlatformId
-    from thim.services.pck import PckQuery
+    from thim.services.pck import PckListQuery
     from thim.services.side import VendorSide
 
 _ASKABLE: Final = frozenset(
@@ -45,21 +46,18 @@ def pck_target(platform: PlatformId) -> Target:
     return Target(key=pck_certificates_key(platform.qe_id, platform.pce_id))
 
 
-def find_pck_want(
-    side: VendorSide, platform: PlatformId, query: PckQuery | None
-) -> PckWant:
+def find_pck_want(side: VendorSide, query: PckQuery | PckListQuery) -> PckWant:
     """
-    Find out what to ask the vendors for, so that *platform* has certificates.
+    Find out what to ask the vendors for, so that *query* can be answered.
 
-    If it is registered it is asked for by what it is registered with.  Another
-    one only in LAZY mode, and by an encrypted PPID that came along with a
-    *query* for it.
+    A platform that is registered is asked for by what it is registered with.
+    Another one only in LAZY mode, and by an encrypted PPID that came along.
 
     Raises:
         NotFoundError: There is nothing to ask by, or it would be in vain: the
             certificates are there, and none fits.
     """
-    reader = PckReader(side.replica)
+    reader, platform = PckReader(side.replica), query.platform
     known = reader.find_platform(platform)
     if known is not None and known.fmspc is not None:
         msg = f"platform {platform}: none of its PCK certificates fits"
@@ -71,7 +69,7 @@ def find_pck_want(
         msg = f"platform {platform}: no PCK certificate is known yet"
         raise NotFoundError(msg, reason="no-pck-certificate")
     is_lazy = side.settings.mode is FillMode.LAZY
-    if query is None or query.enc_ppid is None or not is_lazy:
+    if query.enc_ppid is None or not is_lazy:
         msg = f"platform {platform} is not known"
         raise NotFoundError(msg, reason="unknown-platform")
     return PckWant(
@@ -79,7 +77,7 @@ def find_pck_want(
         secrets=PlatformSecrets(
             platform=platform,
             enc_ppid=query.enc_ppid,
-            raw_tcb=query.raw_tcb,
+            raw_tcb=query.raw_tcb if isinstance(query, PckQuery) else None,
         ),
     )
 

@@ -2,9 +2,9 @@
 A platform's PCK certificates, as upstreams give them.
 
 Intel's PCS gives all of them, by the encrypted PPID, or by the platform
-manifest for machines that are registered indirectly.  PCCS, Azure's THIM and
-another thim know no such request: they are asked for the one certificate of a
-raw TCB.
+manifest for machines that are registered indirectly; another thim all that it
+has, by the QE ID.  PCCS and Azure's THIM know no such request: they are asked
+for the one certificate of a raw TCB.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from thim.x509.chain import parse_pem_chain
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cryptography.x509 import Certificate
 
     from thim.collateral.platforms import PlatformId
@@ -83,8 +85,15 @@ def find_pck_request(
     Write the request for a platform's certificates, None where this upstream
     cannot have them.
     """
-    if upstream.service is not Service.PCS:
-        return _find_single(upstream, secrets)
+    if upstream.service is Service.PCS:
+        return _find_list(upstream, secrets)
+    if upstream.service is Service.THIM:
+        parameters = _name(secrets)
+        return Request(url=_url(upstream, "pckcerts", parameters))
+    return _find_single(upstream, secrets)
+
+
+def _find_list(upstream: Upstream, secrets: PlatformSecrets) -> Request | None:
     pce_id = secrets.platform.pce_id.hex()
     headers = {_KEY_HEADER: upstream.api_key} if upstream.api_key else {}
     url = f"{upstream.url}{_SGX}/pckcerts"
@@ -108,17 +117,28 @@ def _find_single(
     if secrets.raw_tcb is None:
         return None
     parameters = {
-        "qeid": secrets.platform.qe_id.hex(),
+        **_name(secrets),
         "cpusvn": secrets.raw_tcb.cpusvn.hex(),
         "pcesvn": secrets.raw_tcb.pcesvn.to_bytes(2, "little").hex(),
+    }
+    if upstream.service is Service.AZURE:
+        parameters |= _AZURE
+    return Request(url=_url(upstream, "pckcert", parameters))
+
+
+def _name(secrets: PlatformSecrets) -> dict[str, str]:
+    parameters = {
+        "qeid": secrets.platform.qe_id.hex(),
         "pceid": secrets.platform.pce_id.hex(),
     }
     if secrets.enc_ppid is not None:
         parameters["encrypted_ppid"] = secrets.enc_ppid.hex()
-    if upstream.service is Service.AZURE:
-        parameters |= _AZURE
+    return parameters
+
+
+def _url(upstream: Upstream, name: str, parameters: Mapping[str, str]) -> str:
     query = urllib.parse.urlencode(parameters)
-    return Request(url=f"{upstream.url}{_SGX}/pckcert?{query}")
+    return f"{upstream.url}{_SGX}/{name}?{query}"
 
 
 class _Entry(msgspec.Struct):
@@ -140,12 +160,15 @@ def read_pck_answer(upstream: Upstream, response: Response) -> PckAnswer:
     if upstream.service is Service.AZURE:
         return _read_azure(response)
     chain = _read_chain(response, response.headers.get(_CHAIN, ""))
-    if upstream.service is Service.PCS:
-        return _read_list(response, chain)
-    return _single(response, response.body, chain)
+    if upstream.service is Service.PCCS:
+        return _single(response, response.body, chain)
+    is_complete = upstream.service is Service.PCS
+    return _read_list(response, chain, is_complete=is_complete)
 
 
-def _read_list(response: Response, chain: tuple[Certificate, ...]) -> PckAnswer:
+def _read_list(
+    response: Response, chain: tuple[Certificate, ...], *, is_complete: bool
+) -> PckAnswer:
     try:
         entries = msgspec.json.decode(response.body, type=list[_Entry])
     except (msgspec.DecodeError, RecursionError) as e:
@@ -157,7 +180,7 @@ def _read_list(response: Response, chain: tuple[Certificate, ...]) -> PckAnswer:
         certificates=tuple(_read_leaf(response, text) for text in there),
         chain=chain,
         unavailable=len(entries) - len(there),
-        is_complete=True,
+        is_complete=is_complete,
         source=response.url,
     )
 
