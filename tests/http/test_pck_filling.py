@@ -244,6 +244,29 @@ class TestUnknown:
         assert 1 == asked(simulated)
 
 
+class TestNewRawTcb:
+    @pytest.mark.parametrize(("days", "expected"), [(2, 2), (0, 1)])
+    def test_asked_again(self, simulated, store, days, expected):
+        """
+        A machine that comes with a new raw TCB is answered from what is there,
+        and then asked for: the vendor may have a certificate for it by now.
+        But not again on the same day.
+        """
+        machine = simulated.platform("ice-1")
+        vendors = vendor_settings(simulated)
+        with facing(simulated, store) as served:
+            served.get(path_of(machine))
+            simulated.clock.move_to(NOW + days * DAY)
+            moved = dataclasses.replace(machine.raw_tcbs[0], pcesvn=14)
+            got = served.get(path_of(machine, moved))
+        with facing(simulated, store, vendors):
+            await_so(lambda: asked(simulated) >= expected)
+            await_quiet(store, simulated, vendors)
+
+        assert 200 == got.status
+        assert expected == asked(simulated)
+
+
 class TestHostile:
     @pytest.mark.parametrize(
         ("fault", "reason"),
@@ -410,6 +433,29 @@ class TestOtherUpstreams:
             expected = far.get(path_of(machine))
 
         assert (200, expected.body) == (got.status, got.body)
+
+    @pytest.mark.parametrize(
+        "service", [Service.THIM, Service.PCCS, Service.AZURE]
+    )
+    @pytest.mark.parametrize("more", ["", f"&{AZURE}"])
+    def test_no_ppid(self, simulated, store, tmp_path, service, more):
+        """
+        A cache is asked for a machine that sends no encrypted PPID, by its QE
+        ID; and not again for one that it does not know.
+        """
+        machine = simulated.platform("ice-1")
+        with chained(simulated, store, tmp_path, service) as (far, near):
+            expected = far.get(path_of(machine, more=more))
+            bare = path_of(machine, more=more, encrypted_ppid="0" * 768)
+            got = near.get(bare)
+            stranger = path_of(
+                machine, more=more, encrypted_ppid=None, qeid="ab" * 16
+            )
+            unknown = [near.get(stranger) for _ in range(2)]
+
+        assert (200, expected.body) == (got.status, got.body)
+        assert {404} == {one.status for one in unknown}
+        assert 1 == asked(simulated)
 
     @pytest.mark.parametrize("name", ["pckcert", "pckcerts"])
     def test_thim(self, simulated, store, tmp_path, name):

@@ -214,6 +214,38 @@ class TestHasten:
         assert not watch.find(ONE).is_absent(NOW)
 
 
+class TestAdvance:
+    def test_kept_fresh(self, agenda, watch):
+        """
+        What is kept fresh anyhow is due at once; nothing else comes in.
+        """
+        agenda.promise({ONE: day(1)})
+        agenda.advance([ONE, TWO], NOW, MINUTE)
+
+        assert {ONE: NOW} == plan(watch)
+
+    def test_left_in_peace(self, agenda, watch):
+        """
+        What was asked for a moment ago stays as it is planned.
+        """
+        agenda.plan(ONE, day(9), NOW)
+        agenda.advance([ONE], NOW + MINUTE, 2 * MINUTE)
+        before = plan(watch)
+        agenda.advance([ONE], NOW + MINUTE, MINUTE)
+
+        assert {ONE: day(9)} == before
+        assert {ONE: NOW + MINUTE} == plan(watch)
+
+    def test_due(self, agenda, watch):
+        """
+        What is due already keeps its place.
+        """
+        agenda.promise({ONE: NOW})
+        agenda.advance([ONE], NOW + MINUTE, MINUTE)
+
+        assert {ONE: NOW} == plan(watch)
+
+
 class TestWrongClock:
     def test_planned_ahead(self, agenda, watch):
         """

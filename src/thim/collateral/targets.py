@@ -9,13 +9,15 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.records import CollateralKey
+from thim.collateral.records import CollateralKey, pck_certificates_key
 from thim.intel.names import Update
 
 
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
+
+    from thim.collateral.platforms import PlatformId
 
 
 #: What is planned, leased or believed for longer than this was written while
@@ -125,3 +127,10 @@ class AddressState:
     reason: str | None
     detail: str | None
     clock_ahead: float | None
+
+
+def pck_target(platform: PlatformId) -> Target:
+    """
+    Return the target that are the certificates of a registered platform.
+    """
+    return Target(key=pck_certificates_key(platform.qe_id, platform.pce_id))

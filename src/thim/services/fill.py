@@ -16,7 +16,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.targets import LONGEST_LEASE
+from thim.collateral.targets import LONGEST_LEASE, pck_target
 from thim.errors import (
     NotFoundError,
     OperatorError,
@@ -24,7 +24,7 @@ from thim.errors import (
     UnavailableError,
 )
 from thim.services.outcome import Fetched, Outcome
-from thim.services.pck_wants import find_pck_want, pck_target
+from thim.services.pck_wants import find_pck_want
 from thim.services.rate import SourceRate
 from thim.services.wants import is_hint, left_alone_until, list_wants
 from thim.store.agenda import Since

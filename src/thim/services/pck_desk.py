@@ -125,8 +125,8 @@ class PckDesk:
             raise UntrustedError(taken.detail or "", reason=taken.reason)
         due = next_look(Kind.PCK_CERTIFICATES, None, now, self.draw())
         # Also where somebody asked for it who is not known.
-        kept = [Target(key=secrets.platform_key)]
-        self.ledger.agenda.hasten(kept, due)
+        kept = Target(key=secrets.platform_key)
+        self.ledger.agenda.plan(kept, due, now)
         return Fetched(outcome=Outcome.TAKEN, due=due)
 
     def _read(self, upstream: Upstream, response: Response) -> PckAnswer:

@@ -10,13 +10,12 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from thim.collateral.platforms import RegisteredBy, Voucher
-from thim.collateral.records import pck_certificates_key
-from thim.collateral.targets import Target
+from thim.collateral.targets import Target, pck_target
 from thim.errors import NotFoundError
 from thim.services.pck import PckQuery
 from thim.services.vendors import FillMode
 from thim.store.pck import PckReader
-from thim.upstream.pck import PlatformSecrets
+from thim.upstream.pck import PlatformSecrets, knows_qe_ids
 
 
 if TYPE_CHECKING:
@@ -39,19 +38,13 @@ class PckWant:
     secrets: PlatformSecrets | None
 
 
-def pck_target(platform: PlatformId) -> Target:
-    """
-    Return the target that are the certificates of a registered platform.
-    """
-    return Target(key=pck_certificates_key(platform.qe_id, platform.pce_id))
-
-
 def find_pck_want(side: VendorSide, query: PckQuery | PckListQuery) -> PckWant:
     """
     Find out what to ask the vendors for, so that *query* can be answered.
 
     A platform that is registered is asked for by what it is registered with.
-    Another one only in LAZY mode, and by an encrypted PPID that came along.
+    Another one only in LAZY mode, and by an encrypted PPID that came along, or
+    where an upstream knows platforms by their QE ID.
 
     Raises:
         NotFoundError: There is nothing to ask by, or it would be in vain: the
@@ -69,7 +62,10 @@ def find_pck_want(side: VendorSide, query: PckQuery | PckListQuery) -> PckWant:
         msg = f"platform {platform}: no PCK certificate is known yet"
         raise NotFoundError(msg, reason="no-pck-certificate")
     is_lazy = side.settings.mode is FillMode.LAZY
-    if query.enc_ppid is None or not is_lazy:
+    has_secret = query.enc_ppid is not None or any(
+        knows_qe_ids(upstream) for upstream in side.settings.upstreams
+    )
+    if not has_secret or not is_lazy:
         msg = f"platform {platform} is not known"
         raise NotFoundError(msg, reason="unknown-platform")
     return PckWant(
@@ -82,10 +78,10 @@ def find_pck_want(side: VendorSide, query: PckQuery | PckListQuery) -> PckWant:
     )
 
 
-def _anonymous(platform: PlatformId, enc_ppid: bytes) -> Target:
+def _anonymous(platform: PlatformId, enc_ppid: bytes | None) -> Target:
     # Nobody vouches for the pair: who sends another PPID under this QE ID must
     # not have the vendor's answer taken for the right one's.
-    digest = hashlib.sha256(enc_ppid).hexdigest()[:16].upper()
+    digest = hashlib.sha256(enc_ppid or b"").hexdigest()[:16].upper()
     key = pck_target(platform).key
     named = dataclasses.replace(key, subject=f"{key.subject}:{digest}")
     return Target(key=named)

@@ -8,16 +8,17 @@ people who look for machines that are gone.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import logging
 
 from typing import TYPE_CHECKING, Final
 
+from thim.collateral.targets import pck_target
 from thim.errors import OperatorError
 from thim.store.numbers import PLACES
 
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from thim.collateral.platforms import PlatformId
@@ -30,6 +31,8 @@ _log: Final = logging.getLogger("thim.platforms")
 MOST_SEEN: Final = 5_000
 MOST_STRANGERS: Final = 500
 MOST_RAW_TCBS: Final = 100
+#: Anybody can ask with any raw TCB: a vendor is asked no more often for it.
+_REST: Final = datetime.timedelta(days=1)
 
 
 @dataclasses.dataclass(slots=True)
@@ -74,7 +77,10 @@ class Sightings:
 
 
 def write_down(
-    sightings: Sightings, store: Path, anchors: TrustAnchors, now: datetime
+    sightings: Sightings,
+    store: Path,
+    anchors: TrustAnchors,
+    now: datetime.datetime,
 ) -> None:
     """
     Write *sightings* into the *store*, as of *now*; where that cannot be
@@ -86,7 +92,10 @@ def write_down(
     rows = {number // PLACES: now for number in sightings.seen}
     try:
         with Ledger(store, anchors) as ledger:
-            ledger.platforms.note_seen(rows, sightings.raw_tcbs)
+            moved = ledger.platforms.note_seen(rows, sightings.raw_tcbs)
+            # The vendor may have a certificate for it by now.
+            targets = [pck_target(platform) for platform in moved]
+            ledger.agenda.advance(targets, now, _REST)
             ledger.strangers.note(sightings.strangers, now)
             ledger.checkpoint()
     except OperatorError as e:

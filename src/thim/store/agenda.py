@@ -173,6 +173,46 @@ class Agenda:
                     .on_conflict_do_update(index_elements=["name"], set_=values)
                 )
 
+    def plan(self, target: Target, due: datetime, now: datetime) -> None:
+        """
+        Keep *target* fresh from now on, and have it asked for at *due*: it was
+        asked for by another name just *now*.
+        """
+        table = schema.targets
+        values = {
+            "due": to_stored(due),
+            "attempted": to_stored(now),
+            "absent_until": None,
+        }
+        with self._transaction() as connection:
+            connection.execute(
+                upsert(table)
+                .values(name=str(target), **values)
+                .on_conflict_do_update(index_elements=["name"], set_=values)
+            )
+
+    def advance(
+        self, targets: Iterable[Target], now: datetime, rest: timedelta
+    ) -> None:
+        """
+        Have those of *targets* asked for at once that are kept fresh anyhow,
+        and have been left in peace for *rest*.
+        """
+        table = schema.targets
+        at = to_stored(now)
+        with self._transaction() as connection:
+            for target in targets:
+                connection.execute(
+                    update(table)
+                    .where(
+                        table.c.name == str(target),
+                        table.c.due > at,
+                        func.coalesce(table.c.attempted, 0)
+                        <= to_stored(now - rest),
+                    )
+                    .values(due=at)
+                )
+
     def claim(  # noqa: PLR0913 - whose, for how long, and under which condition
         self,
         target: Target,

@@ -114,10 +114,12 @@ class Platforms(PlatformChanges):
 
     def note_seen(
         self, seen: Mapping[int, datetime], raw_tcbs: Mapping[int, PckTcbm]
-    ) -> None:
+    ) -> list[PlatformId]:
         """
         Write down when platforms (by their numbers) were last *seen*, and
         *raw_tcbs* that are new; unknown numbers are passed over.
+
+        Returns who has another raw TCB than before.
         """
         at = [{"row": row, "at": to_stored(i)} for row, i in seen.items()]
         table = schema.platforms
@@ -129,10 +131,11 @@ class Platforms(PlatformChanges):
                     .values(last_seen=bindparam("at")),
                     at,
                 )
+            seen_at = {row: (raw,) for row, raw in raw_tcbs.items()}
+            changed = _add_raw_tcbs(connection, seen_at, may_evict=False)
             if raw_tcbs:
-                seen_at = {row: (raw,) for row, raw in raw_tcbs.items()}
-                _add_raw_tcbs(connection, seen_at, may_evict=False)
                 Selector(connection).select(list(raw_tcbs))
+        return changed
 
 
 def _find_known(
@@ -321,8 +324,9 @@ def _add_raw_tcbs(
     added: Mapping[int, Iterable[PckTcbm]],
     *,
     may_evict: bool = True,
-) -> None:
+) -> list[PlatformId]:
     table = schema.platforms
+    platforms: list[PlatformId] = []
     changed: list[dict[str, object]] = []
     for page in pages(list(added)):
         query = select(
@@ -338,6 +342,7 @@ def _add_raw_tcbs(
             _forget_answers(connection, platform, evicted)
             raw_tcbs = b"".join(after[-MOST_RAW_TCBS:])
             changed.append({"row": row, "packed": raw_tcbs})
+            platforms.append(platform)
     if changed:
         connection.execute(
             update(table)
@@ -345,6 +350,7 @@ def _add_raw_tcbs(
             .values(raw_tcbs=bindparam("packed")),
             changed,
         )
+    return platforms
 
 
 def _write_secrets(

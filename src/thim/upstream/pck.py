@@ -78,6 +78,14 @@ class PckAnswer:
     source: str
 
 
+def knows_qe_ids(upstream: Upstream) -> bool:
+    """
+    Tell whether *upstream* can be asked for a platform without its secrets:
+    caches can, Intel cannot.
+    """
+    return upstream.service is not Service.PCS
+
+
 def find_pck_request(
     upstream: Upstream, secrets: PlatformSecrets
 ) -> Request | None:
