@@ -123,6 +123,7 @@ class TestRegister:
             ({"cpu_svn": ""}, b"$.cpu_svn"),
             ({"cpu_svn": None}, b"$.cpu_svn"),
             ({"pce_svn": "0"}, b"$.pce_svn"),
+            ({"pce_svn": "000b"}, b"lower byte first: 0b00?"),
             ({"enc_ppid": "AB" * 383}, b"$.enc_ppid"),
             ({"enc_ppid": "00" * 384}, b"$.enc_ppid"),
             ({"platform_manifest": "abc"}, b"$.platform_manifest"),

@@ -16,6 +16,7 @@ from thim.collateral.platforms import PlatformId
 from thim.errors import ParameterError
 from thim.http.bodies import decode
 from thim.intel.pck import PckTcbm
+from thim.services.pck import is_swapped
 from thim.services.registrations import Wanted
 
 
@@ -97,8 +98,16 @@ def to_id(qe_id: str, pce_id: str) -> PlatformId:
     return PlatformId(bytes.fromhex(qe_id), bytes.fromhex(pce_id))
 
 
-def to_raw_tcb(cpu_svn: str, pce_svn: str) -> PckTcbm:
+def to_raw_tcb(cpu_svn: str, pce_svn: str, where: str = "$.pce_svn") -> PckTcbm:
     """
     Make a raw TCB of digits; the lower byte of *pce_svn* comes first.
+
+    Raises:
+        ParameterError: The higher one does, it seems; *where* names it.
     """
-    return PckTcbm.from_bytes(bytes.fromhex(cpu_svn + pce_svn))
+    raw_tcb = PckTcbm.from_bytes(bytes.fromhex(cpu_svn + pce_svn))
+    if is_swapped(raw_tcb.pcesvn):
+        swapped = pce_svn[2:] + pce_svn[:2]
+        expected = f"expected the lower byte first: {swapped}?"
+        raise ParameterError(where, pce_svn, expected)
+    return raw_tcb

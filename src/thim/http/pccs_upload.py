@@ -301,7 +301,7 @@ def _platforms(body: _Upload) -> Iterator[PlatformClaim]:
             id=platform,
             certificates=tuple(_certs(what, found.certs)),
             raw_tcbs=tuple(
-                to_raw_tcb(p.cpu_svn, p.pce_svn)
+                to_raw_tcb(p.cpu_svn, p.pce_svn, "$.platforms[].pce_svn")
                 for p in named
                 if p.cpu_svn and p.pce_svn
             ),
