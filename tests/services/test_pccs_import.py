@@ -320,10 +320,10 @@ class TestQueue:
         A second time they are known, and not shown to anybody again.
         """
         run(ledger, queued.path)
-        ledger.registrations.take(RegistrationState.NEW, NOW)
+        ledger.registrations.take(RegistrationState.NEW, NOW, 99)
         run(ledger, queued.path)
 
-        assert [] == ledger.registrations.take(RegistrationState.NEW, NOW)
+        assert [] == ledger.registrations.take(RegistrationState.NEW, NOW, 99)
 
     def test_manifest(self, ledger, queued):
         """

@@ -59,6 +59,10 @@ def enter(ledger, intel, *at, who="one", raw=(), now=NOW):
     return row
 
 
+#: The numbers of all platforms of a test.
+EVERYBODY = range(1, 10)
+
+
 def register(ledger, row, raw=AT, at=NOW, **changes):
     """
     Register a platform.
@@ -111,7 +115,7 @@ def test_settle_raw_tcb(ledger, intel, raw, expected):
     register(ledger, enter(ledger, intel, raw=(raw,)), raw)
     before = states(ledger)
     enter(ledger, intel, AT)
-    count = ledger.registrations.settle(LATER)
+    count = ledger.registrations.settle(EVERYBODY, LATER)
 
     assert ([NEW], [expected]) == (before, states(ledger))
     assert count == (expected is DONE)
@@ -123,10 +127,10 @@ def test_settle_manifest(ledger, intel):
     """
     row = enter(ledger, intel, AT, now=NOW - MINUTE)
     register(ledger, row, None)
-    ledger.registrations.settle(NOW)
+    ledger.registrations.settle(EVERYBODY, NOW)
     before = states(ledger)
     enter(ledger, intel, AT, LOW, now=LATER)
-    ledger.registrations.settle(LATER)
+    ledger.registrations.settle(EVERYBODY, LATER)
 
     assert ([NEW], [DONE]) == (before, states(ledger))
 
@@ -136,7 +140,7 @@ def test_settle_same_instant(ledger, intel):
     Certificates that were there at the same instant came before.
     """
     register(ledger, enter(ledger, intel, AT), None)
-    ledger.registrations.settle(NOW)
+    ledger.registrations.settle(EVERYBODY, NOW)
 
     assert [NEW] == states(ledger)
 
@@ -146,7 +150,7 @@ def test_settle_without_certificates(ledger, intel):
     That the platform was looked at is not enough.
     """
     register(ledger, enter(ledger, intel), None)
-    ledger.registrations.settle(LATER)
+    ledger.registrations.settle(EVERYBODY, LATER)
 
     assert [NEW] == states(ledger)
 
@@ -171,7 +175,7 @@ def test_unavailable(ledger, intel):
     )
     found = ledger.registrations.find(platform_id("one"), AT)
     enter(ledger, intel, AT)
-    ledger.registrations.settle(LATER)
+    ledger.registrations.settle(EVERYBODY, LATER)
 
     assert (NOT_AVAILABLE, "vendor-has-none", "no", LATER) == (
         found.state,
@@ -200,8 +204,8 @@ def test_take(ledger, intel):
     What is taken is hidden from the next, and kept.
     """
     register(ledger, enter(ledger, intel))
-    first = ledger.registrations.take(NEW, LATER)
-    second = ledger.registrations.take(NEW, LATER)
+    first = ledger.registrations.take(NEW, LATER, 99)
+    second = ledger.registrations.take(NEW, LATER, 99)
 
     assert (1, 0) == (len(first), len(second))
     assert [LATER] == [one.listed for one in ledger.registrations.all()]
@@ -213,9 +217,9 @@ def test_again(ledger, intel):
     """
     row = enter(ledger, intel)
     register(ledger, row)
-    ledger.registrations.take(NEW, LATER)
+    ledger.registrations.take(NEW, LATER, 99)
     register(ledger, row, at=LATER)
-    (found,) = ledger.registrations.take(NEW, LATER)
+    (found,) = ledger.registrations.take(NEW, LATER, 99)
 
     assert LATER == found.requested
     assert 1 == len(ledger.registrations.all())
@@ -229,8 +233,10 @@ def test_take_state(ledger, intel):
     register(ledger, row, LOW)
     register(ledger, row, AT, is_done=True)
 
-    assert [] == ledger.registrations.take(NOT_AVAILABLE, LATER)
-    assert [LOW] == [o.raw_tcb for o in ledger.registrations.take(NEW, LATER)]
+    assert [] == ledger.registrations.take(NOT_AVAILABLE, LATER, 99)
+    assert [LOW] == [
+        o.raw_tcb for o in ledger.registrations.take(NEW, LATER, 99)
+    ]
 
 
 def test_secrets(ledger, store, intel):

@@ -48,11 +48,13 @@ def run_import(
         documents = ingest(_documents(files, bar), ledger=ledger, now=now)
         report.add(documents)
         with PlatformImport(
-            ledger, now, lambda: provide_sealer(ledger, key_file)
+            ledger,
+            now,
+            lambda: provide_sealer(ledger, key_file),
+            registrant=os_user(),
         ) as taking:
             _take_platforms(files, taking, report, bar)
         ledger.selections.finish()
-        ledger.registrations.settle(now)
         detail = f"{len(files)} files: {report}"
         ledger.events.add("platform-import", detail, actor=os_user(), now=now)
     report.finish(files=len(files))

@@ -162,16 +162,14 @@ class Agenda:
         """
         Have *targets* asked for at once, whatever was planned.
         """
-        table = schema.targets
         values = {"due": to_stored(now), "absent_until": None}
+        rows = [{"name": str(target), **values} for target in targets]
+        statement = upsert(schema.targets).on_conflict_do_update(
+            index_elements=["name"], set_=values
+        )
         with self._transaction() as connection:
-            for target in targets:
-                row = {"name": str(target), **values}
-                connection.execute(
-                    upsert(table)
-                    .values(row)
-                    .on_conflict_do_update(index_elements=["name"], set_=values)
-                )
+            if rows:
+                connection.execute(statement, rows)
 
     def plan(self, target: Target, due: datetime, now: datetime) -> None:
         """
