@@ -9,9 +9,6 @@ import pytest
 
 from tests.platforms import NOW, entry, platform_id, tcbm
 from thim.collateral.platforms import RegistrationState
-from thim.simulate.pki import Intel
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
 from thim.store.policy_view import find_default_policies
 from thim.store.replica import Replica
 from thim.store.secret_view import find_secrets
@@ -24,31 +21,12 @@ MINUTE = datetime.timedelta(minutes=1)
 LATER = NOW + MINUTE
 
 
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that issues certificates.
-    """
-    return Intel()
-
-
 @pytest.fixture
-def store(intel, tmp_path):
+def anchors(intel):
     """
-    An empty store.
+    The store is for what that Intel signs.
     """
-    path = tmp_path / "thim.db"
-    create_store(path, intel.anchors)
-    return path
-
-
-@pytest.fixture
-def ledger(store, intel):
-    """
-    The store, opened for writing.
-    """
-    with Ledger(store, intel.anchors) as opened:
-        yield opened
+    return intel.anchors
 
 
 def enter(ledger, intel, *at, who="one", raw=(), now=NOW):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from thim.cli.actor import os_user
 from thim.cli.bulk import Report, bulk_progress
-from thim.cli.files import find_files, open_file
+from thim.cli.files import check_paths, find_files, open_file
 from thim.errors import MalformedError, ThimError
 from thim.services.ingest import ingest
 from thim.services.platform_files import read_documents, read_platforms
@@ -41,6 +41,7 @@ def run_import(
         OperatorError: A path is not there, the store cannot be opened or
             written, or the key in *key_file* cannot be used.
     """
+    check_paths(paths)
     files = find_files(paths)
     now = place.clock()
     with Ledger(place.store, place.anchors) as ledger, bulk_progress() as bar:
