@@ -157,10 +157,11 @@ class TestGet:
     """``pccsadmin get``."""
 
     @pytest.fixture
-    def get(self, knowing, tokens):
+    def get(self, knowing, tokens, coffee_body):
         """
-        Run it with a source.
+        Run it with a source, where a machine is registered.
         """
+        knowing.ask(retrieval_tool(coffee_body, tokens["registrar"]))
 
         def run(source=None):
             query = "" if source is None else f"?source={source}"

@@ -3,7 +3,6 @@ All PCK certificates of a platform, and platforms by what Intel's PCS is asked
 with.
 """
 
-import dataclasses
 import datetime
 import json
 import urllib.parse
@@ -15,7 +14,7 @@ from cryptography import x509
 from tests.http.machines import AT, AZURE, LOW, V4, ask_for
 from tests.platforms import FMSPC, NOW, entry, platform_id
 from tests.serving import serving
-from thim.collateral.platforms import RegisteredBy, digest_manifest
+from thim.collateral.platforms import NameKind, RegisteredBy, digest_name
 from thim.http.pcs import Profile
 from thim.intel.names import PckCa
 from thim.services.ingest import ingest
@@ -74,10 +73,20 @@ def by_ppid(intel, who, *at, enc_ppid=ENC_PPID, **changes):
     """
     A platform that was registered by its encrypted PPID.
     """
-    by = RegisteredBy.ENCRYPTED_PPID
-    return entry(
-        intel, who, *at, enc_ppid=enc_ppid, registered_by=by, **changes
-    )
+    values = {
+        "enc_ppid": enc_ppid,
+        "registered_by": RegisteredBy.ENCRYPTED_PPID,
+        "names": name(NameKind.ENCRYPTED_PPID, enc_ppid),
+        **changes,
+    }
+    return entry(intel, who, *at, **values)
+
+
+def name(kind, secret):
+    """
+    By what a platform is named.
+    """
+    return {kind: digest_name(kind, secret, b"\0\0")}
 
 
 def by_manifest(intel, who, manifest=MANIFEST):
@@ -90,7 +99,7 @@ def by_manifest(intel, who, manifest=MANIFEST):
         AT,
         registered_by=RegisteredBy.MANIFEST,
         manifest=b"sealed",
-        manifest_digest=digest_manifest(manifest, b"\0\0"),
+        names=name(NameKind.MANIFEST, manifest),
     )
 
 
@@ -210,6 +219,15 @@ class TestList:
 
         assert got.body == served.get(f"{LIST}?{named()}").body
 
+    @pytest.mark.parametrize("path", [LIST, V4])
+    def test_unknown_baseline(self, served, path):
+        """
+        A baseline that nobody knows is a 404 here as everywhere.
+        """
+        got = served.get(f"/baseline/nonsense{path}?{named()}&{ask_for()}")
+
+        assert (404, "unknown-baseline") == (got.status, got["thim-reason"])
+
     def test_no_past(self, served):
         """
         There is none below /at.
@@ -306,19 +324,33 @@ class TestUnknown:
 
         assert (404, b"") == (got.status, got.body)
 
-    def test_best_registration(self, intel, tmp_path):
+    @pytest.mark.parametrize("first", [0, 1])
+    @pytest.mark.parametrize(
+        "other",
+        [
+            # One that nobody vouches for,
+            {"is_vouched": False},
+            # and one that was only said to have it.
+            {"certificates": (), "is_complete": False},
+        ],
+    )
+    def test_best_registration(self, intel, tmp_path, first, other):
         """
-        Of two platforms under one encrypted PPID the one that somebody vouches
-        for is meant.
+        Of two platforms under one encrypted PPID that is meant of which
+        certificates came by it, and that somebody vouches for.
         """
         path = tmp_path / "thim.db"
         create_store(path, intel.anchors)
-        first = by_ppid(intel, "stranger", LOW, is_vouched=False)
+        owner = by_ppid(intel, "owner", AT)
+        stranger = by_ppid(intel, "stranger", LOW, **other)
+        entries = [stranger, owner] if first else [owner, stranger]
         with Ledger(path, intel.anchors) as ledger:
             files = [("ca.pem", to_pem(intel.certificates))]
             list(ingest(files, ledger=ledger, now=NOW))
-            ledger.platforms.enter([first], NOW)
-            ledger.platforms.enter([by_ppid(intel, "owner", AT)], NOW)
+            # The stranger has certificates all the same.
+            ledger.platforms.enter([entry(intel, "stranger", LOW)], NOW)
+            for one in entries:
+                ledger.platforms.enter([one], NOW)
         with serving(path, lambda: NOW, anchors=intel.anchors) as served:
             got = served.get(f"{LIST}?{named()}")
 
@@ -372,6 +404,15 @@ class TestBadInput:
         assert names in got.body.decode()
         assert len(got.body) < 200
 
+    def test_secret_as_a_key(self, served):
+        """
+        Nor is one repeated that stands in the place of a key.
+        """
+        key = b'"%b":"1"' % MANIFEST.hex().encode()
+        got = served.get(LIST, JSON, "POST", b"{%b,%b}" % (key, key))
+
+        assert (400, True) == (got.status, len(got.body) < 200)
+
     @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"a":"1","a":"2"}'])
     def test_no_object(self, served, body):
         """
@@ -415,23 +456,3 @@ def test_gone(store, intel):
         got = post(served, "/sgx/certification/v3/pckcerts", [])
 
     assert (410, "old-api") == (got.status, got["thim-reason"])
-
-
-def test_manifest_of_known_platform(intel, tmp_path):
-    """
-    A platform is found by each manifest that was brought of it.
-    """
-    path = tmp_path / "thim.db"
-    create_store(path, intel.anchors)
-    with Ledger(path, intel.anchors) as ledger:
-        files = [("ca.pem", to_pem(intel.certificates))]
-        list(ingest(files, ledger=ledger, now=NOW))
-        first = by_manifest(intel, "many")
-        later = dataclasses.replace(
-            first, manifest_digest=digest_manifest(b"later", b"\0\0")
-        )
-        for one in (first, later):
-            ledger.platforms.enter([one], NOW)
-    with serving(path, lambda: NOW, anchors=intel.anchors) as served:
-        for manifest in (MANIFEST, b"later"):
-            assert 200 == post(served, LIST, manifest_of(manifest)).status

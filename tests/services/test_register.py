@@ -320,10 +320,47 @@ class TestAnybody:
             bring(intel, "one", AT, enc_ppid=b"\2" * 384, is_vouched=False),
         )
 
-        assert ("ppid-conflict", None) == (other.reason, same.reason)
+        assert {"registered-meanwhile"} == {other.reason, same.reason}
         assert [(b"\1" * 384,)] == replica.rows(
             "SELECT enc_ppid FROM platform_secrets"
         )
+        assert [] == replica.rows("SELECT reason FROM quarantine")
+
+    def test_not_before_the_first_certificate(self, ledger, reader, intel):
+        """
+        Neither while it has no certificate yet: what anybody asked for may be
+        another machine's.
+        """
+        take(ledger, bring(intel, raw_tcbs=(AT,), enc_ppid=b"\1" * 384))
+        stolen = (issue(intel, "one", AT, **OTHER_PPID),)
+        (taken,) = take(
+            ledger, bring(intel, certificates=stolen, is_vouched=False)
+        )
+        platform = reader.find_platform(platform_id("one"))
+
+        assert "registered-meanwhile" == taken.reason
+        assert [] == reader.certificates(platform)
+
+    def test_in_between(self, ledger, reader, intel):
+        """
+        Nor when it is registered while that is being verified.
+        """
+        stolen = bring(
+            intel,
+            certificates=(issue(intel, "one", AT, **OTHER_PPID),),
+            raw_tcbs=(LOW,),
+            enc_ppid=b"\2" * 384,
+            is_vouched=False,
+        )
+        entry = Registrar(ledger, NOW)._make_entry(stolen, None)
+        take(ledger, bring(intel, raw_tcbs=(AT,), enc_ppid=b"\1" * 384))
+        ledger.platforms.enter([entry], NOW)
+        platform = reader.find_platform(platform_id("one"))
+
+        assert (AT,) == platform.raw_tcbs
+        assert [] == reader.certificates(platform)
+        kept = ledger.secrets.find(platform_id("one"))
+        assert b"\1" * 384 == kept.enc_ppid
 
     def test_forgotten(self, ledger, reader, replica, intel):
         """

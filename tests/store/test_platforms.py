@@ -30,6 +30,7 @@ from thim.services.ingest import Outcome, ingest
 from thim.store import packing
 from thim.store.numbers import answer_key
 from thim.store.pck import PckReader
+from thim.store.raw_tcbs import MOST_NOTED
 from thim.store.replica import Replica
 from thim.x509.chain import to_pem
 
@@ -390,20 +391,55 @@ class TestSeen:
 
         found = reader.find_platform(one.id)
 
-        assert (later, (OLD, NEW)) == (found.last_seen, found.raw_tcbs)
+        assert later == found.last_seen
+        assert ((OLD,), (NEW,)) == (found.raw_tcbs, found.noted_raw_tcbs)
         assert OLD == reader.find_answer(one.id, NEW).tcbm
+
+    def test_known(self, ledger, reader, intel):
+        """
+        One that is known already is no news.
+        """
+        one = entry(intel, "one", OLD, raw=(OLD,))
+        (row,) = ledger.platforms.enter([one], NOW)
+        found = [
+            ledger.platforms.note_seen({}, {row: raw})
+            for raw in (OLD, NEW, NEW)
+        ]
+
+        assert [[], [one.id], []] == found
+        assert (NEW,) == reader.find_platform(one.id).noted_raw_tcbs
 
     def test_full(self, ledger, reader, intel):
         """
-        Who just asks with a raw TCB takes the place of no other.
+        Who just asks with raw TCBs takes the place of none that came with a
+        registration, and of the eldest that somebody else asked with.
         """
         many = tuple(tcbm(1, 1, i) for i in range(MOST_RAW_TCBS))
+        asked = [tcbm(2, 2, i) for i in range(MOST_NOTED + 2)]
         one = entry(intel, "one", OLD, raw=many)
+        (row,) = ledger.platforms.enter([one], NOW)
+        for raw in asked:
+            ledger.platforms.note_seen({}, {row: raw})
+        found = reader.find_platform(one.id)
+
+        assert many == found.raw_tcbs
+        assert tuple(asked[2:]) == found.noted_raw_tcbs
+        assert reader.find_answer(one.id, many[0]) is not None
+        assert reader.find_answer(one.id, asked[1]) is None
+        assert reader.find_answer(one.id, asked[2]) is not None
+
+    @pytest.mark.parametrize("is_vouched", [True, False])
+    def test_asked_of_the_vendor(self, ledger, intel, is_vouched):
+        """
+        A vendor who gives one certificate is asked for the raw TCB that was
+        registered; where nobody registered any, for the last one asked with.
+        """
+        one = entry(intel, "one", OLD, raw=(OLD,), is_vouched=is_vouched)
         (row,) = ledger.platforms.enter([one], NOW)
         ledger.platforms.note_seen({}, {row: NEW})
 
-        assert many == reader.find_platform(one.id).raw_tcbs
-        assert reader.find_answer(one.id, many[0]) is not None
+        expected = OLD if is_vouched else NEW
+        assert expected == ledger.secrets.find(one.id).raw_tcb
 
 
 def test_every_raw_tcb(ledger, reader, intel):

@@ -87,6 +87,7 @@ def _rows(found: Status) -> dict[str, str]:
     answered = f"{found.answered:%FT%TZ}" if found.answered else "never"
     return {
         "documents": ", ".join(f"{n} {state}" for state, n in counted),
+        "platforms": _platforms(found),
         "autonomy": _hours(found.autonomy),
         "next expiry": expiry,
         "vendors": found.mode.value,
@@ -94,6 +95,12 @@ def _rows(found: Status) -> dict[str, str]:
         "refused": f"{len(found.refused)} in the last 7 days",
         "clock": _clock(found),
     }
+
+
+def _platforms(found: Status) -> str:
+    bare = found.bare_platforms
+    more = f", {bare} without PCK certificate" if bare else ""
+    return f"{found.platforms}{more}"
 
 
 def _spell(address: AddressState, now: datetime) -> str:
@@ -134,6 +141,8 @@ def _status_json(found: Status, *, is_dangerous: bool) -> dict[str, object]:
         "fill": found.mode.value,
         "dangerous": is_dangerous,
         "documents": dict(found.states),
+        "platforms": found.platforms,
+        "platforms_without_certificates": found.bare_platforms,
         "autonomy_hours": None
         if found.autonomy is None
         else round(found.autonomy.total_seconds() / 3600, 2),

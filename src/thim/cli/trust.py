@@ -21,7 +21,6 @@ from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
-    from thim.collateral.targets import Target
     from thim.store.watch import AddedAnchor
 
 app = typer.Typer(
@@ -109,17 +108,9 @@ def add(
             root, vendor="intel", actor=os_user(), now=now
         )
         with contextlib.closing(Replica(place.store)) as replica:
-            ledger.agenda.hasten(_untrusted(Watch(replica)), now)
+            untrusted = Watch(replica).failed("root-untrusted")
+            ledger.agenda.hasten(untrusted, now)
     typer.echo("The root is trusted." if is_new else "It is trusted already.")
-
-
-def _untrusted(watch: Watch) -> list[Target]:
-    """List what was refused for want of this root, or of another."""
-    return [
-        progress.target
-        for progress in watch.progress()
-        if progress.due is not None and progress.reason == "root-untrusted"
-    ]
 
 
 def _read(file: Path) -> bytes:

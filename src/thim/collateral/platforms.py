@@ -44,6 +44,15 @@ class RegisteredBy(enum.Enum):
     CERTIFICATES = "certificates"
 
 
+class NameKind(enum.IntEnum):
+    """
+    By what a platform is named by who does not know its QE ID.
+    """
+
+    ENCRYPTED_PPID = 0
+    MANIFEST = 1
+
+
 class Voucher(enum.IntEnum):
     """
     Who stands behind a QE ID's being this platform: nobody signs it.
@@ -110,13 +119,14 @@ class Entry:
     """
     What is to be known of a platform from now on.
 
-    *enc_ppid* (384 bytes) and *manifest* (sealed; it is found by
-    *manifest_digest*) are kept if they are given, and *certificates* too: all
-    that the vendor has if *is_complete*, so that those from before are
-    superseded.  *is_vouched* when somebody who may says so, not just anybody
-    who asks; *is_anew* when what is known of it came from anybody, and counts
-    no more.  *is_registration* when somebody registers it, and not the vendor
-    was asked again: one that was retired is in service again then.
+    *enc_ppid* (384 bytes) and *manifest* (sealed) are kept if they are given,
+    and *certificates* too: all that the vendor has if *is_complete*, so that
+    those from before are superseded.  *names* are the digests of what it is
+    named by; certificates, if there are any, came by that.  *is_vouched* when
+    somebody who may says so, not just anybody who asks; *is_anew* when what is
+    known of it came from anybody, and counts no more.  *is_registration* when
+    somebody registers it, and not the vendor was asked again: one that was
+    retired is in service again then.
     """
 
     id: PlatformId
@@ -127,19 +137,19 @@ class Entry:
     raw_tcbs: tuple[PckTcbm, ...] = ()
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
     manifest: bytes | None = dataclasses.field(default=None, repr=False)
-    manifest_digest: bytes | None = None
+    names: Mapping[NameKind, bytes] = dataclasses.field(default_factory=dict)
     certificates: tuple[PckRecord, ...] = ()
     is_complete: bool = False
     name: str | None = None
     labels: Mapping[str, str] | None = None
 
 
-def digest_manifest(manifest: bytes, pce_id: bytes) -> bytes:
+def digest_name(kind: NameKind, secret: bytes, pce_id: bytes) -> bytes:
     """
-    Return by what a platform is found that somebody names by its *manifest*
-    (in clear) and *pce_id*: 16 bytes of a SHA-256.
+    Return by what a platform is found that somebody names by a *secret* of
+    this *kind* and its *pce_id*: 16 bytes of a SHA-256.
     """
-    return hashlib.sha256(pce_id + manifest).digest()[:16]
+    return hashlib.sha256(bytes([kind]) + pce_id + secret).digest()[:16]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,10 +169,11 @@ class Platform:
     A platform as it is known.
 
     *row* is its number in the store, *voucher* says who stands behind it.
-    *fmspc*, *ca* and *cached_keys* are
-    those of its certificates, None before there are any.  *looked* is when
-    the vendor last gave its certificates, *last_seen* when it last asked for
-    one.  *replaced_by* is the number of the platform that took its place.
+    *raw_tcbs* are those that it was registered with, *noted_raw_tcbs* those
+    that somebody asked with.  *fmspc*, *ca* and *cached_keys* are those of its
+    certificates, None before there are any.  *looked* is when the vendor last
+    gave its certificates, *last_seen* when it last asked for one.
+    *replaced_by* is the number of the platform that took its place.
     """
 
     row: int
@@ -170,6 +181,7 @@ class Platform:
     registered_by: RegisteredBy
     registered: datetime
     raw_tcbs: tuple[PckTcbm, ...]
+    noted_raw_tcbs: tuple[PckTcbm, ...] = ()
     voucher: Voucher = Voucher.PROVEN
     fmspc: bytes | None = None
     ca: PckCa | None = None
@@ -180,6 +192,14 @@ class Platform:
     last_seen: datetime | None = None
     retired: datetime | None = None
     replaced_by: int | None = None
+
+    @property
+    def seen_raw_tcbs(self) -> tuple[PckTcbm, ...]:
+        """
+        All of its raw TCBs, each once.
+        """
+        every = (*self.raw_tcbs, *self.noted_raw_tcbs)
+        return tuple(dict.fromkeys(every))
 
     def __str__(self) -> str:
         return f"{self.name} ({self.id})" if self.name else str(self.id)

@@ -9,7 +9,12 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.records import CollateralKey, pck_certificates_key
+from thim.collateral.records import (
+    INTEL,
+    CollateralKey,
+    Kind,
+    pck_certificates_key,
+)
 from thim.intel.names import Update
 
 
@@ -127,6 +132,13 @@ class AddressState:
     reason: str | None
     detail: str | None
     clock_ahead: float | None
+
+
+#: The names of all of them lie from the first of these to before the other.
+PCK_TARGETS: Final = (
+    f"{INTEL}/{Kind.PCK_CERTIFICATES.value}/",
+    f"{INTEL}/{Kind.PCK_CERTIFICATES.value}0",
+)
 
 
 def pck_target(platform: PlatformId) -> Target:

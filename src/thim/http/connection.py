@@ -211,6 +211,8 @@ class LimitedHttpProtocol(ClosingHttpProtocol):
             self._stop(limits.MALFORMED)
         if self.parser.get_method() == b"CONNECT":
             self._stop(limits.NO_PATH)
+        if self._is_coded():
+            self._stop(limits.OTHER_CODING)
         if self._announced() > self.limits.body:
             self._stop(limits.large_body(self.limits))
         if len(self.pipeline) >= self.limits.pipelined:
@@ -221,6 +223,12 @@ class LimitedHttpProtocol(ClosingHttpProtocol):
     def _has_body(self) -> bool:
         names = {name for name, _ in self.headers}
         return bool(names & {b"content-length", b"transfer-encoding"})
+
+    def _is_coded(self) -> bool:
+        return any(
+            name == b"transfer-encoding" and value.lower() != b"chunked"
+            for name, value in self.headers
+        )
 
     def _announced(self) -> int:
         # The parser has seen to it that there is one at most, and a number.

@@ -12,6 +12,7 @@ sentence that names the limit:
  414  a request line over the limit
  429  too many requests waiting on one connection
  431  headers over the limit, in bytes or in number
+ 501  a transfer coding other than chunked
  505  another HTTP than 1.0 and 1.1
 ====  ============================================================
 """
@@ -66,6 +67,9 @@ class Refusal:
 MALFORMED: Final = Refusal(400, "This is no valid HTTP request.")
 NO_PATH: Final = Refusal(400, "The request target is not a path.")
 NO_WEBSOCKET: Final = Refusal(400, "This service has no websockets.")
+OTHER_CODING: Final = Refusal(
+    501, "This service knows no transfer coding but chunked."
+)
 OTHER_VERSION: Final = Refusal(505, "This service speaks HTTP/1.0 and 1.1.")
 
 

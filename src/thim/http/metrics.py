@@ -78,6 +78,7 @@ class _Collector:
         Read the metrics.
         """
         yield from _document_metrics(self._status)
+        yield from _platform_metrics(self._status)
         yield from _vendor_metrics(self._status)
         yield from _counters(Watch(self._service.replica))
 
@@ -109,6 +110,23 @@ def _document_metrics(status: Status) -> Iterator[Metric]:
     for reason, level in levels.items():
         concerns.add_metric([reason], level)
     yield concerns
+
+
+def _platform_metrics(status: Status) -> Iterator[Metric]:
+    for name, help_text, value in (
+        ("", "Platforms that are known.", status.platforms),
+        (
+            "_without_certificates",
+            "Platforms in service that have no PCK certificate yet.",
+            status.bare_platforms,
+        ),
+        (
+            "_revoked",
+            "Platforms with a current PCK certificate that is revoked.",
+            status.revoked_platforms,
+        ),
+    ):
+        yield GaugeMetricFamily(f"thim_platforms{name}", help_text, value=value)
 
 
 def _vendor_metrics(status: Status) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from thim.errors import NotFoundError
 from thim.http.pccs_calls import ADMIN, Call, say, writing
+from thim.http.prefixes import check_pinned
 from thim.http.reply import Reply
 from thim.intel.pcs import parse_fmspc
 from thim.store.policy_view import find_default_policies
@@ -51,9 +52,8 @@ async def get_policies(call: Call) -> Reply:
     Answer the default policies of an FMSPC.
     """
     prefix = call.scope.get("thim.prefix")
-    if prefix is not None and prefix.at is not None:
-        msg = "policies have no past: there is none below /at"
-        raise NotFoundError(msg, reason="unknown-path")
+    if prefix is not None:
+        check_pinned(prefix, "policies")
     fmspc = parse_fmspc(call.parameters)
     found = find_default_policies(call.service.replica, fmspc)
     if not found:

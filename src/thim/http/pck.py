@@ -19,6 +19,7 @@ from thim.errors import NotFoundError
 from thim.http.answer import encode_chain
 from thim.http.pck_asked import find_asked
 from thim.http.pcs import Profile
+from thim.http.prefixes import check_pinned
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.intel.names import PckCa
@@ -103,9 +104,7 @@ def answer_metadata_pckcert(request: Request, service: Service) -> Reply:
 
 
 def _answer(request: Request, service: Service, shape: Shape) -> Reply:
-    if request.prefix.at is not None:
-        msg = "PCK certificates have no past: there is none below /at"
-        raise NotFoundError(msg, reason="unknown-path")
+    check_pinned(request.prefix, "PCK certificates")
     held = service.find_pck(read_pck_query(request, service))
     now = service.clock()
     policy = service.settings.max_age
@@ -119,7 +118,8 @@ def refuse_pckcert(error: ThimError, scope: Scope) -> Reply:
     """
     settings: HttpSettings = scope["state"]["service"].settings
     is_metadata = scope["path"].startswith("/metadata/")
-    is_json = _JSON_VERSION.encode("ascii") in scope["query_string"]
+    is_query = scope["method"] != "POST"
+    is_json = is_query and _JSON_VERSION.encode() in scope["query_string"]
     if not isinstance(error, NotFoundError):
         return to_reply(error)
     if is_json or is_metadata:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from thim.collateral.platforms import PlatformId
+from thim.collateral.platforms import NameKind, PlatformId
 from thim.errors import ParameterError
 from thim.http.bodies import decode
 from thim.intel.pcs import (
@@ -17,7 +17,6 @@ from thim.intel.pcs import (
     parse_hex_parameter,
     parse_manifest,
 )
-from thim.services.pck_named import PckName
 
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def find_asked(request: Request, service: Service) -> PlatformId:
     pce_id = parse_hex_parameter(parameters, "pceid", 2)
     if request.is_post:
         manifest = parse_manifest(parameters)
-        return service.find_named(PckName(pce_id=pce_id, manifest=manifest))
+        return service.find_named(NameKind.MANIFEST, manifest, pce_id)
     if "qeid" in parameters:
         qe_id = parse_hex_parameter(parameters, "qeid", 16)
         return PlatformId(qe_id, pce_id)
@@ -64,4 +63,4 @@ def find_asked(request: Request, service: Service) -> PlatformId:
     if enc_ppid is None:
         expected = "expected 32 hexadecimal digits, or an encrypted_ppid"
         raise ParameterError("qeid", "", expected)
-    return service.find_named(PckName(pce_id=pce_id, enc_ppid=enc_ppid))
+    return service.find_named(NameKind.ENCRYPTED_PPID, enc_ppid, pce_id)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from thim.collateral.freshness import max_age
-from thim.errors import NotFoundError
 from thim.http.answer import encode_chain
 from thim.http.pck import CA_TYPES
 from thim.http.pck_asked import find_asked
+from thim.http.prefixes import check_pinned
 from thim.http.reply import Reply
 from thim.intel.pcs import parse_encrypted_ppid
 from thim.services.pck import PckListQuery
@@ -37,9 +37,7 @@ def answer_pckcerts(request: Request, service: Service) -> Reply:
     """
     Answer a request on ``pckcerts``.
     """
-    if request.prefix.at is not None:
-        msg = "PCK certificates have no past: there is none below /at"
-        raise NotFoundError(msg, reason="unknown-path")
+    check_pinned(request.prefix, "PCK certificates")
     enc_ppid = parse_encrypted_ppid(request.parameters)
     query = PckListQuery(
         platform=find_asked(request, service), enc_ppid=enc_ppid
@@ -51,6 +49,8 @@ def answer_pckcerts(request: Request, service: Service) -> Reply:
 
 def _write(held: Sequence[HeldPck], now: datetime, policy: timedelta) -> Reply:
     first = held[0]
+    # One header holds one chain.
+    held = [one for one in held if one.issuer_chain == first.issuer_chain]
     ends = min(one.not_after for one in held)
     body = msgspec.json.encode([_line(one) for one in held])
     chain = encode_chain(first.issuer_chain)

@@ -14,6 +14,7 @@ import re
 
 from typing import Final
 
+from thim.baseline.model import find_baseline
 from thim.errors import NotFoundError, ParameterError
 
 
@@ -33,6 +34,21 @@ class Prefix:
     path: str
     baseline: str | None = None
     at: datetime.datetime | None = None
+
+
+def check_pinned(prefix: Prefix, what: str) -> None:
+    """
+    Check *prefix* where *what* is the same under every baseline, and has no
+    past.
+
+    Raises:
+        NotFoundError: It is below ``/at``, or the baseline is not known.
+    """
+    if prefix.at is not None:
+        msg = f"{what} have no past: there is none below /at"
+        raise NotFoundError(msg, reason="unknown-path")
+    if prefix.baseline is not None:
+        find_baseline(prefix.baseline)
 
 
 def split_prefix(path: str) -> Prefix:

@@ -37,13 +37,12 @@ from thim.store.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from thim.collateral.platforms import HeldPck, PlatformId
+    from thim.collateral.platforms import HeldPck, NameKind, PlatformId
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
     from thim.http.settings import HttpSettings
     from thim.intel.names import Tee
     from thim.services.fill import Filler
-    from thim.services.pck_named import PckName
     from thim.services.serve import Query
 
 _POLL: Final = 0.05
@@ -183,15 +182,17 @@ class Service:
                 raise Miss(query, e) from e
             raise
 
-    def find_named(self, name: PckName) -> PlatformId:
+    def find_named(
+        self, kind: NameKind, secret: bytes, pce_id: bytes
+    ) -> PlatformId:
         """
-        Find the platform of *name*.
+        Find the platform that is named by a *secret* of this *kind*.
 
         Raises:
             ThimError: As ``services.pck_named.find_named``.
         """
         with self._reading():
-            return find_named(self.replica, name)
+            return find_named(self.replica, kind, secret, pce_id)
 
     def list_pcks(self, query: PckListQuery) -> Sequence[HeldPck]:
         """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import msgspec
 
-from thim.errors import MalformedError
+from thim.errors import MalformedError, shorten
 
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _pairs(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         counts = collections.Counter(name for name, _ in pairs)
         ((twice, _),) = counts.most_common(1)
-        msg = f"key {twice!r} stands twice in one object"
+        msg = f"key {shorten(twice, 40)} stands twice in one object"
         raise ValueError(msg)
     return found
 

@@ -116,7 +116,7 @@ class PlatformAudit:
         if newest and not self._is_selected(platform, newest):
             return
         ordered = sort_by_floors(held, _floors(newest) if newest else ())
-        for raw in platform.raw_tcbs:
+        for raw in platform.seen_raw_tcbs:
             best = find_for(ordered, raw)
             found = self._reader.find_answer(platform.id, raw)
             if (best and best.row) != (found and found.row):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from thim.collateral.records import Kind
 from thim.collateral.targets import LONGEST_LEASE
-from thim.errors import UpstreamError
+from thim.errors import OperatorError, UpstreamError
 from thim.services.desk import Desk
 from thim.services.outcome import Fetched, Outcome, blame, sum_up
 from thim.services.pck_desk import PckDesk
@@ -46,6 +46,8 @@ _HOPELESS: Final = 10
 _SHARE: Final = 4
 #: The rest after something went wrong that should not.
 _PAUSE: Final = timedelta(seconds=30)
+#: Why a manifest cannot be opened: another time will not be better.
+_KEYS: Final = frozenset({"key-lost", "no-key", "key-file", "key-file-content"})
 
 
 class _NotNowError(UpstreamError):
@@ -169,11 +171,16 @@ class Fetcher:
         failures = await self.run(claim, target, owner)
         if failures is None:
             return Fetched(outcome=Outcome.ELSEWHERE)
-        if target.key.kind is Kind.PCK_CERTIFICATES and secrets is None:
-            secrets = await self.run(self._pck.read_secrets, target)
-        fetched = await self._ask_all(
-            target, secrets, failures, is_refresh=is_refresh
-        )
+        try:
+            if target.key.kind is Kind.PCK_CERTIFICATES and secrets is None:
+                secrets = await self.run(self._pck.read_secrets, target)
+            fetched = await self._ask_all(
+                target, secrets, failures, is_refresh=is_refresh
+            )
+        except OperatorError as e:
+            if e.reason not in _KEYS:
+                raise
+            fetched = blame(e)
         await self.run(self._desk.settle, target, owner, fetched, failures)
         return fetched
 

@@ -19,13 +19,17 @@ from thim.services.door import Door
 from thim.services.outcome import Fetched, Outcome, describe
 from thim.services.receive import take_chain
 from thim.services.register import (
-    PPID_CLAIMS,
+    MEANWHILE,
     Brought,
     Registrar,
     manifest_context,
 )
 from thim.services.secrets import provide_sealer
-from thim.upstream.pck import PlatformSecrets, read_pck_answer
+from thim.upstream.pck import (
+    PlatformSecrets,
+    knows_qe_ids,
+    read_pck_answer,
+)
 
 
 if TYPE_CHECKING:
@@ -116,12 +120,11 @@ class PckDesk:
                 outcome=Outcome.ABSENT, reason="not-available", detail=detail
             )
         self._take_chain(answer, response, now)
-        taken = self._register(answer, secrets, now)
-        if taken.reason == PPID_CLAIMS:
-            return Fetched(
-                outcome=Outcome.ABSENT, reason=taken.reason, detail=taken.detail
-            )
+        taken = self._register(upstream, answer, secrets, now)
+        if taken.reason == MEANWHILE:
+            return Fetched(outcome=Outcome.TAKEN, due=now)
         if taken.reason is not None:
+            self.ledger.platforms.disprove(secrets.platform)
             raise UntrustedError(taken.detail or "", reason=taken.reason)
         due = next_look(Kind.PCK_CERTIFICATES, None, now, self.draw())
         # Also where somebody asked for it who is not known.
@@ -153,14 +156,20 @@ class PckDesk:
             raise
 
     def _register(
-        self, answer: PckAnswer, secrets: PlatformSecrets, now: datetime
+        self,
+        upstream: Upstream,
+        answer: PckAnswer,
+        secrets: PlatformSecrets,
+        now: datetime,
     ) -> Taken:
         raw_tcb = secrets.raw_tcb
         brought = Brought(
             id=secrets.platform,
             source=answer.source,
             raw_tcbs=() if raw_tcb is None else (raw_tcb,),
-            enc_ppid=secrets.enc_ppid,
+            # What somebody registered is there, or something newer is.
+            enc_ppid=None if secrets.is_vouched else secrets.enc_ppid,
+            asked_by={} if knows_qe_ids(upstream) else secrets.names,
             certificates=answer.certificates,
             is_complete=answer.is_complete,
             is_vouched=secrets.is_vouched,

@@ -2,20 +2,18 @@
 Platforms as Intel's PCS is asked for them, and all their PCK certificates.
 
 PCS knows no QE ID: a platform is named by its encrypted PPID or its manifest.
-Those that it was registered with are known again, byte for byte; an encrypted
-PPID that was made anew is another.
+Those that certificates came by, or that it was registered with, are known
+again, byte for byte; an encrypted PPID that was made anew is another.
 """
 
 from __future__ import annotations
 
-import dataclasses
+from typing import TYPE_CHECKING, Final
 
-from typing import TYPE_CHECKING
-
-from thim.collateral.platforms import digest_manifest
+from thim.collateral.platforms import NameKind, digest_name
 from thim.errors import NotFoundError
 from thim.services.pck import unknown_platform
-from thim.store.named import find_by_enc_ppid, find_by_manifest
+from thim.store.named import find_by_name
 
 
 if TYPE_CHECKING:
@@ -26,39 +24,30 @@ if TYPE_CHECKING:
     from thim.store.replica import Replica
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PckName:
-    """
-    What a platform is called by who has no QE ID: its *pce_id* (2 bytes as on
-    the wire) and its *manifest*, or its *enc_ppid* (384 bytes).
-    """
-
-    pce_id: bytes
-    manifest: bytes | None = dataclasses.field(default=None, repr=False)
-    enc_ppid: bytes = dataclasses.field(default=b"", repr=False)
+_WORDS: Final = {
+    NameKind.ENCRYPTED_PPID: "encrypted PPID",
+    NameKind.MANIFEST: "manifest",
+}
 
 
-def find_named(replica: Replica, name: PckName) -> PlatformId:
+def find_named(
+    replica: Replica, kind: NameKind, secret: bytes, pce_id: bytes
+) -> PlatformId:
     """
-    Find the platform that was registered with what *name* has.
+    Find the platform that is named by a *secret* of this *kind*, in clear.
 
     Raises:
-        NotFoundError: None was (``unknown-manifest``,
+        NotFoundError: None is (``unknown-manifest``,
             ``unknown-encrypted-ppid``).
         UnavailableError: The store cannot be read.
     """
-    if name.manifest is not None:
-        digest = digest_manifest(name.manifest, name.pce_id)
-        found = find_by_manifest(replica, digest)
-        what, more = "manifest", ""
-    else:
-        found = find_by_enc_ppid(replica, name.enc_ppid, name.pce_id)
-        what = "encrypted PPID"
-        more = "; it is another each time that it is made: qeid finds it always"
+    found = find_by_name(replica, digest_name(kind, secret, pce_id))
     if found is not None:
         return found
-    msg = f"no platform was registered with this {what}{more}"
-    reason = f"unknown-{what.lower().replace(' ', '-')}"
+    msg = f"no platform was registered with this {_WORDS[kind]}"
+    if kind is NameKind.ENCRYPTED_PPID:
+        msg += "; it is another each time that it is made: qeid finds it always"
+    reason = "unknown-" + _WORDS[kind].lower().replace(" ", "-")
     raise NotFoundError(msg, reason=reason)
 
 

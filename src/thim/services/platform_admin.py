@@ -116,7 +116,7 @@ def explain_choices(
     gets, where the levels of the TCB info ask for *floors*.
     """
     ordered = sort_by_floors(certificates, floors)
-    return [_choose(raw, ordered) for raw in platform.raw_tcbs]
+    return [_choose(raw, ordered) for raw in platform.seen_raw_tcbs]
 
 
 def _choose(raw: PckTcbm, ordered: Sequence[HeldPck]) -> Choice:

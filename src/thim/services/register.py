@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from thim.collateral.platforms import (
     Entry,
     KnownAs,
+    NameKind,
     PckRecord,
     PlatformId,
     RegisteredBy,
     Voucher,
-    digest_manifest,
+    digest_name,
 )
 from thim.collateral.targets import pck_target
 from thim.errors import (
@@ -50,10 +51,8 @@ if TYPE_CHECKING:
     from thim.store.seal import Sealer
 
 
-#: A machine has another QE ID after its firmware was reset: under so many may
-#: anybody have its certificates, and under any number who may register it.
-MOST_CLAIMS: Final = 8
-PPID_CLAIMS: Final = "ppid-claims"
+#: Why what anybody asked for is not taken.
+MEANWHILE: Final = "registered-meanwhile"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,9 @@ class Brought:
     anybody who asks; *is_registration* unless the vendor was asked again.
 
     *certificates* are all that the vendor has, if *is_complete*; a
-    `PckRecord` was verified already.  *source* says where they come from.
+    `PckRecord` was verified already.  *source* says where they come from, and
+    *asked_by* by which of its secrets they were asked for, which are not kept
+    for that.
     """
 
     id: PlatformId
@@ -77,6 +78,9 @@ class Brought:
         default=(), repr=False
     )
     is_complete: bool = False
+    asked_by: Mapping[NameKind, bytes] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
     is_vouched: bool = True
     is_registration: bool = True
     name: str | None = None
@@ -193,22 +197,20 @@ class Registrar:
             return _refusal(brought.id, e)
 
     def _make_entry(self, brought: Brought, known: KnownAs | None) -> Entry:
+        _check_meanwhile(brought, known)
         records = tuple(map(self._verify, brought.certificates))
         _check_together(brought.id, records)
         is_other = bool(records) and _is_other(records[0], known)
         if is_other and not _outdoes(brought, known):
             msg = f"platform {brought.id}: known with another PPID"
             raise UntrustedError(msg, reason="ppid-conflict")
-        is_bound = known is not None and known.certificate is not None
-        if records and not brought.is_vouched and not is_bound:
-            self._check_claims(brought.id, records)
         return Entry(
             id=brought.id,
             registered_by=_registered_by(brought),
             raw_tcbs=brought.raw_tcbs,
             enc_ppid=brought.enc_ppid,
             manifest=self._seal(brought),
-            manifest_digest=_digest(brought),
+            names=_name(brought),
             certificates=records,
             is_complete=brought.is_complete or is_other,
             is_vouched=brought.is_vouched,
@@ -219,18 +221,6 @@ class Registrar:
             name=brought.name,
             labels=brought.labels,
         )
-
-    def _check_claims(
-        self, platform: PlatformId, records: Sequence[PckRecord]
-    ) -> None:
-        # One genuine machine must not make any number of them.
-        owners = self._ledger.platforms.count_owners(records)
-        if owners >= MOST_CLAIMS:
-            msg = (
-                f"platform {platform}: {owners} others have its PPID; it can "
-                f"be registered all the same"
-            )
-            raise ForbiddenError(msg, reason=PPID_CLAIMS)
 
     def _verify(self, certificate: Certificate | PckRecord) -> PckRecord:
         if isinstance(certificate, PckRecord):
@@ -254,10 +244,28 @@ def manifest_context(platform: PlatformId) -> bytes:
     return f"platform-manifest:{platform}".encode("ascii")
 
 
-def _digest(brought: Brought) -> bytes | None:
-    if brought.manifest is None:
-        return None
-    return digest_manifest(brought.manifest, brought.id.pce_id)
+def _check_meanwhile(brought: Brought, known: KnownAs | None) -> None:
+    """
+    Check that nobody registered the platform while it was asked for because
+    anybody wanted it: that was by what anybody sent along.
+    """
+    is_ours = known is not None and known.voucher > Voucher.ANYBODY
+    if is_ours and not brought.is_vouched:
+        msg = f"platform {brought.id}: it was registered meanwhile"
+        raise ForbiddenError(msg, reason=MEANWHILE)
+
+
+def _name(brought: Brought) -> dict[NameKind, bytes]:
+    given = dict(brought.asked_by)
+    if brought.is_vouched and brought.enc_ppid is not None:
+        given[NameKind.ENCRYPTED_PPID] = brought.enc_ppid
+    if brought.is_vouched and brought.manifest is not None:
+        given[NameKind.MANIFEST] = brought.manifest
+    pce_id = brought.id.pce_id
+    return {
+        kind: digest_name(kind, secret, pce_id)
+        for kind, secret in given.items()
+    }
 
 
 def _pem(certificate: Certificate | PckRecord) -> bytes:
@@ -289,8 +297,8 @@ def _check_together(platform: PlatformId, records: Sequence[PckRecord]) -> None:
     if len({certificate.ppid for certificate in certificates}) > 1:
         msg = f"platform {platform}: certificates of more than one PPID"
         raise UntrustedError(msg, reason="ppid-conflict")
-    if len({certificate.fmspc for certificate in certificates}) > 1:
-        msg = f"platform {platform}: certificates of more than one FMSPC"
+    if len({(one.fmspc, one.ca) for one in certificates}) > 1:
+        msg = f"platform {platform}: certificates of more than one FMSPC or CA"
         raise MalformedError(msg, reason="fmspc-conflict")
 
 

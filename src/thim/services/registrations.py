@@ -220,7 +220,7 @@ def _find_answered(
                 platform,
                 [
                     raw
-                    for raw in platform.raw_tcbs
+                    for raw in platform.raw_tcbs or platform.noted_raw_tcbs[-1:]
                     if reader.find_answer(platform.id, raw) is not None
                 ],
             )

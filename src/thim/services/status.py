@@ -84,7 +84,9 @@ class Status:
     vendor, None where there are none.  *answered* is when a vendor last
     answered as it should, *refused* what upstreams sent into quarantine in
     the last seven days, *failing* are the reasons for which documents cannot
-    be had.  *revoked_platforms* counts those with a revoked PCK certificate.
+    be had.  *platforms* counts all that are known, *bare_platforms* those in
+    service without a PCK certificate, and *revoked_platforms* all with a
+    revoked one.
     """
 
     now: datetime
@@ -95,6 +97,8 @@ class Status:
     answered: datetime | None
     refused: Sequence[Refused]
     failing: frozenset[str]
+    platforms: int
+    bare_platforms: int
     revoked_platforms: int
     concerns: Sequence[Concern]
 
@@ -136,6 +140,7 @@ def read_status(
         failing = _read_failing(replica, watch, settings)
         refused = _read_refused(watch, now - _SOON)
         revoked = watch.revoked_platforms()
+        platforms, bare = watch.count_platforms()
     first = _first_to_expire(promises)
     autonomy = None
     if first is not None and first.next_update is not None:
@@ -151,6 +156,8 @@ def read_status(
         ),
         refused=refused,
         failing=failing,
+        platforms=platforms,
+        bare_platforms=bare,
         revoked_platforms=revoked,
         concerns=(),
     )
@@ -277,6 +284,12 @@ def _quarantine_concerns(status: Status) -> Iterator[Concern]:
 
 
 def _platform_concerns(status: Status) -> Iterator[Concern]:
+    if status.bare_platforms:
+        detail = (
+            f"{status.bare_platforms} of {status.platforms} platforms have no "
+            f"PCK certificate yet"
+        )
+        yield Concern(level=Level.SOON, reason="pck-missing", detail=detail)
     if status.revoked_platforms:
         detail = (
             f"{status.revoked_platforms} platforms have a PCK certificate that "

@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from thim.collateral.records import INTEL, Kind
-from thim.collateral.targets import CLOCK_SKEW, LONGEST_LEASE, LONGEST_PLAN
+from thim.collateral.targets import (
+    CLOCK_SKEW,
+    LONGEST_LEASE,
+    LONGEST_PLAN,
+    PCK_TARGETS,
+)
 from thim.store import schema
 from thim.store.budget import refused_until, spend_one
 from thim.store.instants import from_stored, to_stored
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 
 #: A detail is for people to read; a hostile answer must not fill the store.
 _DETAIL_SIZE: Final = 1000
-_PLATFORMS: Final = f"{INTEL}/{Kind.PCK_CERTIFICATES.value}/%"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,7 +90,11 @@ class Agenda:
         with self._transaction() as connection:
             rows = connection.execute(
                 select(table.c.name, table.c.due, table.c.attempted).where(
-                    table.c.due.is_not(None), table.c.name.not_like(_PLATFORMS)
+                    table.c.due.is_not(None),
+                    or_(
+                        table.c.name < PCK_TARGETS[0],
+                        table.c.name >= PCK_TARGETS[1],
+                    ),
                 )
             ).all()
             for name in {row.name for row in rows} - names.keys():
@@ -146,8 +153,15 @@ class Agenda:
     def hasten(self, targets: Iterable[Target], now: datetime) -> None:
         """
         Have *targets* asked for at once, whatever was planned.
+
+        Also where somebody is asking: he began before something has changed.
         """
-        values = {"due": to_stored(now), "absent_until": None}
+        values = {
+            "due": to_stored(now),
+            "absent_until": None,
+            "leased_by": None,
+            "leased_until": None,
+        }
         rows = [{"name": str(target), **values} for target in targets]
         statement = upsert(schema.targets).on_conflict_do_update(
             index_elements=["name"], set_=values
@@ -158,20 +172,24 @@ class Agenda:
 
     def plan(self, target: Target, due: datetime, now: datetime) -> None:
         """
-        Keep *target* fresh from now on, and have it asked for at *due*: it was
-        asked for by another name just *now*.
+        Keep *target* fresh from now on, which was asked for just *now*, by
+        this name or another; have it asked for at *due*, if nothing else is
+        planned.
         """
         table = schema.targets
-        values = {
+        values: dict[str, Any] = {
             "due": to_stored(due),
             "attempted": to_stored(now),
             "absent_until": None,
         }
+        planned = func.coalesce(table.c.due, values["due"])
         with self._transaction() as connection:
             connection.execute(
                 upsert(table)
                 .values(name=str(target), **values)
-                .on_conflict_do_update(index_elements=["name"], set_=values)
+                .on_conflict_do_update(
+                    index_elements=["name"], set_={**values, "due": planned}
+                )
             )
 
     def advance(

@@ -61,7 +61,8 @@ class Selector:
             mine = certificates.get(platform.id, [])
             floors = self._floors_of(platform.fmspc) if len(mine) > 1 else ()
             ordered = sort_by_floors(mine, floors)
-            for raw in split_raw_tcbs(platform.raw_tcbs):
+            packed = platform.raw_tcbs + (platform.noted or b"")
+            for raw in dict.fromkeys(split_raw_tcbs(packed)):
                 key, digest = answer_key(platform.qe_id, platform.pce_id, raw)
                 best = find_for(ordered, PckTcbm.from_bytes(raw))
                 if best is None:
@@ -78,15 +79,15 @@ class Selector:
         self._forget(lost)
 
     def _read_platforms(self, rows: Sequence[int]) -> Iterable[Any]:
-        table = schema.platforms
+        p, n = schema.platforms.c, schema.noted_raw_tcbs.c
+        columns = (p.id, p.qe_id, p.pce_id, p.fmspc, p.raw_tcbs)
         for page in pages(rows):
-            query = select(
-                table.c.id,
-                table.c.qe_id,
-                table.c.pce_id,
-                table.c.fmspc,
-                table.c.raw_tcbs,
-            ).where(table.c.id.in_(page))
+            query = (
+                select(*columns, n.raw_tcbs.label("noted"))
+                .select_from(schema.platforms)
+                .outerjoin(schema.noted_raw_tcbs, n.platform_id == p.id)
+                .where(p.id.in_(page))
+            )
             yield from self._connection.execute(query)
 
     def _read_certificates(

@@ -97,19 +97,6 @@ class CertificateTable:
                 found[row.id // PLACES] = pem
         return found
 
-    def count_owners(self, serials: Sequence[int]) -> int:
-        """
-        Return how many platforms have a current certificate with one of these
-        serial numbers.
-        """
-        c = schema.pck_certificates.c
-        owner = c.id.op("/")(PLACES)
-        owners: set[int] = set()
-        for page in pages([serial & SERIAL_MASK for serial in serials]):
-            query = select(owner).where(c.serial.in_(page), c.is_current == 1)
-            owners.update(self._connection.scalars(query.distinct()))
-        return len(owners)
-
     def disown(self, row: int) -> None:
         """
         Have no certificate of a platform current any more.

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 PLACES: Final = 1024
 #: Of a serial number that is 20 bytes long, and chosen by the vendor.
 SERIAL_MASK: Final = 2**63 - 1
+#: A platform's number times this, and a kind of name (with `PROVEN` added where
+#: certificates came by it), make the number of one of its names.
+NAMES: Final = 4
+PROVEN: Final = 2
 _TCBM_SIZE: Final = 18
 
 #: Splits 16 bytes of a digest into an answer's number and digest.

@@ -59,7 +59,9 @@ _FAMILIES: Final = """
 """
 _DICTIONARIES: Final = "SELECT id, body FROM dictionaries"
 _PLATFORM_COLUMNS: Final = """
-    id, qe_id, pce_id, registered_by, registered, raw_tcbs, voucher, fmspc,
+    id, qe_id, pce_id, registered_by, registered, raw_tcbs,
+    (SELECT n.raw_tcbs FROM noted_raw_tcbs n WHERE n.platform_id = id),
+    voucher, fmspc,
     ca, cached_keys, name, labels, looked, last_seen, retired, replaced_by
 """
 _PLATFORM: Final = f"""
@@ -342,8 +344,8 @@ class PckReader:
 
 
 def _platform(row: Sequence[Any]) -> Platform:
-    number, qe_id, pce_id, registered_by, registered, raw_tcbs, *rest = row
-    voucher, fmspc, ca, cached_keys, name, labels, *rest = rest
+    number, qe_id, pce_id, registered_by, registered, *rest = row
+    raw_tcbs, noted, voucher, fmspc, ca, cached_keys, name, labels, *rest = rest
     *instants, replaced_by = rest
     looked, last_seen, retired = map(_instant, instants)
     with making_sense():
@@ -352,7 +354,8 @@ def _platform(row: Sequence[Any]) -> Platform:
             id=PlatformId(qe_id, pce_id),
             registered_by=RegisteredBy(registered_by),
             registered=from_stored(registered),
-            raw_tcbs=tuple(map(PckTcbm.from_bytes, split_raw_tcbs(raw_tcbs))),
+            raw_tcbs=_raw_tcbs(raw_tcbs),
+            noted_raw_tcbs=_raw_tcbs(noted or b""),
             voucher=Voucher(voucher),
             fmspc=fmspc,
             ca=None if ca is None else PckCa(ca),
@@ -364,6 +367,10 @@ def _platform(row: Sequence[Any]) -> Platform:
             retired=retired,
             replaced_by=replaced_by,
         )
+
+
+def _raw_tcbs(packed: bytes) -> tuple[PckTcbm, ...]:
+    return tuple(map(PckTcbm.from_bytes, split_raw_tcbs(packed)))
 
 
 def _instant(stored: int | None) -> datetime | None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class KeptSecrets:
     """
     The encrypted PPID and the sealed manifest of a platform, as far as they
-    are known, the raw TCB that it was last seen with, and who stands behind
-    it.
+    are known, the raw TCB that it was registered with last, or last seen with,
+    and who stands behind it.
     """
 
     enc_ppid: bytes | None = dataclasses.field(repr=False)
@@ -54,20 +54,33 @@ class PlatformSecretsTable:
         Return what is known of a platform, None if it is not registered.
         """
         p, s = schema.platforms, schema.platform_secrets
+        n = schema.noted_raw_tcbs
         query = (
-            select(p.c.raw_tcbs, p.c.voucher, s.c.enc_ppid, s.c.manifest)
+            select(
+                p.c.raw_tcbs,
+                p.c.voucher,
+                s.c.enc_ppid,
+                s.c.manifest,
+                n.c.raw_tcbs.label("noted"),
+            )
             .select_from(p)
             .outerjoin(s, s.c.platform_id == p.c.id)
+            .outerjoin(n, n.c.platform_id == p.c.id)
             .where(p.c.qe_id == platform.qe_id, p.c.pce_id == platform.pce_id)
         )
         with self._transaction() as connection:
             row = connection.execute(query).first()
         if row is None:
             return None
-        raw_tcbs = split_raw_tcbs(row.raw_tcbs)
+        voucher = Voucher(row.voucher)
+        registered = split_raw_tcbs(row.raw_tcbs)
+        noted = split_raw_tcbs(row.noted or b"")
+        # What anybody asked with counts where nobody said anything else.
+        is_ours = voucher > Voucher.ANYBODY and registered
+        raw_tcbs = registered if is_ours else noted or registered
         return KeptSecrets(
             enc_ppid=row.enc_ppid,
             manifest=row.manifest,
             raw_tcb=PckTcbm.from_bytes(raw_tcbs[-1]) if raw_tcbs else None,
-            voucher=Voucher(row.voucher),
+            voucher=voucher,
         )

@@ -21,7 +21,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.platforms import (
-    MOST_RAW_TCBS,
     KnownAs,
     PlatformId,
     RegisteredBy,
@@ -32,9 +31,16 @@ from thim.store import schema
 from thim.store.answers import Selector
 from thim.store.certificates import CertificateTable
 from thim.store.instants import to_stored
-from thim.store.numbers import answer_key, split_raw_tcbs
+from thim.store.making_room import make_room
+from thim.store.names import forget_names, write_names
 from thim.store.paging import pages
 from thim.store.platform_changes import PlatformChanges, spell_labels
+from thim.store.raw_tcbs import (
+    add_raw_tcbs,
+    forget_raw_tcbs,
+    note_raw_tcbs,
+    pack,
+)
 
 
 if TYPE_CHECKING:
@@ -43,7 +49,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from thim.collateral.platforms import Entry, PckRecord
+    from thim.collateral.platforms import Entry
     from thim.intel.pck import PckTcbm
 
 
@@ -81,10 +87,12 @@ class Platforms(PlatformChanges):
             entries = _defer(connection, entries, known)
             _forget_anybodys(connection, entries, known)
             _check_names(connection, entries, known)
+            make_room(connection, entries, known)
             new = [entry for entry in entries if entry.id not in known]
             rows = {**known, **_insert_new(connection, new, now)}
             _update_known(connection, entries, known)
             _write_secrets(connection, entries, rows)
+            write_names(connection, entries, rows)
             CertificateTable(connection).add(entries, rows, set(known), now)
             Selector(connection).select(list(rows.values()))
         return [rows[entry.id] for entry in entries]
@@ -110,14 +118,13 @@ class Platforms(PlatformChanges):
         with self._transaction() as connection:
             return _find_known(connection, [platform]).get(platform)
 
-    def count_owners(self, certificates: Iterable[PckRecord]) -> int:
+    def disprove(self, platform: PlatformId) -> None:
         """
-        Return how many platforms have one of these certificates, or one with
-        its serial number.
+        Forget by what *platform* is only said to be named: it is another's.
         """
-        serials = [one.certificate.serial_number for one in certificates]
         with self._transaction() as connection:
-            return CertificateTable(connection).count_owners(serials)
+            for row in _find_known(connection, [platform]).values():
+                forget_names(connection, row, unproven=True)
 
     def note_seen(
         self, seen: Mapping[int, datetime], raw_tcbs: Mapping[int, PckTcbm]
@@ -126,7 +133,7 @@ class Platforms(PlatformChanges):
         Write down when platforms (by their numbers) were last *seen*, and
         *raw_tcbs* that are new; unknown numbers are passed over.
 
-        Returns who has another raw TCB than before.
+        Returns for whom the raw TCB is new.
         """
         at = [{"row": row, "at": to_stored(i)} for row, i in seen.items()]
         table = schema.platforms
@@ -138,8 +145,7 @@ class Platforms(PlatformChanges):
                     .values(last_seen=bindparam("at")),
                     at,
                 )
-            seen_at = {row: (raw,) for row, raw in raw_tcbs.items()}
-            changed = _add_raw_tcbs(connection, seen_at, may_evict=False)
+            changed = note_raw_tcbs(connection, raw_tcbs)
             if raw_tcbs:
                 Selector(connection).select(list(raw_tcbs))
         return changed
@@ -196,7 +202,7 @@ def _new_row(entry: Entry, now: datetime) -> dict[str, object]:
     return {
         "qe_id": entry.id.qe_id,
         "pce_id": entry.id.pce_id,
-        "raw_tcbs": b"".join(_spell(entry.raw_tcbs)[-MOST_RAW_TCBS:]),
+        "raw_tcbs": pack(entry.raw_tcbs),
         "registered_by": entry.registered_by.value,
         "registered": to_stored(now),
         "voucher": _voucher(entry),
@@ -211,13 +217,16 @@ def _defer(
     known: Mapping[PlatformId, int],
 ) -> Sequence[Entry]:
     """
-    Leave out what anybody sent along of platforms that others stand behind.
+    Leave out what anybody brought of platforms that others stand behind by
+    now.
     """
     anybodys = [e.id for e in entries if not e.is_vouched and e.id in known]
     vouchers = _read_vouchers(connection, [known[one] for one in anybodys])
     theirs = {one for one in anybodys if vouchers[known[one]]}
     return [
-        dataclasses.replace(entry, enc_ppid=None)
+        dataclasses.replace(
+            entry, enc_ppid=None, raw_tcbs=(), certificates=(), names={}
+        )
         if entry.id in theirs and not entry.is_vouched
         else entry
         for entry in entries
@@ -238,21 +247,10 @@ def _forget_anybodys(
             continue
         row = known[entry.id]
         connection.execute(delete(s).where(s.c.platform_id == row))
-        packed = connection.scalar(select(p.c.raw_tcbs).where(p.c.id == row))
-        _forget_answers(connection, entry.id, split_raw_tcbs(packed or b""))
+        forget_raw_tcbs(connection, row)
+        forget_names(connection, row)
         CertificateTable(connection).disown(row)
         connection.execute(update(p).where(p.c.id == row).values(_NOTHING))
-
-
-def _forget_answers(
-    connection: Connection, platform: PlatformId, raw_tcbs: Iterable[bytes]
-) -> None:
-    table = schema.pck_answers
-    for raw in raw_tcbs:
-        key, digest = answer_key(platform.qe_id, platform.pce_id, raw)
-        connection.execute(
-            delete(table).where(table.c.key == key, table.c.digest == digest)
-        )
 
 
 def _voucher(entry: Entry) -> int:
@@ -273,17 +271,13 @@ def _read_vouchers(
     return found
 
 
-def _spell(raw_tcbs: Iterable[PckTcbm]) -> list[bytes]:
-    return list(dict.fromkeys(raw.to_bytes() for raw in raw_tcbs))
-
-
 def _update_known(
     connection: Connection,
     entries: Iterable[Entry],
     known: Mapping[PlatformId, int],
 ) -> None:
     again = [entry for entry in entries if entry.id in known]
-    _add_raw_tcbs(connection, {known[e.id]: e.raw_tcbs for e in again})
+    add_raw_tcbs(connection, {known[e.id]: e.raw_tcbs for e in again})
     alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
     for entry in again:
         values = _changes(entry)
@@ -326,40 +320,6 @@ def _changes(entry: Entry) -> dict[str, object]:
     return values
 
 
-def _add_raw_tcbs(
-    connection: Connection,
-    added: Mapping[int, Iterable[PckTcbm]],
-    *,
-    may_evict: bool = True,
-) -> list[PlatformId]:
-    table = schema.platforms
-    platforms: list[PlatformId] = []
-    changed: list[dict[str, object]] = []
-    for page in pages(list(added)):
-        query = select(
-            table.c.id, table.c.qe_id, table.c.pce_id, table.c.raw_tcbs
-        ).where(table.c.id.in_(page))
-        for row, qe_id, pce_id, packed in connection.execute(query).all():
-            before = split_raw_tcbs(packed)
-            after = list(dict.fromkeys([*before, *_spell(added[row])]))
-            evicted = after[:-MOST_RAW_TCBS]
-            if after == before or (evicted and not may_evict):
-                continue
-            platform = PlatformId(qe_id, pce_id)
-            _forget_answers(connection, platform, evicted)
-            raw_tcbs = b"".join(after[-MOST_RAW_TCBS:])
-            changed.append({"row": row, "packed": raw_tcbs})
-            platforms.append(platform)
-    if changed:
-        connection.execute(
-            update(table)
-            .where(table.c.id == bindparam("row"))
-            .values(raw_tcbs=bindparam("packed")),
-            changed,
-        )
-    return platforms
-
-
 def _write_secrets(
     connection: Connection,
     entries: Iterable[Entry],
@@ -380,25 +340,3 @@ def _write_secrets(
                 ),
                 values,
             )
-    _write_digests(connection, entries, rows)
-
-
-def _write_digests(
-    connection: Connection,
-    entries: Iterable[Entry],
-    rows: Mapping[PlatformId, int],
-) -> None:
-    values = [
-        {"digest": entry.manifest_digest, "platform_id": rows[entry.id]}
-        for entry in entries
-        if entry.manifest_digest is not None
-    ]
-    if values:
-        statement = upsert(schema.manifests)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["digest"],
-                set_={"platform_id": statement.excluded.platform_id},
-            ),
-            values,
-        )

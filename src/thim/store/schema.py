@@ -246,6 +246,13 @@ Index(
     sqlite_where=platforms.c.name.is_not(None),
     postgresql_where=platforms.c.name.is_not(None),
 )
+Index(
+    "platforms_without_certificates",
+    platforms.c.id,
+    sqlite_where=platforms.c.fmspc.is_(None) & platforms.c.retired.is_(None),
+    postgresql_where=platforms.c.fmspc.is_(None)
+    & platforms.c.retired.is_(None),
+)
 
 #: What a vendor wants to hear of a platform.  The manifest is sealed
 #: (``store.seal``); the encrypted PPID is already.
@@ -257,19 +264,25 @@ platform_secrets = _table(
     Column("enc_ppid", LargeBinary),
     Column("manifest", LargeBinary),
 )
-Index(
-    "platform_secrets_by_enc_ppid",
-    func.substr(platform_secrets.c.enc_ppid, 1, 8),
-    sqlite_where=platform_secrets.c.enc_ppid.is_not(None),
-    postgresql_where=platform_secrets.c.enc_ppid.is_not(None),
+
+#: Raw TCBs that callers asked with, beside those of a platform: anybody can
+#: ask with any, so they are never more than noted (``store.raw_tcbs``).
+noted_raw_tcbs = _table(
+    "noted_raw_tcbs",
+    Column(
+        "platform_id", Integer, ForeignKey(platforms.c.id), primary_key=True
+    ),
+    Column("raw_tcbs", LargeBinary, nullable=False),
 )
 
-#: Whose a manifest is, by its digest (``collateral.platforms``): what is sealed
-#: is not found otherwise.
-manifests = _table(
-    "manifests",
-    Column("digest", LargeBinary, primary_key=True),
-    Column("platform_id", Integer, ForeignKey(platforms.c.id), nullable=False),
+#: By what those who ask as Intel's PCS is asked name a platform, whose number
+#: is a quarter of this (``store.names``): the digest of an encrypted PPID or a
+#: manifest.
+platform_names = _table(
+    "platform_names",
+    Column("id", _Big, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False),
+    Index("platform_names_by_digest", "digest"),
 )
 
 #: What many PCK certificates have in common.

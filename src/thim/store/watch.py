@@ -14,6 +14,7 @@ from thim.collateral.targets import (
     CLOCK_SKEW,
     LONGEST_LEASE,
     LONGEST_PLAN,
+    PCK_TARGETS,
     AddressState,
     Progress,
     Target,
@@ -34,13 +35,41 @@ _COLUMNS: Final = """
     leased_until
 """
 _ONE: Final = f"SELECT {_COLUMNS} FROM targets WHERE name = ?"  # noqa: S608
-_ALL: Final = f"SELECT {_COLUMNS} FROM targets ORDER BY name"  # noqa: S608
-_DUE: Final = """
+#: Between these lie the names of platforms' PCK certificates: there may be a
+#: million of them.
+_FIRST: Final = PCK_TARGETS[0]
+_BEHIND: Final = PCK_TARGETS[1]
+#: Two ranges of the index of names, without what lies between.
+_OF_DOCUMENTS: Final = f"""(
+    SELECT * FROM targets WHERE name < '{_FIRST}' UNION ALL
+    SELECT * FROM targets WHERE name >= '{_BEHIND}'
+)"""  # noqa: S608 - constants only
+_DOCUMENTS: Final = f"SELECT {_COLUMNS} FROM {_OF_DOCUMENTS} ORDER BY name"  # noqa: S608
+_FAILED: Final = f"""
+    SELECT {_COLUMNS} FROM targets
+     WHERE reason = ? AND due IS NOT NULL ORDER BY name
+"""  # noqa: S608
+_IS_FREE: Final = "(coalesce(leased_until, 0) <= ?1 OR leased_until > ?2)"
+#: Those that a clock which was ahead has planned or asked for are due, too.
+_DUE_DOCUMENTS: Final = f"""
+    SELECT name FROM {_OF_DOCUMENTS}
+     WHERE {_IS_FREE}
+       AND (+due <= ?1 OR +due > ?3 OR (+due IS NOT NULL AND attempted > ?4))
+     ORDER BY +due LIMIT ?5
+"""  # noqa: S608
+#: Found by the index of when they are due; ``+`` has that of names left alone.
+_DUE_PLATFORMS: Final = f"""
     SELECT name FROM targets
-     WHERE (due <= ? OR due > ? OR (due IS NOT NULL AND attempted > ?))
-       AND (coalesce(leased_until, 0) <= ? OR leased_until > ?)
-     ORDER BY due LIMIT ?
-"""
+     WHERE +name >= '{_FIRST}' AND +name < '{_BEHIND}' AND {_IS_FREE}
+       AND due <= ?1
+     ORDER BY due LIMIT ?3
+"""  # noqa: S608
+_LATE_PLATFORMS: Final = f"""
+    SELECT name FROM targets
+     WHERE +name >= '{_FIRST}' AND +name < '{_BEHIND}' AND {_IS_FREE}
+       AND due > ?4
+     ORDER BY due LIMIT ?3
+"""  # noqa: S608
 _ADDRESSES: Final = """
     SELECT address, free_at, requests, failures, closed_until, answered,
            failed, reason, detail, clock_ahead
@@ -59,6 +88,10 @@ _REVOKED: Final = f"""
     SELECT count(DISTINCT id / {PLACES}) FROM pck_certificates
      WHERE is_revoked = 1 AND is_current = 1
 """  # noqa: S608 - a constant only
+_PLATFORMS: Final = "SELECT count(*) FROM platforms"
+_BARE: Final = """
+    SELECT count(*) FROM platforms WHERE fmspc IS NULL AND retired IS NULL
+"""
 _COUNTERS: Final = """
     SELECT name, label, count, last FROM counters ORDER BY name, label
 """
@@ -140,22 +173,36 @@ class Watch:
 
     def progress(self) -> Sequence[Progress]:
         """
-        Return what is known of each target.
+        Return what is known of each target that is a document; not of the PCK
+        certificates of platforms.
         """
-        rows = self._replica.rows(_ALL)
+        rows = self._replica.rows(_DOCUMENTS)
         with making_sense():
             return [_progress(row) for row in rows]
 
+    def failed(self, reason: str) -> Sequence[Target]:
+        """
+        Return every target that is kept fresh and last failed for *reason*.
+        """
+        rows = self._replica.rows(_FAILED, (reason,))
+        with making_sense():
+            return [_progress(row).target for row in rows]
+
     def due(self, now: datetime, most: int) -> Sequence[Target]:
         """
-        Return *most* targets that are to be asked for, longest due first.
+        Return *most* targets that are to be asked for, longest due first, and
+        documents before platforms.
         """
         at = to_stored(now)
         too_late = to_stored(now + LONGEST_PLAN)
         too_long = to_stored(now + LONGEST_LEASE)
         ahead = to_stored(now + CLOCK_SKEW)
-        values = (at, too_late, ahead, at, too_long, most)
-        rows = self._replica.rows(_DUE, values)
+        rows = self._replica.rows(
+            _DUE_DOCUMENTS, (at, too_long, too_late, ahead, most)
+        )
+        for query, *more in ((_DUE_PLATFORMS,), (_LATE_PLATFORMS, too_late)):
+            values = (at, too_long, most - len(rows), *more)
+            rows = [*rows, *self._replica.rows(query, values)]
         with making_sense():
             return [Target.from_name(name) for (name,) in rows]
 
@@ -198,6 +245,14 @@ class Watch:
         """
         (count,) = self._replica.first(_REVOKED)
         return int(count)
+
+    def count_platforms(self) -> tuple[int, int]:
+        """
+        Return how many platforms are known, and how many of those in service
+        have no PCK certificate.
+        """
+        (known,), (bare,) = map(self._replica.first, (_PLATFORMS, _BARE))
+        return int(known), int(bare)
 
     def refused(self, since: datetime, most: int) -> Sequence[Refused]:
         """

@@ -18,7 +18,7 @@ import msgspec
 
 from cryptography import x509
 
-from thim.collateral.platforms import MOST_CERTIFICATES
+from thim.collateral.platforms import MOST_CERTIFICATES, NameKind
 from thim.collateral.records import pck_certificates_key
 from thim.errors import MalformedError
 from thim.upstream.model import Request, Service
@@ -55,6 +55,15 @@ class PlatformSecrets:
     manifest: bytes | None = dataclasses.field(default=None, repr=False)
     raw_tcb: PckTcbm | None = None
     is_vouched: bool = False
+
+    @property
+    def names(self) -> Mapping[NameKind, bytes]:
+        """By what Intel is asked: the manifest, if there is one."""
+        if self.manifest is not None:
+            return {NameKind.MANIFEST: self.manifest}
+        if self.enc_ppid is not None:
+            return {NameKind.ENCRYPTED_PPID: self.enc_ppid}
+        return {}
 
     @property
     def platform_key(self) -> CollateralKey:

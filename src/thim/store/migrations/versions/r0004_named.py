@@ -1,5 +1,6 @@
 """
-Platforms are found by what Intel's PCS is asked with.
+What callers asked with is kept apart; platforms are found by what Intel's PCS
+is asked with, and by their having no certificates.
 """
 
 from __future__ import annotations
@@ -12,30 +13,39 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+_Big = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
 
 def upgrade() -> None:
     """
-    Have platforms found by their encrypted PPID and their manifest.
+    Create what is new.
 
-    A manifest that is there already is sealed, and found once it is brought
-    again.
+    Platforms that are there already have their names when certificates come
+    again: what is sealed cannot be read here.
     """
-    is_there = sa.text("enc_ppid IS NOT NULL")
-    op.create_index(
-        "platform_secrets_by_enc_ppid",
-        "platform_secrets",
-        [sa.text("substr(enc_ppid, 1, 8)")],
-        sqlite_where=is_there,
-        postgresql_where=is_there,
-    )
     op.create_table(
-        "manifests",
-        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        "noted_raw_tcbs",
         sa.Column(
             "platform_id",
             sa.Integer,
             sa.ForeignKey("platforms.id"),
-            nullable=False,
+            primary_key=True,
         ),
+        sa.Column("raw_tcbs", sa.LargeBinary, nullable=False),
         sqlite_strict=True,
+    )
+    op.create_table(
+        "platform_names",
+        sa.Column("id", _Big, primary_key=True, autoincrement=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sqlite_strict=True,
+    )
+    op.create_index("platform_names_by_digest", "platform_names", ["digest"])
+    has_none = sa.text("fmspc IS NULL AND retired IS NULL")
+    op.create_index(
+        "platforms_without_certificates",
+        "platforms",
+        ["id"],
+        sqlite_where=has_none,
+        postgresql_where=has_none,
     )
