@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.day_zero import closed
 from thim.errors import OperatorError
 from thim.services.secrets import (
     check_key,
+    is_absent,
     load_or_make_key,
     provide_sealer,
     read_provided_secret,
@@ -206,6 +208,31 @@ class TestKey:
         """
         with pytest.raises(OperatorError, match=r"thim\.key: cannot be made"):
             load_or_make_key(Path("/proc/thim.key"))
+
+
+class TestAbsent:
+    def test_absent(self, tmp_path):
+        """
+        A file is absent if it is not there, or what should be its folder is
+        none; a link that leads nowhere is something.
+        """
+        (tmp_path / "file").touch()
+        (tmp_path / "link").symlink_to("nowhere")
+
+        assert [True, True, False, False] == [
+            is_absent(tmp_path / name)
+            for name in ("no", "file/no", "file", "link")
+        ]
+
+    def test_permission_denied(self, tmp_path):
+        """
+        What this user may not look for is not taken for absent.
+        """
+        with (
+            closed(tmp_path),
+            pytest.raises(OperatorError, match="x: Permission denied"),
+        ):
+            is_absent(tmp_path / "x")
 
 
 class TestSealer:

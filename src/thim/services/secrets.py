@@ -109,6 +109,23 @@ def _unusable(path: Path, why: str) -> OperatorError:
     return OperatorError(f"key file {path}: {why}", reason="key-file")
 
 
+def is_absent(path: Path) -> bool:
+    """
+    Tell whether there is nothing in *path*.
+
+    Raises:
+        OperatorError: This user may not look.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as e:
+        msg = f"{path}: {e.strerror}"
+        raise OperatorError(msg, reason="unreadable") from e
+    return False
+
+
 def write_new(path: Path, content: bytes, mode: int = SECRET) -> None:
     """
     Write a file that is not there yet, whole or not at all.
