@@ -3,13 +3,39 @@ One class for each row of the table in ``docs/operating.md`` (day zero), which
 says what is to be done when a file is lost.
 """
 
+import contextlib
+import sqlite3
+
 import pytest
 
-from tests.cli.day_zero import closed
+from tests.cli.day_zero import closed, content
 from tests.cli.test_serve import serving
 from tests.cli.test_tls import whoami
+from thim.cli.actor import os_user
+from thim.collateral.platforms import PlatformId
+from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.services.clock import utc_now
 from thim.services.pki import read_certificate
+from thim.services.register import Brought, Registrar, manifest_context
+from thim.services.secrets import provide_sealer
+from thim.store.ledger import Ledger
 from thim.x509.issue import server_hosts, spell_hosts
+
+
+ACCEPT = ("db", "accept-loss-of-sealed-manifests")
+PLATFORM = PlatformId(bytes(16), bytes(2))
+MANIFEST = bytes(range(256)) * 64
+
+
+def register(ledger, key_file):
+    """
+    Register a platform by its manifest; return what seals it.
+    """
+    sealer = provide_sealer(ledger, key_file)
+    brought = Brought(id=PLATFORM, source="test", manifest=MANIFEST)
+    (taken,) = Registrar(ledger, utc_now(), sealer).take([brought])
+    assert taken.reason is None
+    return sealer
 
 
 def serve(folder):
@@ -201,6 +227,75 @@ class TestStore:
 
         assert 0 == thim("token", "create", *names, *out, *config).code
         assert 200 == serve(made)[0]
+
+
+class TestSealingKey:
+    @pytest.fixture
+    def lost(self, made):
+        """
+        A platform was registered by its manifest, and the key is gone.
+        """
+        with Ledger(made / "thim.db", INTEL_SGX_ROOT) as ledger:
+            register(ledger, made / "thim.key")
+        (made / "thim.key").unlink()
+        return made
+
+    def test_serve(self, thim, lost):
+        """
+        A service does not start without it; it does once the loss was
+        accepted.
+        """
+        config = ("--config", lost / "thim.toml")
+        refused = thim("serve", *config)
+        assert 2 == refused.code
+        assert f"bring that one back; `thim {' '.join(ACCEPT)}`" in refused.err
+
+        run = thim(*ACCEPT, *config)
+        assert (0, "") == (run.code, run.err)
+        assert "1 sealed manifests were dropped" in run.text
+        assert 200 == serve(lost)[0]
+
+    def test_dropped(self, thim, lost):
+        """
+        What was sealed is dropped, the platform stays, and its manifest is
+        sealed anew when it is registered again.
+        """
+        thim(*ACCEPT, "--config", lost / "thim.toml")
+        with Ledger(lost / "thim.db", INTEL_SGX_ROOT) as ledger:
+            kept = ledger.secrets.find(PLATFORM)
+            assert kept is not None
+            assert kept.manifest is None
+            sealer = register(ledger, lost / "thim.key")
+            again = ledger.secrets.find(PLATFORM)
+            assert again is not None
+            assert MANIFEST == sealer.open(
+                again.manifest or b"", manifest_context(PLATFORM)
+            )
+
+    def test_event(self, thim, lost):
+        """
+        It is written down who accepted it.
+        """
+        thim(*ACCEPT, "--config", lost / "thim.toml")
+        with contextlib.closing(sqlite3.connect(lost / "thim.db")) as db:
+            found = db.execute(
+                "SELECT actor, detail FROM events WHERE action = 'key-loss'"
+            ).fetchall()
+
+        ((actor, detail),) = found
+        assert os_user() == actor
+        assert detail.endswith(": 1 sealed manifests dropped")
+
+    def test_not_lost(self, thim, made):
+        """
+        Where it is not lost nothing is dropped.
+        """
+        before = content(made)
+        run = thim(*ACCEPT, "--config", made / "thim.toml")
+
+        assert 2 == run.code
+        assert "no key is lost" in run.err
+        assert before["thim.key"] == content(made)["thim.key"]
 
 
 class TestToken:
