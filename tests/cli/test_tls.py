@@ -164,6 +164,69 @@ class TestServed:
         assert before == content(own)
 
 
+class TestStatus:
+    def concerns(self, thim, config):
+        """
+        Return the concerns of a status, by reason.
+        """
+        found = thim("status", "--json", "--config", config).json["concerns"]
+        return {concern["reason"]: concern for concern in found}
+
+    def test_well(self, thim, made):
+        """
+        A certificate that will be renewed in time is no concern, nor one that
+        is not there yet.
+        """
+        outdate(made, 66)
+        assert ["empty"] == list(self.concerns(thim, made / "thim.toml"))
+        (made / "server.pem").unlink()
+        assert ["empty"] == list(self.concerns(thim, made / "thim.toml"))
+
+    @pytest.mark.parametrize(("days", "level"), [(70, 1), (91, 2)])
+    def test_not_renewed(self, thim, made, days, level):
+        """
+        One that should have been renewed long ago is: soon, and once it has
+        ended, now.
+        """
+        last = outdate(made, days).not_valid_after_utc
+        found = self.concerns(thim, made / "thim.toml")["certificate-ends"]
+
+        assert {
+            "level": level,
+            "reason": "certificate-ends",
+            "detail": f"{made}/server.pem ends at {last:%FT%TZ}: no service "
+            f"has renewed it",
+        } == found
+
+    def test_ca_elsewhere(self, thim, made):
+        """
+        It says so where the CA's key is not there.
+        """
+        outdate(made)
+        (made / "ca.key").unlink()
+        found = self.concerns(thim, made / "thim.toml")["certificate-ends"]
+
+        said = f"it cannot be renewed without {made}/ca.key"
+        assert found["detail"].endswith(said)
+
+    def test_own(self, thim, made, tmp_path):
+        """
+        Or where the certificate is the operator's own.
+        """
+        outdate(made)
+        config = tmp_path / "own.toml"
+        config.write_text(
+            f"""
+            store = "{made}/thim.db"
+            tls_cert = "{made}/server.pem"
+            tls_key = "{made}/server.key"
+            """
+        )
+        found = self.concerns(thim, config)["certificate-ends"]
+
+        assert found["detail"].endswith("so put another in its place")
+
+
 class TestTlsRenew:
     def test_names(self, thim, made):
         """

@@ -4,11 +4,12 @@ import threading
 
 import pytest
 
-from tests.services.private_ca import DAY, NOW
+from tests.services.private_ca import DAY, HOSTS, NOW
 from thim.errors import OperatorError
 from thim.services import renewal
-from thim.services.pki import read_certificate
-from thim.services.renewal import Renewer
+from thim.services.pki import make_ca, read_certificate
+from thim.services.renewal import Renewer, end_is_near
+from thim.x509.issue import Term, issue_server
 
 
 class TestRenewer:
@@ -106,3 +107,23 @@ class TestWithoutCa:
         elsewhere.rename(files.ca_key)
         renewer.look()
         assert before != files.cert.read_bytes()
+
+
+class TestEnd:
+    @pytest.mark.parametrize(
+        ("days", "left"), [(365, 91.25), (90, 22.5), (20, 7), (6, 3)]
+    )
+    def test_near(self, days, left):
+        """
+        An end is near when a quarter of the life is left, or a week, and in
+        a short life half of it.
+        """
+        ca = make_ca(HOSTS, NOW)
+        life = Term(since=NOW, until=NOW + days * DAY, serial=1)
+        server = issue_server(ca, ca.key.public_key(), HOSTS, life)
+        near = NOW + (days - left) * DAY
+        hour = datetime.timedelta(hours=1)
+
+        assert not end_is_near(server, near)
+        assert end_is_near(server, near + hour)
+        assert end_is_near(server, NOW + (days + 1) * DAY)

@@ -24,11 +24,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from cryptography import x509
+
     from thim.services.pki import PkiFiles
 
 _log: Final = logging.getLogger(__name__)
 _CA_NOTICE: Final = datetime.timedelta(days=180)
 _LOOK: Final = 3600.0
+_WEEK: Final = datetime.timedelta(days=7)
+
+
+def end_is_near(server: x509.Certificate, now: datetime.datetime) -> bool:
+    """
+    Tell whether a certificate ought to have been renewed long ago: a quarter
+    of its life is left, or a week, and never more than half of it.
+    """
+    first, last = server.not_valid_before_utc, server.not_valid_after_utc
+    life = last - first
+    return last - now < max(life / 4, min(_WEEK, life / 2))
 
 
 class Renewer:
