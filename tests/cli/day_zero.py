@@ -4,8 +4,11 @@ A folder that `thim init` has set up.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +57,19 @@ def outdate(folder: Path, days: int = 70) -> x509.Certificate:
     replace(files.key, key)
     replace(files.cert, to_pem([server]), PUBLIC)
     return server
+
+
+@contextlib.contextmanager
+def closed(folder: Path) -> Iterator[None]:
+    """
+    Be a user who may not look into a folder, until the end of the ``with``.
+    """
+    me, mode = os.geteuid(), folder.stat().st_mode
+    folder.chmod(0)
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+        folder.chmod(mode)

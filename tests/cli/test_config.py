@@ -355,6 +355,33 @@ class TestTls:
         with pytest.raises(OperatorError, match="tls_cert is missing"):
             load({"tls_ca_cert": path, "tls_ca_key": path}, {}, None)
 
+    def test_made_anew(self, tmp_path):
+        """
+        What a private CA makes anew need not be there, nor the CA itself.
+        """
+        names = ("tls_cert", "tls_key", "tls_ca_cert", "tls_ca_key")
+        paths = {name: tmp_path / name for name in names}
+        environment = {
+            f"THIM_{name.upper()}": str(path) for name, path in paths.items()
+        }
+        found = load({}, environment, None)
+
+        assert paths == {name: found[name].value for name in names}
+
+    @pytest.mark.parametrize("name", ["tls_cert", "tls_key"])
+    def test_flag(self, tmp_path, name):
+        """
+        What a flag names is somebody's own: it must be there all the same.
+        """
+        (tmp_path / "pem").touch()
+        path = str(tmp_path / "pem")
+        environment = {"THIM_TLS_CA_CERT": path, "THIM_TLS_CA_KEY": path}
+        flags = {"tls_cert": path, "tls_key": path, name: f"{path}-no"}
+
+        with pytest.raises(OperatorError, match="that is there") as caught:
+            load(flags, environment, None)
+        assert str(caught.value).startswith(f"{name} (flag): got '{path}-no'")
+
     def test_key_file(self, tmp_path):
         """
         The sealing key need not be there, and is beside the store unless it is

@@ -21,7 +21,7 @@ from thim.services import secrets
 from thim.services.pki import (
     read_certificate,
 )
-from thim.services.secrets import provide_sealer
+from thim.services.secrets import provide_sealer, write_new
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.issue import server_hosts, spell_hosts
@@ -61,6 +61,25 @@ class TestFiles:
             "tls_ca_cert": f"{made}/ca.pem",
             "tls_ca_key": f"{made}/ca.key",
         } == written
+
+    def test_api_key(self, thim, made):
+        """
+        It says where Intel's API key goes: without the marks before them the
+        last lines are an upstream.
+        """
+        path = made / "thim.toml"
+        lines = path.read_text().splitlines()
+        start = lines.index("# [[intel_upstreams]]")
+        lines[start:] = [line.removeprefix("# ") for line in lines[start:]]
+        path.write_text("\n".join(lines))
+        write_new(made / "pcs.key", b"0123456789abcdef\n")
+        run = thim("config", "show", "--json", "--config", path)
+
+        assert (0, "") == (run.code, run.err)
+        assert {
+            "url": "https://api.trustedservices.intel.com",
+            "api_key_file": f"{made}/pcs.key",
+        } == tomllib.loads(path.read_text())["intel_upstreams"][0]
 
     def test_names(self, made):
         """
@@ -103,6 +122,7 @@ class TestFiles:
             "SSL_CERT_FILE=ca.pem",
             "REQUESTS_CA_BUNDLE=ca.pem",
             digest.hex(":").upper(),
+            f"Intel API key  none; the last lines of {folder}/thim.toml",
         ):
             assert part in run.text
         assert "use_secure_cert" not in run.text
@@ -460,7 +480,7 @@ class TestProvided:
         run = thim("init", "--folder", folder, *options[1 - missing])
 
         assert (2, False) == (run.code, folder.exists())
-        assert options[missing][0] in run.err
+        assert f"thim: {options[missing][0]} is missing: " in run.err
 
     def test_expired(self, thim, folder, own):
         """

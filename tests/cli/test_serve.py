@@ -24,11 +24,12 @@ READY = re.compile(r"thim serves on (https?)://127\.0\.0\.1:(\d+) from (.*)")
 
 
 @contextlib.contextmanager
-def serving(*arguments):
+def serving(*arguments, said=None):
     """
     Run the service until the end of the ``with``; yield the process and what
-    it said about itself.
+    it said about itself.  *said* takes all lines until it is up.
     """
+    lines = [] if said is None else said
     command = [sys.executable, "-m", "thim", "serve"]
     with subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0", *map(str, arguments)],
@@ -41,6 +42,7 @@ def serving(*arguments):
             found = None
             assert process.stderr is not None
             for line in process.stderr:
+                lines.append(line)
                 found = found or READY.search(line)
                 if "Application startup complete" in line:
                     break

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cli.day_zero import closed
 from tests.services.made import INTEL, STRANGER
 from thim.cli.upstreams import parse_upstreams
 from thim.cli.values import (
@@ -131,6 +132,20 @@ class TestListen:
         address = Address(host=str(host), port=port)
 
         assert address == parse_listen(str(address))
+
+
+class TestFile:
+    def test_permission_denied(self, tmp_path):
+        """
+        A file that this user may not look for is not said to be absent.
+        """
+        path = tmp_path / "server.pem"
+        path.touch()
+        with (
+            closed(tmp_path),
+            pytest.raises(ValueError, match="permission denied"),
+        ):
+            parse_file(str(path))
 
 
 class TestFill:

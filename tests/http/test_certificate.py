@@ -8,7 +8,10 @@ import ssl
 import pytest
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.cli.day_zero import closed
 from thim.errors import OperatorError
 from thim.http import certificate
 from thim.http.certificate import (
@@ -26,6 +29,12 @@ NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 DAY = datetime.timedelta(days=1)
 HOSTS = [parse_host("localhost"), parse_host("127.0.0.1")]
 CA = make_ca(HOSTS, NOW)
+
+RSA_KEY = rsa.generate_private_key(65537, 2048).private_bytes(
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.PKCS8,
+    serialization.NoEncryption(),
+)
 
 
 @pytest.fixture
@@ -113,7 +122,8 @@ class TestLive:
             ("cert", b"nonsense", "no PEM certificate chain"),
             ("cert", b"", "no PEM certificate chain"),
             ("key", b"nonsense", "tls_key"),
-            ("key", make_server(CA, HOSTS, NOW)[1], "KEY_VALUES_MISMATCH"),
+            ("key", make_server(CA, HOSTS, NOW)[1], "does not belong to"),
+            ("key", RSA_KEY, "does not belong to"),
             (
                 "cert",
                 to_pem([make_server(CA, HOSTS, NOW - 91 * DAY)[0]]),
@@ -127,6 +137,7 @@ class TestLive:
             "empty",
             "no key",
             "another key",
+            "a key of another kind",
             "expired",
             "certificate gone",
             "key gone",
@@ -195,6 +206,30 @@ class TestLive:
 
 
 class TestLoad:
+    @pytest.mark.parametrize("key", [make_server(CA, HOSTS, NOW)[1], RSA_KEY])
+    def test_another_key(self, files, key):
+        """
+        A key that does not belong to the certificate is said to be that, and
+        both files are named.
+        """
+        replace(files.key, key)
+        with pytest.raises(OperatorError) as caught:
+            files.check()
+
+        assert (
+            f"the key in tls_key {files.key} does not belong to the "
+            f"certificate in tls_cert {files.cert}" == str(caught.value)
+        )
+
+    def test_permission_denied(self, files, tmp_path):
+        """
+        A file that this user may not read is named, and that it is so.
+        """
+        with closed(tmp_path), pytest.raises(OperatorError) as caught:
+            files.check()
+
+        assert f"tls_cert {files.cert}: Permission denied" == str(caught.value)
+
     def test_provided(self, files):
         """
         An operator's own key may be read by its group, ours may not.

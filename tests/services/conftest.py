@@ -5,6 +5,7 @@ A store for what our own Intel signs.
 import pytest
 
 from tests.services.made import INTEL
+from tests.services.private_ca import make_files
 from tests.stores import ledger, reader, replica, store
 
 
@@ -25,3 +26,11 @@ def anchors():
     The trust anchors of the store.
     """
     return INTEL.anchors
+
+
+@pytest.fixture
+def files(tmp_path):
+    """
+    A private CA on the disk, made at NOW, and its server's certificate.
+    """
+    return make_files(tmp_path)

@@ -1,77 +1,27 @@
 import dataclasses
 import datetime
 import fcntl
-import logging
 import os
 import threading
 
 import pytest
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
+from tests.services.private_ca import DAY, HOSTS, NOW, check_pair, content
 from thim.errors import OperatorError, ParameterError
-from thim.services import pki
 from thim.services.pki import (
-    PkiFiles,
-    Renewer,
     make_ca,
     make_server,
     read_certificate,
     renew,
     renew_if_due,
     renewal_of,
-    replace_ca,
     to_key_pem,
 )
-from thim.services.secrets import PUBLIC, replace, write_new
-from thim.x509.chain import is_issued_by, to_pem
-from thim.x509.issue import ca_hosts, parse_host, server_hosts
-
-
-NOW = datetime.datetime(2026, 11, 2, tzinfo=datetime.UTC)
-DAY = datetime.timedelta(days=1)
-HOSTS = [parse_host("thim.example"), parse_host("::1")]
-
-
-@pytest.fixture
-def files(tmp_path):
-    """
-    A private CA on the disk, made at NOW, and its server's certificate.
-    """
-    files = PkiFiles(
-        ca_cert=tmp_path / "ca.pem",
-        ca_key=tmp_path / "ca.key",
-        cert=tmp_path / "server.pem",
-        key=tmp_path / "server.key",
-    )
-    ca = make_ca(HOSTS, NOW)
-    server, key = make_server(ca, HOSTS, NOW)
-    write_new(files.ca_key, to_key_pem(ca.key))
-    write_new(files.ca_cert, to_pem([ca.certificate]), PUBLIC)
-    write_new(files.key, key)
-    write_new(files.cert, to_pem([server]), PUBLIC)
-    return files
-
-
-def content(files):
-    """
-    Return all that is in the files.
-    """
-    return [path.read_bytes() for path in dataclasses.astuple(files)]
-
-
-def check_pair(files):
-    """
-    Check that the server's certificate is the CA's, and its key the right one.
-    """
-    server = read_certificate(files.cert)
-    key = serialization.load_pem_private_key(files.key.read_bytes(), None)
-    assert is_issued_by(server, read_certificate(files.ca_cert))
-    assert key.public_key() == server.public_key()
-    assert 0o600 == files.key.stat().st_mode & 0o777
-    assert 0o644 == files.cert.stat().st_mode & 0o777
-    return server
+from thim.services.secrets import replace, write_new
+from thim.x509.chain import to_pem
+from thim.x509.issue import parse_host, server_hosts
 
 
 class TestDue:
@@ -150,6 +100,38 @@ class TestDue:
         with pytest.raises(OperatorError, match=r"ca\.key: mode 0644"):
             renew_if_due(files, NOW + 61 * DAY)
 
+    @pytest.mark.parametrize("name", ["ca_key", "ca_cert"])
+    def test_ca_lost(self, files, name):
+        """
+        Nothing is issued without the CA's certificate and key; the error names
+        what is not there, and what is to be done.
+        """
+        absent = getattr(files, name)
+        absent.unlink()
+        for issue in (renew, renew_if_due):
+            with pytest.raises(
+                OperatorError, match="`thim tls renew --new-ca`"
+            ) as (caught):
+                issue(files, NOW)
+            assert f"without {absent}: bring it back" in str(caught.value)
+
+    def test_no_folder(self, files, tmp_path):
+        """
+        Nor where there is no folder for the CA's key.
+        """
+        moved = dataclasses.replace(files, ca_key=tmp_path / "no" / "ca.key")
+        with pytest.raises(OperatorError, match="no: No such file"):
+            renew(moved, NOW)
+
+    def test_unreadable(self, files):
+        """
+        A certificate that cannot be read is none that is damaged: it stays.
+        """
+        files.cert.unlink()
+        files.cert.mkdir()
+        with pytest.raises(OperatorError, match=r"server\.pem: Is a directory"):
+            renew_if_due(files, NOW)
+
     def test_another_ca_key(self, files):
         """
         Nor is one that is not its key, or none.
@@ -211,7 +193,7 @@ class TestDue:
         """
         It waits for whoever is at it.
         """
-        handle = os.open(files.ca_key, os.O_RDONLY)
+        handle = os.open(files.ca_key.parent, os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX)
         thread = threading.Thread(target=renew, args=(files, NOW))
         before = files.cert.read_bytes()
@@ -247,76 +229,8 @@ class TestNames:
 
         assert before == content(files)
 
-    @pytest.mark.parametrize("hosts", [None, [parse_host("other.example")]])
-    def test_new_ca(self, files, hosts):
-        """
-        A new CA is for the same names or for others.
-        """
-        before = content(files)
-        replace_ca(files, NOW + DAY, hosts)
 
-        assert not set(before) & set(content(files))
-        assert (hosts or HOSTS) == server_hosts(check_pair(files))
-        assert (hosts or HOSTS) == ca_hosts(read_certificate(files.ca_cert))
-        assert renew_if_due(files, NOW + 2 * DAY) is None
-
-    def test_no_ca(self, files):
-        """
-        Where there was none, none is made.
-        """
-        replace(files.ca_cert, b"nonsense")
-        with pytest.raises(OperatorError, match="not a PEM"):
-            replace_ca(files, NOW)
-        files.ca_cert.unlink()
-        with pytest.raises(OperatorError, match="No such file"):
-            replace_ca(files, NOW)
-
-
-class TestRenewer:
-    def test_by_the_clock(self, files, monkeypatch, caplog):
-        """
-        While a service runs it is renewed as the clock moves on; trouble is
-        said and does not end it.
-        """
-        caplog.set_level(logging.INFO)
-        monkeypatch.setattr(pki, "_LOOK", 0.01)
-        now, ended = [NOW], threading.Event()
-        Renewer(files, lambda: now[0]).start(ended)
-        serials = [read_certificate(files.cert).serial_number]
-
-        def await_change():
-            while serials[-1] == (
-                serial := read_certificate(files.cert).serial_number
-            ):
-                ended.wait(0.01)
-            serials.append(serial)
-
-        now[0] += 61 * DAY
-        await_change()
-        files.ca_key.chmod(0o640)
-        now[0] += 61 * DAY
-        while "not renewed" not in caplog.text:
-            ended.wait(0.01)
-        files.ca_key.chmod(0o600)
-        await_change()
-        ended.set()
-
-        assert 3 == len(set(serials))
-        assert "server.pem was renewed, until 2027-04-02" in caplog.text
-
-    def test_notice(self, files, caplog):
-        """
-        In a CA's last half year it says once a day that it will end.
-        """
-        last = read_certificate(files.ca_cert).not_valid_after_utc
-        now = [last - 181 * DAY]
-        renewer = Renewer(files, lambda: now[0])
-        for hours in (0, 30, 1, 1, 24):
-            now[0] += datetime.timedelta(hours=hours)
-            renewer.look()
-
-        assert 2 == caplog.text.count("which clients have to be told")
-
+class TestMade:
     def test_dates_of_a_certificate(self):
         """
         It counts from an hour before, for clients whose clocks are behind.

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.day_zero import closed
+from tests.services.private_ca import NOW
 from thim.errors import OperatorError
 from thim.services.secrets import (
+    accept_loss,
     check_key,
+    is_absent,
     load_or_make_key,
     provide_sealer,
     read_provided_secret,
@@ -208,6 +212,31 @@ class TestKey:
             load_or_make_key(Path("/proc/thim.key"))
 
 
+class TestAbsent:
+    def test_absent(self, tmp_path):
+        """
+        A file is absent if it is not there, or what should be its folder is
+        none; a link that leads nowhere is something.
+        """
+        (tmp_path / "file").touch()
+        (tmp_path / "link").symlink_to("nowhere")
+
+        assert [True, True, False, False] == [
+            is_absent(tmp_path / name)
+            for name in ("no", "file/no", "file", "link")
+        ]
+
+    def test_permission_denied(self, tmp_path):
+        """
+        What this user may not look for is not taken for absent.
+        """
+        with (
+            closed(tmp_path),
+            pytest.raises(OperatorError, match="x: Permission denied"),
+        ):
+            is_absent(tmp_path / "x")
+
+
 class TestSealer:
     def test_first_time(self, ledger, replica, tmp_path):
         """
@@ -269,3 +298,50 @@ class TestSealer:
         write_new(path, content)
         with pytest.raises(OperatorError, match=f"{len(content)} bytes"):
             check_key(replica, path)
+
+
+class TestLoss:
+    def test_another_key(self, ledger, tmp_path):
+        """
+        Once the loss of a key is accepted another one is used: that which is
+        there, or a new one.
+        """
+        path = tmp_path / "thim.key"
+        provide_sealer(ledger, path)
+        replace(path, bytes(32))
+        assert 0 == accept_loss(ledger, path, actor="me", now=NOW)
+        assert "66687aad" == provide_sealer(ledger, path).key_id
+
+        path.unlink()
+        accept_loss(ledger, path, actor="me", now=NOW)
+        assert "66687aad" != provide_sealer(ledger, path).key_id
+
+    def test_not_lost(self, ledger, tmp_path):
+        """
+        A key that is there is not given up.
+        """
+        path = tmp_path / "thim.key"
+        known = provide_sealer(ledger, path).key_id
+        with pytest.raises(OperatorError, match="it is not lost"):
+            accept_loss(ledger, path, actor="me", now=NOW)
+
+        assert known == provide_sealer(ledger, path).key_id
+
+    def test_only_to_be_mended(self, ledger, tmp_path):
+        """
+        Nor is one that may be the right one, were it not for its mode.
+        """
+        path = tmp_path / "thim.key"
+        known = provide_sealer(ledger, path).key_id
+        path.chmod(0o644)
+        with pytest.raises(OperatorError, match="mode 0644"):
+            accept_loss(ledger, path, actor="me", now=NOW)
+
+        assert known == ledger.keys.find()
+
+    def test_nothing_sealed(self, ledger, tmp_path):
+        """
+        Where nothing was sealed no key can be lost.
+        """
+        with pytest.raises(OperatorError, match="no key is lost"):
+            accept_loss(ledger, tmp_path / "thim.key", actor="me", now=NOW)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from thim.http.certificate import CertificateFiles
 from thim.services.pki import PkiFiles
+from thim.services.secrets import is_absent
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from thim.cli.config import Configuration
 
 
@@ -22,11 +25,13 @@ def check_settings(found: Configuration) -> None:
     key belong together and nobody else can read the key, and that each
     upstream can be set up.
 
+    What a service makes when it starts need not be there.
+
     Raises:
         OperatorError: Something cannot be used.
     """
     files = certificate_files(found)
-    if files is not None:
+    if files is not None and not absent_of_server(found):
         files.check()
     if found["fill"].value.value != "offline":
         asyncio.run(_check_upstreams(found))
@@ -49,6 +54,20 @@ def certificate_files(found: Configuration) -> CertificateFiles | None:
         return None
     is_ours = found["tls_ca_key"].value is not None
     return CertificateFiles(cert=cert, key=key, is_ours=is_ours)
+
+
+def absent_of_server(found: Configuration) -> list[Path]:
+    """
+    List what is not there of the server's certificate and key, where a private
+    CA makes them anew.
+
+    Raises:
+        OperatorError: This user may not look.
+    """
+    files = pki_files(found)
+    if files is None:
+        return []
+    return [path for path in (files.cert, files.key) if is_absent(path)]
 
 
 def pki_files(found: Configuration) -> PkiFiles | None:

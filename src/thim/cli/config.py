@@ -67,19 +67,19 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         parse=parse_listen, default="127.0.0.1:8080", meaning="HOST:PORT"
     ),
     "tls_cert": Setting(
-        parse=parse_file, default=None, meaning="PEM chain of the server"
+        parse=parse_path, default=None, meaning="PEM chain of the server"
     ),
     "tls_key": Setting(
-        parse=parse_file, default=None, meaning="its private key, PEM"
+        parse=parse_path, default=None, meaning="its private key, PEM"
     ),
     "tls_ca_cert": Setting(
-        parse=parse_file,
+        parse=parse_path,
         default=None,
         meaning="PEM certificate of a private CA: with it and its key the "
         "server's certificate is renewed in time",
     ),
     "tls_ca_key": Setting(
-        parse=parse_file, default=None, meaning="the CA's private key, PEM"
+        parse=parse_path, default=None, meaning="the CA's private key, PEM"
     ),
     "key_file": Setting(
         parse=parse_path,
@@ -199,7 +199,7 @@ def load(
             certificate without its key.
     """
     _check_names(environment)
-    path = _find_file(file, environment)
+    path = find_file(file, environment)
     written = {} if path is None else _read_file(path)
     found = {}
     for name, setting in SETTINGS.items():
@@ -228,9 +228,11 @@ def _check_names(environment: Mapping[str, str]) -> None:
             raise OperatorError(msg, reason="config-key")
 
 
-def _find_file(
-    file: Path | None, environment: Mapping[str, str]
-) -> Path | None:
+def find_file(file: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """
+    Return the configuration that is read: the one that *file* or the
+    environment names, or the first of the default ones; None if there is none.
+    """
     named = file or (
         Path(environment["THIM_CONFIG"])
         if environment.get("THIM_CONFIG")
@@ -238,8 +240,16 @@ def _find_file(
     )
     if named is not None:
         return named
+    files = default_files(environment)
+    return next((path for path in files if path.is_file()), None)
+
+
+def default_files(environment: Mapping[str, str]) -> tuple[Path, Path]:
+    """
+    Return where a configuration is looked for that nobody names.
+    """
     own = default_location(environment).with_name(DEFAULT_FILE.name)
-    return next((path for path in (DEFAULT_FILE, own) if path.is_file()), None)
+    return DEFAULT_FILE, own
 
 
 def _read_file(path: Path) -> dict[str, object]:
@@ -289,7 +299,19 @@ def _parse(name: str, setting: Setting, raw: object, origin: str) -> object:
         raise OperatorError(msg, reason="config-value") from None
 
 
+def _check_tls_files(found: Configuration) -> None:
+    # What a private CA makes anew need not be there, but a flag names a file
+    # that somebody has.
+    has_ca = found["tls_ca_cert"].value is not None
+    for name in ("tls_cert", "tls_key"):
+        value, origin = found[name].value, found[name].origin
+        if value is not None and (origin == "flag" or not has_ca):
+            setting = dataclasses.replace(SETTINGS[name], parse=parse_file)
+            _parse(name, setting, str(value), origin)
+
+
 def _check_tls(found: Configuration) -> None:
+    _check_tls_files(found)
     for names in (("tls_cert", "tls_key"), ("tls_ca_cert", "tls_ca_key")):
         missing = [name for name in names if found[name].value is None]
         if len(missing) == 1:

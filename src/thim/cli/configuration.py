@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import typer
 
-from thim.cli.checks import check_settings
+from thim.cli.checks import absent_of_server, check_settings
 from thim.cli.config import SETTINGS, Configuration
 from thim.cli.options import Config, Json, Store, configure
 from thim.upstream.model import Upstream
@@ -30,6 +30,8 @@ def check(config: Config = None, store: Store = None) -> None:
     found = configure({"store": store}, config)
     check_settings(found)
     typer.echo("The configuration can be used.")
+    for path in absent_of_server(found):
+        typer.echo(f"{path} is not there: `thim serve` makes another")
     path = found["store"].value
     if not path.exists():
         typer.echo(f"The store {path} is not there yet: `thim db init`")

@@ -8,7 +8,16 @@ import json
 
 import typer
 
-from thim.cli.options import Config, Json, Store, find_place, find_store
+from thim.cli.actor import os_user
+from thim.cli.options import (
+    Config,
+    Json,
+    Store,
+    configure,
+    find_place,
+    find_store,
+    place_of,
+)
 
 
 app = typer.Typer(help="Make and check the store.", no_args_is_help=True)
@@ -38,6 +47,30 @@ def upgrade(store: Store = None, config: Config = None) -> None:
     path = find_store(store, config)
     upgrade_store(path)
     typer.echo(f"The store in {path} has this release's schema")
+
+
+@app.command("accept-loss-of-sealed-manifests")
+def accept_loss(store: Store = None, config: Config = None) -> None:
+    """
+    Give up what was sealed with a key file that is lost for good.
+
+    Manifests are dropped, platforms and their certificates stay. A key that is
+    still there, and what it sealed, is not touched.
+    """
+    from thim.services import secrets  # noqa: PLC0415 - loads SQLAlchemy
+    from thim.store.ledger import Ledger  # noqa: PLC0415
+
+    found = configure({"store": store}, config)
+    place, path = place_of(found), found["key_file"].value
+    with Ledger(place.store, place.anchors) as ledger:
+        dropped = secrets.accept_loss(
+            ledger, path, actor=os_user(), now=place.clock()
+        )
+    typer.echo(
+        f"{dropped} sealed manifests were dropped; their platforms stay. What "
+        f"is sealed next is sealed with the key in {path}, which is made if "
+        f"there is none: keep a copy of it elsewhere"
+    )
 
 
 @app.command()

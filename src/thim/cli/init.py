@@ -126,18 +126,19 @@ def _listen(text: str) -> Address:
 def _provided(cert: str | None, key: str | None) -> CertificateFiles | None:
     if cert is None and key is None:
         return None
-    files = CertificateFiles(
-        cert=_file("--tls-cert", cert),
-        key=_file("--tls-key", key),
-        is_ours=False,
-    )
+    cert_file, key_file = _file("--tls-cert", cert), _file("--tls-key", key)
+    if cert_file is None or key_file is None:
+        missing = "--tls-cert" if cert is None else "--tls-key"
+        msg = f"{missing} is missing: a certificate and its key go together"
+        raise OperatorError(msg, reason="config-tls")
+    files = CertificateFiles(cert=cert_file, key=key_file, is_ours=False)
     files.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), utc_now())
     return files
 
 
-def _file(option: str, text: str | None) -> Path:
+def _file(option: str, text: str | None) -> Path | None:
     try:
-        return parse_file(text).absolute()
+        return None if text is None else parse_file(text).absolute()
     except ValueError as e:
         raise ParameterError(option, str(text), str(e)) from None
 
@@ -274,6 +275,8 @@ def _report(layout: Layout, ca: Certificate | None) -> Iterator[str]:
         yield f"certificate    {pki.cert}, its key {pki.key},"
         yield f"               for {spell_hosts(layout.hosts)};"
         yield "               the service renews it"
+    yield f"Intel API key  none; the last lines of {layout.config}"
+    yield "               say where it goes"
     yield ""
     yield f"Start it:      thim serve --config {layout.config}"
     yield f"It listens on  https://{layout.listen} (the setting `listen`)"

@@ -104,17 +104,25 @@ class Layout:
         if not self.provided:
             values["tls_ca_cert"] = self.pki.ca_cert
             values["tls_ca_key"] = self.pki.ca_key
-        lines = [
-            # JSON's strings are TOML's, as long as nothing is spelt \uD800.
-            f"{name} = {json.dumps(str(value), ensure_ascii=False)}"
-            for name, value in values.items()
-        ]
-        return "\n".join([_MARK, *lines, ""])
+        lines = [_line(name, value) for name, value in values.items()]
+        key = _line("api_key_file", self.folder / "pcs.key")
+        return "\n".join([_MARK, *lines, _UPSTREAM, f"# {key}", ""])
 
 
 _MARK: Final = (
     "# By `thim init`. `thim config show` lists all settings there are."
 )
+#: Last, since what follows a table in TOML belongs to it.
+_UPSTREAM: Final = """
+# Intel gives PCK certificates to those who have an API key. Put yours into a
+# file (mode 600) and take the marks off these lines, which stay the last ones:
+# [[intel_upstreams]]
+# url = "https://api.trustedservices.intel.com\""""
+
+
+def _line(name: str, value: object) -> str:
+    # JSON's strings are TOML's, as long as nothing is spelt \uD800.
+    return f"{name} = {json.dumps(str(value), ensure_ascii=False)}"
 
 
 def find_places(folder: Path | None, config: Path | None) -> tuple[Path, Path]:

@@ -34,7 +34,7 @@ from thim.http.settings import HttpSettings
 from thim.http.tls import TlsHttpProtocol
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.clock import utc_now
-from thim.services.pki import Renewer
+from thim.services.renewal import Renewer
 from thim.services.secrets import check_key
 from thim.store.replica import Replica
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.cli.ending import ending_concerns
+from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.status import Level, Status, read_status
 from thim.services.vendors import FillMode
@@ -51,12 +52,14 @@ def status(
     store: Store = None, config: Config = None, as_json: Json = False
 ) -> None:
     """
-    Show on one screen whether all is well with the collateral.
+    Show on one screen whether all is well with the collateral, and with the
+    server's certificate.
 
     Exit code 0: well; 1: look soon; 2: act now.
     """
-    place = find_place(store, config)
-    found = open_status(place)
+    configuration = configure({"store": store}, config)
+    place = place_of(configuration)
+    found = open_status(place).add(ending_concerns(configuration))
     is_dangerous = place.anchors != INTEL_SGX_ROOT
     if as_json:
         value = _status_json(found, is_dangerous=is_dangerous)

@@ -144,6 +144,9 @@ def parse_file(value: object) -> Path:
     try:
         path = Path(parse_text(value)).expanduser()
         is_there = path.is_file()
+    except PermissionError:
+        denied = "permission denied: this user may not look there"
+        raise ValueError(denied) from None
     except (RuntimeError, OSError):
         raise ValueError(msg) from None
     if not is_there:

@@ -73,7 +73,8 @@ class CertificateFiles:
             chain = _read_regular(self.cert)
             last = parse_pem_chain(chain)[0].not_valid_after_utc
         except OSError as e:
-            raise self._error(e.strerror) from e
+            msg = f"tls_cert {self.cert}: {e.strerror}"
+            raise OperatorError(msg, reason="tls") from e
         except MalformedError as e:
             raise self._error(_NO_CHAIN) from e
         if now is not None and last <= now:
@@ -86,6 +87,8 @@ class CertificateFiles:
                 for each in (ssl.SSLContext(_SERVER), context):
                     each.load_cert_chain(cert, key, password=_no_password)
         except (OSError, ValueError) as e:
+            if getattr(e, "reason", None) in _NO_PAIR:
+                raise self._no_pair() from e
             raise self._error(e) from e
         return last
 
@@ -98,12 +101,21 @@ class CertificateFiles:
         """
         self.load(ssl.SSLContext(_SERVER))
 
+    def _no_pair(self) -> OperatorError:
+        msg = (
+            f"the key in tls_key {self.key} does not belong to the "
+            f"certificate in tls_cert {self.cert}"
+        )
+        return OperatorError(msg, reason="tls")
+
     def _error(self, why: object) -> OperatorError:
         msg = f"tls_cert {self.cert}, tls_key {self.key}: {why}"
         return OperatorError(msg, reason="tls")
 
 
 _SERVER: Final = ssl.PROTOCOL_TLS_SERVER
+#: What OpenSSL says of another key: of the same kind, of another one.
+_NO_PAIR: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 _NO_CHAIN: Final = "the first is no PEM certificate chain"
 
 

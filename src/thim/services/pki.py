@@ -11,9 +11,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
-import logging
 import os
-import threading
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from thim.errors import OperatorError, ThimError
-from thim.services.secrets import PUBLIC, read_secret, replace
+from thim.services.secrets import PUBLIC, is_absent, read_secret, replace
 from thim.x509.chain import is_issued_by, parse_pem_chain, to_pem
 from thim.x509.issue import (
     Host,
@@ -38,15 +36,12 @@ from thim.x509.issue import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-_log: Final = logging.getLogger(__name__)
 _CA_LIFE: Final = datetime.timedelta(days=3650)
 _SERVER_LIFE: Final = datetime.timedelta(days=90)
 #: Clients' clocks may be behind ours.
 _SKEW: Final = datetime.timedelta(hours=1)
-_CA_NOTICE: Final = datetime.timedelta(days=180)
-_LOOK: Final = 3600.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +118,29 @@ def renew_if_due(
     Raises:
         OperatorError: As `renew`, or others can read its key.
     """
-    with _holding(files.ca_key):
-        issuer = _load_issuer(files, now)
-        current = _current(files, issuer)
-        if current is not None and _is_well(files, current, now):
+    with holding(files):
+        issuer = load_issuer(files, now)
+        current = find_server(files, issuer.certificate)
+        is_well = current is not None and _is_pair(files, current)
+        if current is not None and is_well and not _is_due(current, now):
             return None
         return _renew(files, issuer, current, now)
+
+
+def find_usable(
+    files: PkiFiles, now: datetime.datetime
+) -> x509.Certificate | None:
+    """
+    Return the server's certificate if it can be used at *now* as it is.
+
+    Raises:
+        OperatorError: It is of another CA, or others can read its key.
+    """
+    current = find_server(files, find_certificate(files.ca_cert))
+    if current is None or not _is_pair(files, current):
+        return None
+    first, last = current.not_valid_before_utc, current.not_valid_after_utc
+    return current if first <= now < last else None
 
 
 def renew(
@@ -145,9 +157,10 @@ def renew(
             is not of this CA.
         ParameterError: The CA may not speak for one of the hosts.
     """
-    with _holding(files.ca_key):
-        issuer = _load_issuer(files, now)
-        return _renew(files, issuer, _current(files, issuer), now, hosts)
+    with holding(files):
+        issuer = load_issuer(files, now)
+        current = find_server(files, issuer.certificate)
+        return _renew(files, issuer, current, now, hosts)
 
 
 def _renew(
@@ -160,15 +173,6 @@ def _renew(
     if hosts is None:
         ca = issuer.certificate
         hosts = ca_hosts(ca) if current is None else server_hosts(current)
-    return _write_server(files, issuer, hosts, now)
-
-
-def _write_server(
-    files: PkiFiles,
-    issuer: Issuer,
-    hosts: Sequence[Host],
-    now: datetime.datetime,
-) -> x509.Certificate:
     server, key = make_server(issuer, hosts, now)
     try:
         # Whoever reads in between finds no pair, and reads again.
@@ -180,36 +184,23 @@ def _write_server(
     return server
 
 
-def replace_ca(
-    files: PkiFiles, now: datetime.datetime, hosts: Sequence[Host] | None = None
-) -> x509.Certificate:
+@contextlib.contextmanager
+def holding(files: PkiFiles) -> Iterator[None]:
     """
-    Put a new CA into the place of the one that is there, and give the server a
-    certificate of it, for *hosts* or for whom the old CA was for.
+    Keep others from renewing at the same time.
+
+    The folder of the CA's key is locked, since the key may be absent, and is
+    another file once it is replaced.
 
     Raises:
-        OperatorError: The files are not those of a private CA, or cannot be
-            written.
+        OperatorError: There is no such folder.
     """
-    with _holding(files.ca_key):
-        if hosts is None:
-            hosts = ca_hosts(read_certificate(files.ca_cert))
-        issuer = make_ca(hosts, now)
-        server = _write_server(files, issuer, hosts, now)
-        try:
-            replace(files.ca_key, to_key_pem(issuer.key))
-            replace(files.ca_cert, to_pem([issuer.certificate]), PUBLIC)
-        except OSError as e:
-            msg = f"{files.ca_cert}: cannot be written ({e.strerror})"
-            raise OperatorError(msg, reason="tls-renewal") from e
-    return server
-
-
-@contextlib.contextmanager
-def _holding(path: Path) -> Iterator[None]:
-    """Keep others from renewing at the same time."""
-    read_secret(path)  # says what is wrong with it
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    folder = files.ca_key.parent
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as e:
+        msg = f"folder {folder}: {e.strerror}"
+        raise OperatorError(msg, reason="tls-ca") from e
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -217,7 +208,29 @@ def _holding(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _load_issuer(files: PkiFiles, now: datetime.datetime) -> Issuer:
+def absent_of_ca(files: PkiFiles) -> list[Path]:
+    """
+    List what is not there of the CA's certificate and key.
+
+    Raises:
+        OperatorError: This user may not look.
+    """
+    return [path for path in (files.ca_cert, files.ca_key) if is_absent(path)]
+
+
+def load_issuer(files: PkiFiles, now: datetime.datetime) -> Issuer:
+    """
+    Load the CA.
+
+    Raises:
+        OperatorError: It is not there, cannot be used, or is over at *now*.
+    """
+    if absent := absent_of_ca(files):
+        msg = (
+            f"nothing can be issued without {spell_paths(absent)}: bring it "
+            f"back, or make another CA (`thim tls renew --new-ca`)"
+        )
+        raise OperatorError(msg, reason="tls-ca-absent")
     certificate = read_certificate(files.ca_cert)
     key = _load_key(files.ca_key)
     if key.public_key() != certificate.public_key():
@@ -231,6 +244,13 @@ def _load_issuer(files: PkiFiles, now: datetime.datetime) -> Issuer:
         )
         raise OperatorError(msg, reason="tls-ca")
     return Issuer(certificate=certificate, key=key)
+
+
+def spell_paths(paths: Sequence[Path]) -> str:
+    """
+    Write *paths* for people.
+    """
+    return " and ".join(map(str, paths))
 
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -256,94 +276,66 @@ def read_certificate(path: Path) -> x509.Certificate:
     Raises:
         OperatorError: There is none.
     """
+    pem = _read(path)
     try:
-        return parse_pem_chain(path.read_bytes())[0]
-    except OSError as e:
-        msg = f"certificate {path}: {e.strerror}"
-        raise OperatorError(msg, reason="tls") from e
+        return parse_pem_chain(pem)[0]
     except ThimError as e:
         msg = f"certificate {path}: {e}"
         raise OperatorError(msg, reason="tls") from e
 
 
-def _current(files: PkiFiles, issuer: Issuer) -> x509.Certificate | None:
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        msg = f"certificate {path}: {e.strerror}"
+        raise OperatorError(msg, reason="tls") from e
+
+
+def find_certificate(path: Path) -> x509.Certificate | None:
     """
-    Return the server's certificate; None if there is none or it is damaged.
+    Return the first certificate in *path*; None if the file is absent or
+    damaged.
+
+    Raises:
+        OperatorError: It cannot be read.
+    """
+    if is_absent(path):
+        return None
+    pem = _read(path)
+    try:
+        return parse_pem_chain(pem)[0]
+    except ThimError:
+        return None
+
+
+def find_server(
+    files: PkiFiles, ca: x509.Certificate | None
+) -> x509.Certificate | None:
+    """
+    Return the server's certificate; None if it is absent or damaged.  Without
+    a *ca* nobody knows whose it is.
 
     Raises:
         OperatorError: It is of another CA: not ours to replace.
     """
-    try:
-        current = read_certificate(files.cert)
-    except OperatorError:
-        return None
-    if not is_issued_by(current, issuer.certificate):
-        msg = (
-            f"tls_cert {files.cert} was not issued by tls_ca_cert "
-            f"{files.ca_cert}: without tls_ca_cert and tls_ca_key it is used "
-            f"as it is"
-        )
-        raise OperatorError(msg, reason="tls-ca")
-    return current
+    current = find_certificate(files.cert)
+    if current is None or ca is None or is_issued_by(current, ca):
+        return current
+    msg = (
+        f"tls_cert {files.cert} was not issued by tls_ca_cert "
+        f"{files.ca_cert}: without tls_ca_cert and tls_ca_key it is used "
+        f"as it is"
+    )
+    raise OperatorError(msg, reason="tls-ca")
 
 
-def _is_well(
-    files: PkiFiles, current: x509.Certificate, now: datetime.datetime
-) -> bool:
-    if not os.path.lexists(files.key):
+def _is_pair(files: PkiFiles, current: x509.Certificate) -> bool:
+    if is_absent(files.key):
         return False
     key = _parse_key(read_secret(files.key))
-    is_pair = key is not None and key.public_key() == current.public_key()
-    is_time = current.not_valid_before_utc <= now < renewal_of(current)
-    return is_pair and is_time
+    return key is not None and key.public_key() == current.public_key()
 
 
-class Renewer:
-    """
-    Renews a server's certificate in time, in a thread of its own.
-    """
-
-    def __init__(
-        self, files: PkiFiles, clock: Callable[[], datetime.datetime]
-    ) -> None:
-        self._files = files
-        self._clock = clock
-        self._noticed: datetime.date | None = None
-
-    def look(self) -> None:
-        """
-        Renew it if it is time, and say so.
-
-        Raises:
-            OperatorError: It could not be renewed.
-        """
-        server = renew_if_due(self._files, self._clock())
-        if server is not None:
-            last = f"{server.not_valid_after_utc:%FT%TZ}"
-            _log.info("%s was renewed, until %s", self._files.cert, last)
-        self._notice(self._clock())
-
-    def _notice(self, now: datetime.datetime) -> None:
-        ca = self._files.ca_cert
-        last = read_certificate(ca).not_valid_after_utc
-        if last - _CA_NOTICE <= now and self._noticed != now.date():
-            self._noticed = now.date()
-            _log.warning(
-                "the CA %s ends on %s: `thim tls renew --new-ca` makes "
-                "another, which clients have to be told to trust",
-                ca,
-                f"{last:%F}",
-            )
-
-    def start(self, ended: threading.Event) -> None:
-        """
-        Look now and then, until *ended*.
-        """
-        threading.Thread(target=self._run, args=[ended], daemon=True).start()
-
-    def _run(self, ended: threading.Event) -> None:
-        while not ended.wait(_LOOK):
-            try:
-                self.look()
-            except ThimError as e:
-                _log.error("the server's certificate is not renewed: %s", e)
+def _is_due(current: x509.Certificate, now: datetime.datetime) -> bool:
+    return not current.not_valid_before_utc <= now < renewal_of(current)

@@ -23,6 +23,8 @@ from thim.store.seal import KEY_SIZE, Sealer, find_key_id
 
 
 if TYPE_CHECKING:
+    import datetime
+
     from collections.abc import Iterator
 
     from thim.store.ledger import Ledger
@@ -34,6 +36,8 @@ _PRIVATE: Final = 0o077
 #: ... of files that somebody else provides the group may read: so do Debian's
 #: ssl-cert and the secrets that Kubernetes mounts.
 _PROVIDED: Final = 0o037
+#: What an operator runs who cannot bring a key back.
+ACCEPT: Final = "thim db accept-loss-of-sealed-manifests"
 #: Far more than any key file has.
 _MOST_BYTES: Final = 1024 * 1024
 
@@ -107,6 +111,23 @@ def _user(uid: int) -> str:
 
 def _unusable(path: Path, why: str) -> OperatorError:
     return OperatorError(f"key file {path}: {why}", reason="key-file")
+
+
+def is_absent(path: Path) -> bool:
+    """
+    Tell whether there is nothing in *path*.
+
+    Raises:
+        OperatorError: This user may not look.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as e:
+        msg = f"{path}: {e.strerror}"
+        raise OperatorError(msg, reason="unreadable") from e
+    return False
 
 
 def write_new(path: Path, content: bytes, mode: int = SECRET) -> None:
@@ -213,6 +234,36 @@ def check_key(replica: Replica, path: Path) -> None:
         _sealer(path, read_secret(path))
 
 
+def accept_loss(
+    ledger: Ledger, path: Path, *, actor: str, now: datetime.datetime
+) -> int:
+    """
+    Give up what was sealed with a key that *path* holds no more; return how
+    many manifests are dropped.  What is sealed next is sealed with the key
+    that is there then, or with a new one.
+
+    Raises:
+        OperatorError: ``key-not-lost``: nothing was sealed, or the key is
+            there; or another file is there that cannot be used.
+    """
+    with ledger.all_or_none():
+        known = ledger.keys.find()
+        if known is None:
+            msg = "nothing is sealed in the store: no key is lost"
+            raise OperatorError(msg, reason="key-not-lost")
+        if not is_absent(path):
+            key_id = _sealer(path, read_secret(path)).key_id
+            if key_id == known:
+                msg = (
+                    f"key file {path}: this is the store's key: it is not lost"
+                )
+                raise OperatorError(msg, reason="key-not-lost")
+        dropped = ledger.keys.give_up()
+        detail = f"key {known}: {dropped} sealed manifests dropped"
+        ledger.events.add("key-loss", detail, actor=actor, now=now)
+    return dropped
+
+
 def _read_known(path: Path, known: str) -> bytes:
     if not os.path.lexists(path):
         raise _lost(path, known, "there is no such file")
@@ -234,6 +285,6 @@ def _check_same(path: Path, known: str, sealer: Sealer) -> None:
 def _lost(path: Path, known: str, why: str) -> OperatorError:
     msg = (
         f"key file {path}: {why}, but secrets in the store are sealed with the "
-        f"key {known}: bring that one back"
+        f"key {known}: bring that one back; `{ACCEPT}` gives up what it sealed"
     )
     return OperatorError(msg, reason="key-lost")

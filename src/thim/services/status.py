@@ -19,7 +19,7 @@ from thim.upstream.model import Request
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from thim.collateral.targets import AddressState, Progress, Target
@@ -102,6 +102,13 @@ class Status:
     revoked_platforms: int
     concerns: Sequence[Concern]
 
+    def add(self, concerns: Iterable[Concern]) -> Status:
+        """
+        Return the same with more concerns, the most urgent first.
+        """
+        every = sorted([*self.concerns, *concerns], key=lambda c: -c.level)
+        return dataclasses.replace(self, concerns=tuple(every))
+
     @property
     def level(self) -> Level:
         """
@@ -161,8 +168,7 @@ def read_status(
         revoked_platforms=revoked,
         concerns=(),
     )
-    concerns = sorted(_find_concerns(status), key=lambda c: -c.level)
-    return dataclasses.replace(status, concerns=tuple(concerns))
+    return status.add(_find_concerns(status))
 
 
 def _read_refused(watch: Watch, since: datetime) -> list[Refused]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select, update
 
 from thim.store import schema
 
@@ -48,6 +48,19 @@ class Keys:
                 row = {"name": _NAME, "value": key_id}
                 connection.execute(insert(schema.settings).values(row))
         return known or key_id
+
+    def give_up(self) -> int:
+        """
+        Forget the sealing key and drop all that was sealed with it; return how
+        many manifests that were.
+        """
+        secrets, settings = schema.platform_secrets, schema.settings
+        sealed = secrets.c.manifest.is_not(None)
+        drop = update(secrets).where(sealed).values(manifest=None)
+        with self._transaction() as connection:
+            dropped = connection.execute(drop)
+            connection.execute(delete(settings).where(settings.c.name == _NAME))
+        return dropped.rowcount
 
 
 def _find(connection: Connection) -> str | None:
