@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thim.cli.options import Config, Json, Store, find_place, find_store
+from thim.cli.options import (
+    Config,
+    Json,
+    Store,
+    find_place,
+    find_store,
+    find_target,
+)
 from thim.collateral.freshness import find_state
 from thim.collateral.records import CollateralKey, Kind
 from thim.errors import NotFoundError, OperatorError, ParameterError
@@ -58,7 +65,7 @@ def import_(
 
     for path in paths:
         _check_path(path)
-    run_import(paths, find_place(store, config), as_json=as_json)
+    run_import(paths, find_target(store, config), as_json=as_json)
 
 
 def _check_path(path: Path) -> None:

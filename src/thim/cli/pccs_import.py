@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thim.cli.options import Config, Json, Place, Store, configure, place_of
+from thim.cli.options import Config, Json, Place, Store, configure, target_of
 
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def pccs(
     """
     found = configure({"store": store}, config)
     key_file: Path = found["key_file"].value
-    place = place_of(found)
+    place = target_of(found)
     with contextlib.ExitStack() as stack:
         if dry_run:
             place = stack.enter_context(_copied(place))

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.actor import os_user
-from thim.cli.options import Config, Json, Place, Store, configure, place_of
+from thim.cli.options import (
+    Config,
+    Json,
+    Place,
+    Store,
+    configure,
+    find_place,
+    find_target,
+    target_of,
+)
 from thim.cli.platform_view import (
     platform_json,
     platform_lines,
@@ -78,7 +87,7 @@ def import_(
 
     found = configure({"store": store}, config)
     key_file = found["key_file"].value
-    run_import(paths, place_of(found), key_file=key_file, as_json=as_json)
+    run_import(paths, target_of(found), key_file=key_file, as_json=as_json)
 
 
 @app.command("list")
@@ -108,7 +117,7 @@ def list_(
     """
     List the platforms in service, or those that are retired.
     """
-    place = _place(store, config)
+    place = find_place(store, config)
     wanted = Wanted(
         is_retired=retired,
         fmspc=None if fmspc is None else parse_fmspc({"fmspc": fmspc}),
@@ -149,7 +158,7 @@ def show(
     Show what is known of a platform: its certificates, and which it gets at
     which TCB, and why.
     """
-    place = _place(store, config)
+    place = find_place(store, config)
     with _reading(place) as reader:
         found = find_platform(reader, platform)
         if as_json:
@@ -231,7 +240,7 @@ def replace(
     Say that NEW is the machine that OLD was: a reset of the firmware changes
     QE ID and PPID.  Name and labels go over, and OLD is retired.
     """
-    place = _place(store, config)
+    place = find_place(store, config)
     with _reading(place) as reader:
         successor = find_platform(reader, new)
     with _changing(store, config, old) as (platforms, found, now):
@@ -246,7 +255,7 @@ def strangers(
     """
     List who asks for a PCK certificate and is not known.
     """
-    with _reading(_place(store, config)) as reader:
+    with _reading(find_place(store, config)) as reader:
         rows = [stranger_json(stranger) for stranger in reader.strangers()]
     if as_json:
         _write_json(rows)
@@ -257,10 +266,6 @@ def strangers(
         ("platform", "asked", "first seen", "last seen"),
         [[str(value) for value in row.values()] for row in rows],
     )
-
-
-def _place(store: str | None, config: Path | None) -> Place:
-    return place_of(configure({"store": store}, config))
 
 
 @contextlib.contextmanager
@@ -275,7 +280,7 @@ def _changing(
 ) -> Iterator[tuple[Platforms, Platform, datetime]]:
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
-    place = _place(store, config)
+    place = find_target(store, config)
     with Ledger(place.store, place.anchors) as ledger:
         with _reading(place) as reader:
             found = find_platform(reader, platform)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from thim.cli.actor import os_user
-from thim.cli.options import Config, Json, Store, find_place
+from thim.cli.options import Config, Json, Store, find_place, find_target
 from thim.cli.values import duration
 from thim.errors import OperatorError, ParameterError
 from thim.services.secrets import write_new
@@ -67,7 +67,7 @@ def create(
     """
     Make a token and write it out, once.
     """
-    place = find_place(store, config)
+    place = find_target(store, config)
     now = place.clock()
     life = None if expires is None else _life(expires)
     text, kept = make_token(
@@ -179,7 +179,7 @@ def revoke(
     """
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
-    place = find_place(store, config)
+    place = find_target(store, config)
     with Ledger(place.store, place.anchors) as ledger:
         is_new = ledger.tokens.revoke(
             token_id, actor=os_user(), now=place.clock()
