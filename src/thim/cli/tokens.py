@@ -45,8 +45,9 @@ def create(
     role: Annotated[
         Role,
         typer.Option(
-            help="admin: everything; operator: platforms, refresh, "
-            "baselines; registrar: register platforms; reader: look.",
+            help="admin: everything; operator: register platforms and "
+            "refresh; registrar: register platforms; reader: ask whose the "
+            "token is, no more yet.",
         ),
     ],
     expires: Annotated[
