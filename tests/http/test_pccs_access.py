@@ -55,7 +55,9 @@ class TestAccess:
         got = pccs.send(method, f"{base}/{name}?type=x", b"{", role=None)
 
         assert 401 == got.status
+        header = b"user-token" if (method, name) in USER else b"admin-token"
         assert got.body.startswith(b"Authentication failed. ")
+        assert b": " + header + b": TOKEN or Authorization: Bearer" in got.body
         assert pccs.events() == []
 
     def test_admin_registers_not(self, pccs):
@@ -72,6 +74,7 @@ class TestAccess:
         )
 
         assert (401, "token-header") == (got.status, got["thim-reason"])
+        assert b"show it as admin-token: TOKEN or " in got.body
 
     @pytest.mark.parametrize(("method", "name"), ADMIN + REFRESH)
     def test_registrar_administers_not(self, pccs, method, name):
