@@ -238,7 +238,8 @@ def replace(
 ) -> None:
     """
     Say that NEW is the machine that OLD was: a reset of the firmware changes
-    QE ID and PPID.  Name and labels go over, and OLD is retired.
+    QE ID and PPID, and neither FMSPC nor CA.  NEW gets name and labels where
+    it has none; OLD is retired and keeps its labels.
     """
     place = find_place(store, config)
     with _reading(place) as reader:
