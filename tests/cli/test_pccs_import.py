@@ -100,6 +100,19 @@ def test_refused(run, pccs, intel):
     assert "refused: pckcache.db:3: signature-invalid:" in found.text
 
 
+def test_refused_certificates(run, pccs):
+    """
+    Certificates that do not hold are counted apart from their platform, which
+    is taken.
+    """
+    pccs.put_platform(Intel(seed="other"), "three", AT)
+    found = run("--json").json
+
+    assert {"new": 3, "known": 0, "refused": 0} == found["by_kind"]["platform"]
+    assert 1 == found["by_kind"]["pck-certificates"]["refused"]
+    assert ["pck-certificates"] == [r["kind"] for r in found["results"]]
+
+
 def test_dry_run(run, config):
     """
     A dry run says the same and keeps nothing, not even a key.

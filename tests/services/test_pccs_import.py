@@ -11,14 +11,15 @@ from collections import Counter
 
 import pytest
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from tests.bulk import AT, ENC_PPID, LOW, MANIFEST, Pccs, quoted, spell
 from tests.platforms import FMSPC, NOW, issue, platform_id
 from thim.collateral.platforms import RegisteredBy, RegistrationState
 from thim.errors import OperatorError
-from thim.services import ingest
 from thim.services.pccs_database import PccsDatabase
 from thim.services.pccs_import import Takeover
-from thim.services.platform_import import Outcome, Result
+from thim.services.platform_import import Result
 from thim.services.register import manifest_context
 from thim.simulate.pki import Intel
 from thim.store.create import create_store
@@ -107,8 +108,7 @@ def refused(results):
     """
     Return source and reason of what was refused.
     """
-    bad = {Outcome.REFUSED, ingest.Outcome.REFUSED}
-    return [(r.source, r.reason) for r in results if r.outcome in bad]
+    return [(r.source, r.reason) for r in results if r.reason is not None]
 
 
 def outcomes(results):
@@ -240,14 +240,66 @@ class TestPlatforms:
 
     def test_foreign_certificate(self, ledger, reader, full):
         """
-        A certificate of another PKI is refused with its platform; others are
-        taken.
+        A certificate of another PKI is refused; what the vendor can be asked
+        with for its platform is kept.
         """
         full.put_platform(Intel(seed="other"), "three", AT)
         results = run(ledger, full.path)
+        found = reader.find_platform(platform_id("three"))
+
+        assert {"new": 3} == outcomes(results)
+        assert [("pckcache.db", "signature-invalid")] == refused(results)
+        assert (True, False) == reader.has_secrets(found)
+        assert ((AT,), None) == (found.raw_tcbs, found.fmspc)
+
+    def test_foreign_certificate_alone(self, ledger, reader, full):
+        """
+        A platform without anything to ask the vendor with is refused with it.
+        """
+        full.put_platform(Intel(seed="other"), "three", AT, enc_ppid=None)
+        results = run(ledger, full.path)
 
         assert {"new": 2, "refused": 1} == outcomes(results)
+        assert reader.find_platform(platform_id("three")) is None
+
+    def test_foreign_certificate_again(self, ledger, full):
+        """
+        A second time it is refused again, and its platform is known.
+        """
+        full.put_platform(Intel(seed="other"), "three", AT)
+        run(ledger, full.path)
+        results = run(ledger, full.path)
+
+        assert {"known": 3} == outcomes(results)
         assert [("pckcache.db", "signature-invalid")] == refused(results)
+
+    @pytest.mark.parametrize("pem", [b"no PEM", None])
+    def test_some_certificates(self, ledger, reader, full, intel, pem):
+        """
+        Of a platform's certificates those that hold are kept.
+        """
+        full.put_platform(intel, "three", AT)
+        other = issue(Intel(seed="other"), "three", LOW)
+        raw = pem or other.public_bytes(Encoding.PEM)
+        full.put("pck_cert", **full.ids("three"), tcbm="00", pck_cert=raw)
+        results = run(ledger, full.path)
+        found = reader.find_platform(platform_id("three"))
+
+        assert 1 == len(refused(results))
+        assert [AT] == [held.tcbm for held in reader.certificates(found)]
+
+    def test_two_machines(self, ledger, reader, full, intel):
+        """
+        Certificates of two machines under one QE ID are refused with the
+        platform: its encrypted PPID may be either one's.
+        """
+        full.put_platform(intel, "three", AT)
+        other = issue(intel, "three", LOW, ppid=bytes(16))
+        pem = other.public_bytes(Encoding.PEM)
+        full.put("pck_cert", **full.ids("three"), tcbm="00", pck_cert=pem)
+        results = run(ledger, full.path)
+
+        assert [("pckcache.db", "ppid-conflict")] == refused(results)
         assert reader.find_platform(platform_id("three")) is None
 
     def test_no_platform_row(self, ledger, reader, pccs, intel):

@@ -44,6 +44,8 @@ _OUTCOMES: Final = {
     ingest.Outcome.REFUSED: Outcome.REFUSED,
 }
 _PLATFORM: Final = "platform"
+#: Those of a platform that was taken without them.
+_CERTIFICATES: Final = "pck-certificates"
 
 
 class Report:
@@ -89,6 +91,9 @@ class Report:
                 self._certificates += result.certificates
             if outcome is Outcome.REFUSED:
                 self._write(kind, result)
+            elif result.reason is not None:
+                self._counts[_CERTIFICATES, Outcome.REFUSED] += 1
+                self._write(_CERTIFICATES, result)
 
     def _write(self, kind: str, result: Found) -> None:
         line = result.line if isinstance(result, Result) else None
