@@ -111,6 +111,13 @@ def refused(results):
     return [(r.source, r.reason) for r in results if r.reason is not None]
 
 
+def place(who, table="platforms"):
+    """
+    Return how the row of a platform is named.
+    """
+    return f"pckcache.db: {table} {platform_id(who)}"
+
+
 def outcomes(results):
     """
     Count outcomes of platforms.
@@ -248,9 +255,20 @@ class TestPlatforms:
         found = reader.find_platform(platform_id("three"))
 
         assert {"new": 3} == outcomes(results)
-        assert [("pckcache.db", "signature-invalid")] == refused(results)
+        assert [(place("three"), "signature-invalid")] == refused(results)
         assert (True, False) == reader.has_secrets(found)
         assert ((AT,), None) == (found.raw_tcbs, found.fmspc)
+
+    def test_quarantine(self, ledger, replica, full):
+        """
+        In quarantine it is found by table and platform.
+        """
+        full.put_platform(Intel(seed="other"), "three", AT)
+        run(ledger, full.path)
+
+        assert [(place("three"),)] == replica.rows(
+            "SELECT source FROM quarantine"
+        )
 
     def test_foreign_certificate_alone(self, ledger, reader, full):
         """
@@ -271,7 +289,7 @@ class TestPlatforms:
         results = run(ledger, full.path)
 
         assert {"known": 3} == outcomes(results)
-        assert [("pckcache.db", "signature-invalid")] == refused(results)
+        assert [(place("three"), "signature-invalid")] == refused(results)
 
     @pytest.mark.parametrize("pem", [b"no PEM", None])
     def test_some_certificates(self, ledger, reader, full, intel, pem):
@@ -299,7 +317,7 @@ class TestPlatforms:
         full.put("pck_cert", **full.ids("three"), tcbm="00", pck_cert=pem)
         results = run(ledger, full.path)
 
-        assert [("pckcache.db", "ppid-conflict")] == refused(results)
+        assert [(place("three"), "ppid-conflict")] == refused(results)
         assert reader.find_platform(platform_id("three")) is None
 
     def test_no_platform_row(self, ledger, reader, pccs, intel):
@@ -322,7 +340,7 @@ class TestPlatforms:
         full.put("platform_tcbs", **ids, cpu_svn="00", pce_svn="0b00")
         results = run(ledger, full.path)
 
-        assert [("pckcache.db", "raw-tcb")] == refused(results)
+        assert [(place("one", "platform_tcbs"), "raw-tcb")] == refused(results)
         assert (AT,) == reader.find_platform(platform_id("one")).raw_tcbs
 
     def test_bad_id(self, ledger, full, intel):
@@ -332,7 +350,9 @@ class TestPlatforms:
         full.put("platforms", qe_id="rack 7", pce_id="0000")
         results = run(ledger, full.path)
 
-        assert [("pckcache.db", "platform-id")] == refused(results)
+        assert [("pckcache.db: platforms rack 7:0000", "platform-id")] == (
+            refused(results)
+        )
 
 
 class TestQueue:
@@ -419,7 +439,7 @@ class TestQueue:
         results = run(ledger, queued.path)
 
         assert [
-            ("pckcache.db: platforms_registered", "platform-id")
+            ("pckcache.db: platforms_registered x:0000", "platform-id")
         ] == refused(results)
 
 

@@ -50,11 +50,13 @@ _CERTIFICATES: Final = "pck-certificates"
 
 class Report:
     """
-    Counts results and writes those that were refused.
+    Counts results and writes those that were refused, by line if what is
+    read *has_lines*.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, has_lines: bool = True) -> None:
         self._as_json = as_json
+        self._has_lines = has_lines
         self._counts: Counter[tuple[str, Outcome]] = Counter()
         self._certificates = 0
         self._begun = time.monotonic()
@@ -97,6 +99,7 @@ class Report:
 
     def _write(self, kind: str, result: Found) -> None:
         line = result.line if isinstance(result, Result) else None
+        line = line if self._has_lines else None
         platform = result.platform if isinstance(result, Result) else None
         if self._as_json:
             row = {

@@ -82,7 +82,7 @@ def _run(
         PccsDatabase(path) as database,
         bulk_progress() as bar,
     ):
-        report = Report(as_json=as_json)
+        report = Report(as_json=as_json, has_lines=False)
         takeover = Takeover(
             database=database,
             name=path.name,

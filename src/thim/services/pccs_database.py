@@ -29,7 +29,7 @@ from thim.services.platform_sheets import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Self
 
     from thim.intel.pck import PckTcbm
@@ -147,7 +147,7 @@ class PccsDatabase:
             if isinstance(row, Refused):
                 yield row
             else:
-                yield from self._platform(row)
+                yield from self._platform("platforms", row)
         yield from self._orphans()
 
     def _orphans(self) -> Iterator[Sheet | Refused]:
@@ -166,17 +166,17 @@ class PccsDatabase:
             yield _unreadable("pck_cert", 0, e)
             return
         for row in found:
-            yield from self._platform(dict(row) | {"rowid": 0})
+            yield from self._platform("pck_cert", dict(row) | {"rowid": 0})
 
-    def _platform(self, row: Row) -> Iterator[Sheet | Refused]:
+    def _platform(self, table: str, row: Row) -> Iterator[Sheet | Refused]:
         line = row["rowid"]
         try:
             pems = self._beside("pck_cert", ("pck_cert",), row)
             raw = self._beside("platform_tcbs", ("cpu_svn", "pce_svn"), row)
         except sqlite3.Error as e:
-            yield _unreadable("platforms", line, e)
+            yield _unreadable(table, line, e)
             return
-        sheet = read_sheet(line, _fields(row), (_text(pem) for (pem,) in pems))
+        sheet = _read_sheet(table, row, (_text(pem) for (pem,) in pems))
         if isinstance(sheet, Refused):
             yield sheet
             return
@@ -185,7 +185,9 @@ class PccsDatabase:
             try:
                 raw_tcbs += read_raw_tcb(*map(_text, texts))
             except MalformedError as e:
-                yield Refused.because(line, e, sheet.id)
+                refused = Refused.because(line, e, sheet.id)
+                where = _name_row("platform_tcbs", row)
+                yield dataclasses.replace(refused, where=where)
         yield dataclasses.replace(sheet, raw_tcbs=tuple(raw_tcbs))
 
     def _beside(
@@ -208,7 +210,7 @@ class PccsDatabase:
             if isinstance(row, Refused):
                 yield row
             elif row.get("state", 0) != _DELETED:
-                sheet = read_sheet(row["rowid"], _fields(row))
+                sheet = _read_sheet("platforms_registered", row)
                 yield (
                     sheet
                     if isinstance(sheet, Refused)
@@ -321,7 +323,20 @@ def _unusable(path: Path, why: str) -> OperatorError:
 
 def _unreadable(table: str, line: int, error: sqlite3.Error) -> Refused:
     msg = f"table {table}, from row {line} on: {error}"
-    return Refused.because(line, MalformedError(msg, reason="damaged"))
+    refused = Refused.because(line, MalformedError(msg, reason="damaged"))
+    return dataclasses.replace(refused, where=table)
+
+
+def _read_sheet(
+    table: str, row: Row, certificates: Iterable[str] = ()
+) -> Sheet | Refused:
+    sheet = read_sheet(row["rowid"], _fields(row), certificates)
+    return dataclasses.replace(sheet, where=_name_row(table, row))
+
+
+def _name_row(table: str, row: Row) -> str:
+    ids = ":".join(_text(row[name])[:40] for name in ("qe_id", "pce_id"))
+    return f"{table} {ids}"
 
 
 def _queued(sheet: Sheet, *, is_available: bool) -> Queued:

@@ -45,9 +45,10 @@ class Outcome(enum.Enum):
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """
-    What became of what stands on a *line* of *source*: *row* is the platform's
-    number in the store; *reason* and *detail* where it was refused, or some of
-    its certificates were.
+    What became of what stands on a *line* of *source*, which names the row
+    where there are no lines; *row* is the platform's number in the store;
+    *reason* and *detail* where it was refused, or some of its certificates
+    were.
     """
 
     source: str
@@ -130,13 +131,16 @@ class PlatformImport:
                 made = self._make(source, one, next(records))
             except MalformedError as e:
                 self._quarantine(source, one, e)
-                refused = _refusal(source, Refused.because(one.line, e, one.id))
+                because = Refused.because(one.line, e, one.id)
+                refused = _refusal(
+                    source, dataclasses.replace(because, where=one.where)
+                )
                 results.append(self._keep_rest(source, one, refused))
             else:
                 brought.append((one, made))
         taken = self._register([each for _, each in brought])
         for (sheet, each), done in zip(brought, taken, strict=True):
-            result = _result(source, sheet.line, each, done)
+            result = _result(source, sheet, each, done)
             if result.row is None:
                 result = self._keep_rest(source, sheet, result)
             results.append(result)
@@ -156,7 +160,7 @@ class PlatformImport:
             (taken,) = self._register([brought])
             if taken.row is not None:
                 return dataclasses.replace(
-                    _result(source, sheet.line, brought, taken),
+                    _result(source, sheet, brought, taken),
                     reason=refused.reason,
                     detail=refused.detail,
                 )
@@ -172,7 +176,7 @@ class PlatformImport:
     ) -> Brought:
         return Brought(
             id=sheet.id,
-            source=f"{source}:{sheet.line}",
+            source=_place(source, sheet),
             raw_tcbs=sheet.raw_tcbs,
             enc_ppid=sheet.enc_ppid,
             manifest=sheet.manifest,
@@ -187,7 +191,7 @@ class PlatformImport:
     ) -> None:
         self._ledger.quarantine(
             b"".join(sheet.pems),
-            source=f"{source}:{sheet.line}",
+            source=_place(source, sheet),
             reason=error.reason,
             detail=describe(error),
             now=self._now,
@@ -211,9 +215,18 @@ def _batches(
         yield batch
 
 
+def _source(source: str, one: Sheet | Refused) -> str:
+    return f"{source}: {one.where}" if one.where else source
+
+
+def _place(source: str, sheet: Sheet) -> str:
+    """Say to people where that stands."""
+    return _source(source, sheet) if sheet.where else f"{source}:{sheet.line}"
+
+
 def _refusal(source: str, refused: Refused) -> Result:
     return Result(
-        source=source,
+        source=_source(source, refused),
         line=refused.line,
         outcome=Outcome.REFUSED,
         platform=refused.platform,
@@ -222,14 +235,16 @@ def _refusal(source: str, refused: Refused) -> Result:
     )
 
 
-def _result(source: str, line: int, brought: Brought, taken: Taken) -> Result:
+def _result(
+    source: str, sheet: Sheet, brought: Brought, taken: Taken
+) -> Result:
     if taken.row is None:
         outcome = Outcome.REFUSED
     else:
         outcome = Outcome.NEW if taken.is_new else Outcome.KNOWN
     return Result(
-        source=source,
-        line=line,
+        source=_source(source, sheet),
+        line=sheet.line,
         outcome=outcome,
         platform=taken.id,
         row=taken.row,
