@@ -131,6 +131,18 @@ def test_dry_run(run, config):
     assert run("--json").json["by_kind"] == dry["by_kind"]
 
 
+def test_missing(run, pccs):
+    """
+    Tables and columns that are not there are named, for machines too.
+    """
+    with pccs.opened() as db:
+        db.execute("DROP TABLE pck_cert")
+    found = run("--json")
+
+    assert "not in this database: pck_cert\n" in found.err
+    assert ["pck_cert"] == found.json["missing"]
+
+
 def test_no_database(thim, config, tmp_path):
     """
     A file that is none is an error of one line.

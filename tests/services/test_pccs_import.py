@@ -623,6 +623,22 @@ class TestVersions:
         assert [] == refused(results)
         assert FMSPC == reader.find_platform(platform_id("one")).fmspc
 
+    def test_missing(self, full):
+        """
+        What is not there is named: whole tables, and columns of the others.
+        """
+        with PccsDatabase(full.path) as database:
+            before = database.missing()
+        with full.opened() as db:
+            db.execute("ALTER TABLE platforms DROP COLUMN enc_ppid")
+            db.execute("DROP TABLE pck_cert")
+            db.execute("DROP TABLE fmspc_tcbs")
+        with PccsDatabase(full.path) as database:
+            after = database.missing()
+
+        assert [] == before
+        assert ["fmspc_tcbs", "pck_cert", "platforms.enc_ppid"] == after
+
     def test_more_columns(self, ledger, full):
         """
         Columns that a later version may have do no harm.

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import secrets
 import sqlite3
+import sys
 import tempfile
 
 from pathlib import Path
@@ -82,6 +83,10 @@ def _run(
         PccsDatabase(path) as database,
         bulk_progress() as bar,
     ):
+        missing = database.missing()
+        if missing:
+            names = ", ".join(missing)
+            sys.stderr.write(f"not in this database: {names}\n")
         report = Report(as_json=as_json, has_lines=False)
         takeover = Takeover(
             database=database,
@@ -96,7 +101,7 @@ def _run(
             report.add(results)
             rate = f"{report.rate:.0f} platforms/s"
             bar.update(task, completed=report.platforms, rate=rate)
-    report.finish(dry_run=key_file is None)
+    report.finish(dry_run=key_file is None, missing=missing)
 
 
 def _provider(ledger: Ledger, key_file: Path | None) -> Callable[[], Sealer]:
