@@ -131,6 +131,24 @@ def test_dry_run(run, config):
     assert run("--json").json["by_kind"] == dry["by_kind"]
 
 
+def test_foreign(thim, config, tmp_path):
+    """
+    Of another PKI the root is named, and what follows from it is counted.
+    """
+    stranger = Pccs(tmp_path / "stranger.db")
+    stranger.put_documents(Intel(seed="other"))
+    stranger.put_platform(Intel(seed="other"), "one", AT)
+    words = ("import", "pccs", stranger.path, "--config", config)
+    lines = thim(*words).text.splitlines()
+    found = thim(*words, "--json").json
+    refused = [line for line in lines if line.startswith("refused: ")]
+
+    assert "root-untrusted" in refused[0]
+    assert 2 == len(refused)
+    assert "refused: 15 more have no chain to a trusted root: " in refused[1]
+    assert 16 == len(found["results"])
+
+
 def test_missing(run, pccs):
     """
     Tables and columns that are not there are named, for machines too.

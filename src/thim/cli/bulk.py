@@ -46,6 +46,9 @@ _OUTCOMES: Final = {
 _PLATFORM: Final = "platform"
 #: Those of a platform that was taken without them.
 _CERTIFICATES: Final = "pck-certificates"
+#: Of what comes from another PKI its root is refused, then all the rest.
+_NO_ROOT: Final = "root-untrusted"
+_NO_CHAIN: Final = "no-issuer-chain"
 
 
 class Report:
@@ -61,6 +64,8 @@ class Report:
         self._certificates = 0
         self._begun = time.monotonic()
         self._is_first = True
+        self._lacks_root = False
+        self._rootless = 0
         if as_json:
             sys.stdout.write('{"results": [')
 
@@ -91,11 +96,21 @@ class Report:
             self._counts[kind, outcome] += 1
             if isinstance(result, Result):
                 self._certificates += result.certificates
-            if outcome is Outcome.REFUSED:
+            if outcome is not Outcome.REFUSED and result.reason is not None:
+                kind = _CERTIFICATES
+                self._counts[kind, Outcome.REFUSED] += 1
+            if result.reason is not None and not self._is_said(result.reason):
                 self._write(kind, result)
-            elif result.reason is not None:
-                self._counts[_CERTIFICATES, Outcome.REFUSED] += 1
-                self._write(_CERTIFICATES, result)
+
+    def _is_said(self, reason: str) -> bool:
+        """Tell whether that follows from what was said already, and count."""
+        if self._as_json:
+            return False
+        if reason == _NO_CHAIN and self._lacks_root:
+            self._rootless += 1
+            return True
+        self._lacks_root |= reason == _NO_ROOT
+        return False
 
     def _write(self, kind: str, result: Found) -> None:
         line = result.line if isinstance(result, Result) else None
@@ -127,6 +142,11 @@ class Report:
             rest = json.dumps({**further, **self._summary()}, indent=2)
             sys.stdout.write(f"\n],{rest[1:]}\n")
             return
+        if self._rootless:
+            sys.stdout.write(
+                f"refused: {self._rootless} more have no chain to a trusted "
+                f"root: {_NO_CHAIN}; --json lists them\n"
+            )
         if not self._is_first:
             sys.stdout.write("\n")
         write_table(("", *_TITLES), self._rows())
