@@ -23,9 +23,12 @@ from tests.bulk import (
     with_certificates,
 )
 from tests.platforms import FMSPC, NOW, issue, platform_id
+from thim.collateral.targets import pck_target
 from thim.simulate.pki import Intel
+from thim.store.agenda import Settlement
 from thim.store.create import create_store
 from thim.store.instants import to_stored
+from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 
 
@@ -100,6 +103,18 @@ def events(config):
     store = config.with_name("thim.db")
     with contextlib.closing(sqlite3.connect(store)) as db:
         return db.execute("SELECT actor, action, detail FROM events").fetchall()
+
+
+def settle(intel, config, *, answered=False, **why):
+    """
+    Have asked the vendor for the certificates of a platform.
+    """
+    target, hour = pck_target(TWO), timedelta(hours=1)
+    settlement = Settlement(due=NOW + hour, answered=answered, **why)
+    with Ledger(config.with_name("thim.db"), intel.anchors) as ledger:
+        ledger.agenda.plan(target, NOW, NOW)
+        ledger.agenda.claim(target, "us", now=NOW, until=NOW + hour)
+        ledger.agenda.settle(target, "us", settlement, now=NOW)
 
 
 class TestImport:
@@ -358,6 +373,44 @@ class TestShow:
         text = filled("show", str(TWO)).text
 
         assert "no certificate is known yet" in text
+
+    def test_never_asked(self, filled):
+        """
+        ... and that no vendor was asked for them.
+        """
+        assert "vendor asked   never" in filled("show", str(TWO)).text
+        assert filled("show", str(TWO), "--json").json["asked"] is None
+
+    def test_failed(self, filled, intel, config):
+        """
+        Where asking the vendor failed, it says when, why, and when it is done
+        again.
+        """
+        settle(intel, config, reason="key-refused", detail="status 401")
+        text = filled("show", str(TWO)).text
+        asked = filled("show", str(TWO), "--json").json["asked"]
+
+        assert (
+            "vendor asked   2026-09-01T12:00:00Z, in vain: key-refused: "
+            "status 401; again 2026-09-01T13:00:00Z\n" in text
+        )
+        assert {
+            "attempted": "2026-09-01T12:00:00Z",
+            "due": "2026-09-01T13:00:00Z",
+            "failures": 1,
+            "reason": "key-refused",
+            "detail": "status 401",
+        } == asked
+
+    def test_asked(self, filled, intel, config):
+        """
+        Where it did not, there is nothing to say but when that was.
+        """
+        settle(intel, config, answered=True)
+
+        assert "vendor asked   2026-09-01T12:00:00Z\n" in (
+            filled("show", str(TWO)).text
+        )
 
     def test_revoked(self, filled, folder, intel, platform, thim, config):
         """

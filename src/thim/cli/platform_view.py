@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.collateral.platforms import HeldPck, Platform
+    from thim.collateral.targets import Progress
     from thim.intel.pck import PckTcbm
     from thim.services.platform_admin import Choice
     from thim.store.pck import PckReader, Stranger
@@ -38,9 +39,11 @@ def platform_json(
     platform: Platform,
     reader: PckReader | None = None,
     now: datetime | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, object]:
     """
-    Write a platform for machines; with a *reader* in full, as of *now*.
+    Write a platform for machines; with a *reader* in full, as of *now*, with
+    the *progress* of asking the vendor.
     """
     found: dict[str, object] = {
         "name": platform.name,
@@ -64,6 +67,7 @@ def platform_json(
         "replaced_by": successor and str(successor.id),
         "has_encrypted_ppid": has_enc_ppid,
         "has_manifest": has_manifest,
+        "asked": _progress_json(progress),
         "certificates": [
             _certificate_json(held, now)
             for held in reader.certificates(platform)
@@ -75,13 +79,17 @@ def platform_json(
 
 
 def platform_lines(
-    platform: Platform, reader: PckReader, now: datetime
+    platform: Platform,
+    reader: PckReader,
+    now: datetime,
+    progress: Progress | None = None,
 ) -> Iterator[str]:
     """
-    Write all that is known of a platform, for people.
+    Write all that is known of a platform, for people, with the *progress* of
+    asking the vendor for its certificates.
     """
     yield printable(str(platform))
-    for title, value in _facts(platform, reader):
+    for title, value in _facts(platform, reader, progress):
         yield f"  {title:<14} {value}"
     certificates = reader.certificates(platform)
     yield f"  {len(certificates)} PCK certificates"
@@ -108,7 +116,9 @@ def stranger_json(stranger: Stranger) -> dict[str, object]:
     }
 
 
-def _facts(platform: Platform, reader: PckReader) -> Iterator[tuple[str, str]]:
+def _facts(
+    platform: Platform, reader: PckReader, progress: Progress | None
+) -> Iterator[tuple[str, str]]:
     has_enc_ppid, has_manifest = reader.has_secrets(platform)
     kept = [
         name
@@ -125,6 +135,7 @@ def _facts(platform: Platform, reader: PckReader) -> Iterator[tuple[str, str]]:
     if platform.cached_keys is not None:
         yield "Intel has", "its keys" if platform.cached_keys else "no keys"
     yield "looked", _date(platform.looked) or "never"
+    yield "vendor asked", _spell_progress(progress)
     yield "last seen", _date(platform.last_seen) or "never"
     if platform.labels:
         pairs = (f"{k}={v}" for k, v in sorted(platform.labels.items()))
@@ -134,6 +145,29 @@ def _facts(platform: Platform, reader: PckReader) -> Iterator[tuple[str, str]]:
     successor = _find_successor(platform, reader)
     if successor is not None:
         yield "replaced by", printable(str(successor))
+
+
+def _spell_progress(progress: Progress | None) -> str:
+    if progress is None or progress.attempted is None:
+        return "never"
+    found = str(_date(progress.attempted))
+    if progress.reason is not None:
+        why = printable(f"{progress.reason}: {progress.detail or ''}")
+        found += f", in vain: {why}"
+    again = progress.due if progress.reason is not None else None
+    return found if again is None else f"{found}; again {_date(again)}"
+
+
+def _progress_json(progress: Progress | None) -> dict[str, object] | None:
+    if progress is None or progress.attempted is None:
+        return None
+    return {
+        "attempted": _date(progress.attempted),
+        "due": _date(progress.due),
+        "failures": progress.failures,
+        "reason": progress.reason,
+        "detail": progress.detail,
+    }
 
 
 def _by(platform: Platform) -> str:

@@ -30,6 +30,7 @@ from thim.cli.platform_view import (
     stranger_json,
 )
 from thim.cli.values import parse_duration
+from thim.collateral.targets import pck_target
 from thim.errors import ParameterError
 from thim.http.prefixes import parse_instant
 from thim.intel.pcs import parse_fmspc
@@ -40,6 +41,7 @@ from thim.services.platform_admin import (
 )
 from thim.store.pck import PckReader, Wanted
 from thim.store.replica import Replica
+from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
@@ -159,12 +161,14 @@ def show(
     which TCB, and why.
     """
     place = find_place(store, config)
-    with _reading(place) as reader:
+    with contextlib.closing(Replica(place.store)) as replica:
+        reader, now = PckReader(replica), place.clock()
         found = find_platform(reader, platform)
+        progress = Watch(replica).find(pck_target(found.id))
         if as_json:
-            _write_json(platform_json(found, reader, place.clock()))
+            _write_json(platform_json(found, reader, now, progress))
         else:
-            lines = platform_lines(found, reader, place.clock())
+            lines = platform_lines(found, reader, now, progress)
             typer.echo("\n".join(lines))
 
 
