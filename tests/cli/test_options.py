@@ -16,7 +16,6 @@ WRITING = [
     ("platform", "label", "rack-1", "row=2"),
     ("platform", "retire", "rack-1"),
     ("import", "pccs", "nothing.db"),
-    ("import", "pccs", "nothing.db", "--dry-run"),
     ("collateral", "import", "."),
     ("trust", "add", "root.pem", "--sha256", "00"),
 ]
@@ -43,6 +42,15 @@ class TestTarget:
 
         assert f"into {store} (flag)" == run.err.splitlines()[0]
         assert b"into " not in run.out
+
+    def test_dry_run(self, thim, store):
+        """
+        A dry run says that it does not write there.
+        """
+        words = ("import", "pccs", "nothing.db", "--dry-run")
+        run = thim(*words, "--store", store)
+
+        assert f"dry run, not into {store} (flag)" == run.err.splitlines()[0]
 
     @pytest.mark.parametrize(
         "words", [("token", "list"), ("platform", "list")], ids=" ".join

@@ -161,6 +161,26 @@ def test_missing(run, pccs):
     assert ["pck_cert"] == found.json["missing"]
 
 
+def test_dry_run_text(run):
+    """
+    For people a dry run says at its end that nothing was kept; a real one
+    does not.
+    """
+    dry, real = run("--dry-run").text, run().text
+
+    assert dry.endswith("\nThis was a dry run: nothing was kept.\n")
+    assert "nothing was kept" not in real
+
+
+def test_again(run):
+    """
+    A second run counts the certificates that are held, not new ones.
+    """
+    run()
+
+    assert "\n3 PCK certificates held, new and old; " in run().text
+
+
 def test_no_database(thim, config, tmp_path):
     """
     A file that is none is an error of one line.

@@ -152,7 +152,7 @@ class Report:
         write_table(("", *_TITLES), self._rows())
         if self.platforms:
             sys.stdout.write(
-                f"\n{self._certificates} PCK certificates; "
+                f"\n{self._certificates} PCK certificates held, new and old; "
                 f"{self.rate:.0f} platforms a second\n"
             )
 

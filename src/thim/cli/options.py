@@ -93,17 +93,17 @@ def find_target(store: str | None, config: Path | None) -> Place:
     return target_of(configure({"store": store}, config))
 
 
-def target_of(found: Configuration) -> Place:
+def target_of(found: Configuration, how: str = "into") -> Place:
     """
     Return the store that a command writes to by hand; say on standard error
-    which it is and who named it.
+    which it is, *how* it is used, and who named it.
 
     Raises:
         OperatorError: There is no such clock.
     """
     place = place_of(found)
     origin = found["store"].origin
-    sys.stderr.write(f"into {printable(str(place.store))} ({origin})\n")
+    sys.stderr.write(f"{how} {printable(str(place.store))} ({origin})\n")
     return place
 
 

@@ -62,7 +62,7 @@ def pccs(
     """
     found = configure({"store": store}, config)
     key_file: Path = found["key_file"].value
-    place = target_of(found)
+    place = target_of(found, "dry run, not into" if dry_run else "into")
     with contextlib.ExitStack() as stack:
         if dry_run:
             place = stack.enter_context(_copied(place))
@@ -101,7 +101,10 @@ def _run(
             report.add(results)
             rate = f"{report.rate:.0f} platforms/s"
             bar.update(task, completed=report.platforms, rate=rate)
-    report.finish(dry_run=key_file is None, missing=missing)
+    is_dry = key_file is None
+    report.finish(dry_run=is_dry, missing=missing)
+    if is_dry and not as_json:
+        sys.stdout.write("\nThis was a dry run: nothing was kept.\n")
 
 
 def _provider(ledger: Ledger, key_file: Path | None) -> Callable[[], Sealer]:
