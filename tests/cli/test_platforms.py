@@ -271,6 +271,34 @@ class TestList:
         assert lines[2].startswith(str(TWO))
         assert "00606A000000" in lines[1]
 
+    def test_asked_by(self, filled, folder, intel):
+        """
+        It says what the vendor is asked by, where it can be asked.
+        """
+        brought = with_certificates(intel, "three", AT)
+        text = {"collaterals": {"pck_certs": [brought]}}
+        (folder / "a.json").write_text(json.dumps(text))
+        filled("import", folder)
+        lines = filled("list").text.splitlines()
+        (one,) = [line for line in lines if line.startswith(ID)]
+        (three,) = [
+            line for line in lines if line.startswith(str(platform_id("three")))
+        ]
+
+        assert "vendor asked by" in lines[0]
+        assert "encrypted PPID" in one
+        assert ["platform", "-", "never"] == three.split()[2:5]
+
+    def test_labels(self, filled):
+        """
+        Labels are listed.
+        """
+        filled("label", ID, "zone=a", "rack=7")
+        lines = filled("list").text.splitlines()
+
+        assert lines[0].endswith("labels")
+        assert lines[1].endswith("rack=7, zone=a")
+
     def test_json(self, filled):
         """
         Machines get it in full.
@@ -365,6 +393,15 @@ class TestShow:
             found["has_encrypted_ppid"],
             found["has_manifest"],
         )
+
+    def test_registered(self, filled):
+        """
+        When it was registered, and what the vendor is asked by, are two lines.
+        """
+        lines = filled("show", ID).text.splitlines()
+
+        assert "  registered     2026-09-01T12:00:00Z" in lines
+        assert "  asked by       encrypted PPID" in lines
 
     def test_without_certificates(self, filled):
         """

@@ -5,8 +5,9 @@ encrypted PPID or a manifest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from thim.collateral.platforms import RegisteredBy
 from thim.errors import printable
 from thim.services.platform_admin import explain_choices
 
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
     from thim.store.pck import PckReader, Stranger
 
 
+COLUMNS: Final = (
+    "platform",
+    "fmspc",
+    "ca",
+    "vendor asked by",
+    "last seen",
+    "labels",
+)
+#: What a vendor is asked by for certificates; nothing, if it cannot be.
+_ASKED_BY: Final = {
+    RegisteredBy.ENCRYPTED_PPID: "encrypted PPID",
+    RegisteredBy.MANIFEST: "manifest",
+    RegisteredBy.CERTIFICATES: "-",
+}
+
+
 def platform_row(platform: Platform) -> tuple[str, ...]:
     """
     Write a platform as a line of a table.
@@ -30,8 +47,9 @@ def platform_row(platform: Platform) -> tuple[str, ...]:
         printable(str(platform)),
         platform.fmspc.hex().upper() if platform.fmspc else "-",
         platform.ca.value if platform.ca else "-",
-        platform.registered_by.value,
+        _asked_by(platform),
         _date(platform.last_seen) or "never",
+        _labels(platform) or "-",
     )
 
 
@@ -130,7 +148,8 @@ def _facts(
     ]
     yield "family", platform.fmspc.hex().upper() if platform.fmspc else "-"
     yield "PCK CA", platform.ca.value if platform.ca else "-"
-    yield "registered", f"{_date(platform.registered)}, by {_by(platform)}"
+    yield "registered", str(_date(platform.registered))
+    yield "asked by", _asked_by(platform)
     yield "kept of it", ", ".join(kept) or "nothing a vendor can be asked with"
     if platform.cached_keys is not None:
         yield "Intel has", "its keys" if platform.cached_keys else "no keys"
@@ -138,8 +157,7 @@ def _facts(
     yield "vendor asked", _spell_progress(progress)
     yield "last seen", _date(platform.last_seen) or "never"
     if platform.labels:
-        pairs = (f"{k}={v}" for k, v in sorted(platform.labels.items()))
-        yield "labels", printable(", ".join(pairs))
+        yield "labels", _labels(platform)
     if platform.retired is not None:
         yield "retired", str(_date(platform.retired))
     successor = _find_successor(platform, reader)
@@ -170,8 +188,13 @@ def _progress_json(progress: Progress | None) -> dict[str, object] | None:
     }
 
 
-def _by(platform: Platform) -> str:
-    return platform.registered_by.value
+def _asked_by(platform: Platform) -> str:
+    return _ASKED_BY[platform.registered_by]
+
+
+def _labels(platform: Platform) -> str:
+    pairs = (f"{k}={v}" for k, v in sorted(platform.labels.items()))
+    return printable(", ".join(pairs))
 
 
 def _find_successor(platform: Platform, reader: PckReader) -> Platform | None:

@@ -24,6 +24,7 @@ from thim.cli.options import (
     target_of,
 )
 from thim.cli.platform_view import (
+    COLUMNS,
     platform_json,
     platform_lines,
     platform_row,
@@ -133,8 +134,7 @@ def list_(
             return
         from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
-        titles = ("platform", "fmspc", "ca", "registered by", "last seen")
-        write_table(titles, map(platform_row, platforms))
+        write_table(COLUMNS, map(platform_row, platforms))
 
 
 def _parse_since(text: str | None, now: datetime) -> datetime | None:
