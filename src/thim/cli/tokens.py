@@ -170,7 +170,12 @@ def _spell(instant: datetime | None) -> str | None:
 @app.command()
 def revoke(
     token_id: Annotated[
-        str, typer.Argument(metavar="ID", help="As `thim token list` has it.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Of the token, what stands before the dot; `thim token list` "
+            "has it.",
+        ),
     ],
     store: Store = None,
     config: Config = None,
@@ -185,4 +190,7 @@ def revoke(
         is_new = ledger.tokens.revoke(
             token_id, actor=os_user(), now=place.clock()
         )
-    typer.echo("The token is revoked." if is_new else "It is revoked already.")
+    with contextlib.closing(Replica(place.store)) as replica:
+        found = TokenView(replica).find(token_id)
+    name = token_id if found is None else f"{token_id} ({found.name})"
+    typer.echo(f"Token {name} is revoked{'' if is_new else ' already'}.")
