@@ -5,9 +5,12 @@ import sqlite3
 import pytest
 
 from tests.bulk import AT, LOW, MANIFEST, Pccs
-from tests.platforms import NOW, platform_id
+from tests.intel.policies import SGX, sign
+from tests.platforms import FMSPC, NOW, platform_id
 from thim.simulate.pki import Intel
 from thim.store.create import create_store
+from thim.store.policy_view import find_default_policies
+from thim.store.replica import Replica
 from thim.x509.chain import to_pem
 
 
@@ -112,6 +115,30 @@ def test_refused_certificates(run, pccs):
     assert {"new": 3, "known": 0, "refused": 0} == found["by_kind"]["platform"]
     assert 1 == found["by_kind"]["pck-certificates"]["refused"]
     assert ["pck-certificates"] == [r["kind"] for r in found["results"]]
+
+
+def test_policies(run, pccs, config):
+    """
+    Policies that hold are taken, and the one that was the default still is.
+    """
+    chosen, other = sign(SGX), sign(SGX, note="other")
+    for policy in (chosen, other):
+        pccs.put(
+            "appraisal_policies",
+            id=hashlib.sha384(policy.encode()).hexdigest(),
+            policy=policy,
+            is_default=int(policy is chosen),
+            fmspc=FMSPC.hex().upper(),
+        )
+    found = run("--json")
+    with contextlib.closing(Replica(config.with_name("thim.db"))) as replica:
+        defaults = find_default_policies(replica, FMSPC)
+
+    assert (0, []) == (found.code, found.json["results"])
+    assert {"new": 2, "known": 0, "refused": 0} == found.json["by_kind"][
+        "appraisal-policy"
+    ]
+    assert [chosen] == defaults
 
 
 def test_dry_run(run, config):

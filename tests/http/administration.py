@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.platforms import FMSPC, NOW, issue, platform_id, tcbm
 from tests.serving import Got, Served, serving
+from thim.collateral.platforms import Entry
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.intel.pck import PckCertificate, PckTcbm
+from thim.services.ingest import ingest
 from thim.services.tokens import Role, make_token
 from thim.simulate.pki import Intel
 from thim.store.create import create_store
@@ -30,8 +32,10 @@ from thim.x509.chain import to_pem
 
 _EMPTY: dict[Intel, bytes] = {}
 V3, V4 = "/sgx/certification/v3", "/sgx/certification/v4"
-AT = tcbm(4, 4)
+LOW, AT, HIGH = tcbm(1, 1), tcbm(4, 4), tcbm(9, 9)
 HEX = FMSPC.hex().upper()
+MANIFEST = "AbCd" * 100
+PLATFORMS = f"{V4}/platforms"
 #: What an upload leaves in the store, and what it leaves when it is refused.
 COUNTS = (
     "SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM "
@@ -160,6 +164,58 @@ def registration(who: str, raw: PckTcbm, **changes: Any) -> dict[str, Any]:
         "platform_manifest": "",
         **changes,
     }
+
+
+def by_manifest(who: str = "one", manifest: str = MANIFEST) -> dict[str, str]:
+    """
+    What the tool sends of a platform of several packages.
+    """
+    return {**named(who), "platform_manifest": manifest}
+
+
+def register(
+    pccs: Administered, body: object, query: str = "", base: str = V4
+) -> Got:
+    """
+    Register a platform.
+    """
+    return pccs.send("POST", f"{base}/platforms{query}", body, role="registrar")
+
+
+def listed(pccs: Administered, source: str = "reg") -> Any:
+    """
+    The platforms of a source.
+    """
+    got = pccs.send("GET", f"{PLATFORMS}?source={source}")
+    assert 200 == got.status
+    return got.json
+
+
+def enter(pccs: Administered, intel: Intel, *entries: Entry) -> None:
+    """
+    Take platforms with certificates in.
+    """
+    with Ledger(pccs.store, intel.anchors) as ledger:
+        files = [
+            ("ca.pem", to_pem(intel.certificates)),
+            ("tcb", intel.tcb_info(fmspc=HEX)),
+        ]
+        list(ingest(files, ledger=ledger, now=NOW))
+        ledger.platforms.enter(entries, NOW)
+
+
+def pckcert(pccs: Administered, raw: PckTcbm) -> Got:
+    """
+    The answer to a platform that asks for its certificate.
+    """
+    query = {
+        "qeid": named("one")["qe_id"],
+        "pceid": "0000",
+        "cpusvn": svns(raw)["cpu_svn"],
+        "pcesvn": svns(raw)["pce_svn"],
+    }
+    text = "&".join(f"{k}={v}" for k, v in query.items())
+    return pccs.served.get(f"{V4}/pckcert?{text}")
 
 
 def platform(who: str, raw: PckTcbm | None, **changes: Any) -> dict[str, Any]:

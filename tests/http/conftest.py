@@ -4,6 +4,7 @@ import pytest
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.http.administration import administered
 from tests.serving import serving
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.services.ingest import Outcome, ingest
@@ -110,4 +111,13 @@ def served(store, intel):
     The service over that store at NOW, on a real socket.
     """
     with serving(store, lambda: NOW, anchors=intel.anchors) as running:
+        yield running
+
+
+@pytest.fixture
+def pccs(intel, tmp_path):
+    """
+    A service over an empty store, with tokens for PCCS's tools.
+    """
+    with administered(intel, tmp_path) as running:
         yield running

@@ -8,55 +8,25 @@ import threading
 import pytest
 
 from tests.http.administration import (
+    AT,
     COUNTS,
+    HIGH,
+    LOW,
     NOTHING,
     V4,
-    administered,
+    by_manifest,
     certified,
     chain,
-    named,
+    pckcert,
+    register,
     registration,
-    svns,
     upload,
     with_platform,
 )
-from tests.platforms import platform_id, tcbm
-from thim.simulate.pki import Intel
+from tests.platforms import platform_id
 
 
-LOW, AT, HIGH = tcbm(1, 1), tcbm(4, 4), tcbm(9, 9)
 PUT = f"{V4}/platformcollateral"
-
-
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that signs.
-    """
-    return Intel()
-
-
-@pytest.fixture
-def pccs(intel, tmp_path):
-    """
-    A service over an empty store.
-    """
-    with administered(intel, tmp_path) as running:
-        yield running
-
-
-def pckcert(pccs, raw):
-    """
-    The answer to a platform that asks for its certificate.
-    """
-    query = {
-        "qeid": named("one")["qe_id"],
-        "pceid": "0000",
-        "cpusvn": svns(raw)["cpu_svn"],
-        "pcesvn": svns(raw)["pce_svn"],
-    }
-    text = "&".join(f"{k}={v}" for k, v in query.items())
-    return pccs.served.get(f"{V4}/pckcert?{text}")
 
 
 class TestPlatforms:
@@ -65,12 +35,7 @@ class TestPlatforms:
         A platform gets the best certificate that came for its raw TCB, which
         its registration is done by.
         """
-        pccs.send(
-            "POST",
-            f"{V4}/platforms",
-            registration("one", HIGH),
-            role="registrar",
-        )
+        register(pccs, registration("one", HIGH))
         body = with_platform(intel, HIGH, LOW, at=(LOW, AT))
         got = pccs.send("PUT", PUT, body)
 
@@ -141,12 +106,7 @@ class TestPlatforms:
         A raw TCB that never had an answer is no reason: anybody may have
         asked with it.
         """
-        pccs.send(
-            "POST",
-            f"{V4}/platforms",
-            registration("one", LOW),
-            role="registrar",
-        )
+        register(pccs, registration("one", LOW))
 
         assert 200 == pccs.send("PUT", PUT, with_platform(intel, AT)).status
 
@@ -180,8 +140,7 @@ class TestPlatforms:
         """
         A platform that was registered by a manifest stays so.
         """
-        by_manifest = {**named("one"), "platform_manifest": "00FF" * 20}
-        pccs.send("POST", f"{V4}/platforms", by_manifest, role="registrar")
+        register(pccs, by_manifest())
         got = pccs.send("PUT", PUT, with_platform(intel, AT))
 
         assert 200 == got.status

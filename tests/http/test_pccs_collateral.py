@@ -8,56 +8,23 @@ import json
 import pytest
 
 from tests.http.administration import (
+    AT,
     COUNTS,
     HEX,
     NOTHING,
     V3,
     V4,
-    administered,
-    named,
-    svns,
+    pckcert,
     to_body,
     upload,
     with_platform,
 )
-from tests.platforms import NOW, tcbm
-from thim.simulate.pki import ISSUED, Intel
+from tests.platforms import NOW
+from thim.simulate.pki import ISSUED
 
 
-LOW, AT, HIGH = tcbm(1, 1), tcbm(4, 4), tcbm(9, 9)
 PUT = f"{V4}/platformcollateral"
 DAY = datetime.timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that signs.
-    """
-    return Intel()
-
-
-@pytest.fixture
-def pccs(intel, tmp_path):
-    """
-    A service over an empty store.
-    """
-    with administered(intel, tmp_path) as running:
-        yield running
-
-
-def pckcert(pccs, raw):
-    """
-    The answer to a platform that asks for its certificate.
-    """
-    query = {
-        "qeid": named("one")["qe_id"],
-        "pceid": "0000",
-        "cpusvn": svns(raw)["cpu_svn"],
-        "pcesvn": svns(raw)["pce_svn"],
-    }
-    text = "&".join(f"{k}={v}" for k, v in query.items())
-    return pccs.served.get(f"{V4}/pckcert?{text}")
 
 
 class TestTaken:

@@ -7,42 +7,23 @@ import json
 import pytest
 
 from tests.http.administration import (
+    AT,
     COUNTS,
     HEX,
     NOTHING,
     V4,
-    administered,
     certified,
     chain,
     named,
     upload,
     with_platform,
 )
-from tests.platforms import tcbm
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.simulate.pki import Intel
 
 
-LOW, AT, HIGH = tcbm(1, 1), tcbm(4, 4), tcbm(9, 9)
 PUT = f"{V4}/platformcollateral"
 FORGER = Intel(seed="forger")
-
-
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that signs.
-    """
-    return Intel()
-
-
-@pytest.fixture
-def pccs(intel, tmp_path):
-    """
-    A service over an empty store.
-    """
-    with administered(intel, tmp_path) as running:
-        yield running
 
 
 def forge_tcb(intel):

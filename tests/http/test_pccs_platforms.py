@@ -10,77 +10,21 @@ import sqlite3
 import pytest
 
 from tests.http.administration import (
-    HEX,
+    AT,
+    LOW,
+    MANIFEST,
     V3,
     V4,
     administered,
+    by_manifest,
+    enter,
+    listed,
     named,
+    register,
     registration,
 )
-from tests.platforms import NOW, entry, platform_id, tcbm
+from tests.platforms import entry, platform_id
 from thim.errors import NotFoundError, UpstreamError
-from thim.services.ingest import ingest
-from thim.simulate.pki import Intel
-from thim.store.ledger import Ledger
-from thim.x509.chain import to_pem
-
-
-LOW, AT = tcbm(1, 1), tcbm(4, 4)
-MANIFEST = "AbCd" * 100
-PLATFORMS = f"{V4}/platforms"
-
-
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that signs.
-    """
-    return Intel()
-
-
-@pytest.fixture
-def pccs(intel, tmp_path):
-    """
-    A service that nobody has registered anything at.
-    """
-    with administered(intel, tmp_path) as running:
-        yield running
-
-
-def register(pccs, body, query="", base=V4):
-    """
-    Register a platform.
-    """
-    return pccs.send("POST", f"{base}/platforms{query}", body, role="registrar")
-
-
-def by_manifest(who="one", manifest=MANIFEST):
-    """
-    What the tool sends of a platform of several packages.
-    """
-    return {**named(who), "platform_manifest": manifest}
-
-
-def listed(pccs, source="reg"):
-    """
-    The platforms of a source.
-    """
-    got = pccs.send("GET", f"{PLATFORMS}?source={source}")
-    assert 200 == got.status
-    return got.json
-
-
-def enter(pccs, intel, *entries):
-    """
-    Take platforms with certificates in.
-    """
-    with Ledger(pccs.store, intel.anchors) as ledger:
-        files = [
-            ("ca.pem", to_pem(intel.certificates)),
-            ("tcb", intel.tcb_info(fmspc=HEX)),
-        ]
-        list(ingest(files, ledger=ledger, now=NOW))
-        ledger.platforms.enter(entries, NOW)
 
 
 class TestRegister:

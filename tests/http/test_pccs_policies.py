@@ -6,31 +6,13 @@ import hashlib
 
 import pytest
 
-from tests.http.administration import HEX, V3, V4, administered
+from tests.http.administration import HEX, V3, V4
 from tests.intel.policies import SGX, TDX_1_5, leave_unsigned, sign
-from thim.simulate.pki import Intel
 
 
 PUT = f"{V4}/appraisalpolicy"
 GET = f"{PUT}?fmspc={HEX}"
 OTHER = "00906ED50000"
-
-
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that signs.
-    """
-    return Intel()
-
-
-@pytest.fixture
-def pccs(intel, tmp_path):
-    """
-    A service without policies.
-    """
-    with administered(intel, tmp_path) as running:
-        yield running
 
 
 def put(pccs, policy, *, is_default=True, fmspc=HEX):

@@ -1,41 +1,27 @@
 """
-A store for what our own Intel signs, and both ends of it.
+A store for what our own Intel signs.
 """
-
-from pathlib import Path
 
 import pytest
 
 from tests.services.made import INTEL
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
-from thim.store.replica import Replica
+from tests.stores import ledger, reader, replica, store
+
+
+__all__ = ["ledger", "reader", "replica", "store"]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
+def intel():
     """
-    The file of an empty store.
+    Our own Intel.
     """
-    path = tmp_path / "thim.db"
-    create_store(path, INTEL.anchors)
-    return path
+    return INTEL
 
 
 @pytest.fixture
-def ledger(store):
+def anchors():
     """
-    The store, opened for writing.
+    The trust anchors of the store.
     """
-    with Ledger(store, INTEL.anchors) as opened:
-        yield opened
-
-
-@pytest.fixture
-def replica(store):
-    """
-    The store, opened for reading.
-    """
-    opened = Replica(store)
-    yield opened
-    opened.close()
+    return INTEL.anchors

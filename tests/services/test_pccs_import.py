@@ -22,49 +22,10 @@ from thim.services.pccs_import import Takeover
 from thim.services.platform_import import Result
 from thim.services.register import manifest_context
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
-from thim.store.pck import PckReader
-from thim.store.replica import Replica
 from thim.store.seal import Sealer
 
 
 SEALER = Sealer(bytes(range(32)))
-
-
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that issues certificates.
-    """
-    return Intel()
-
-
-@pytest.fixture
-def ledger(intel, tmp_path):
-    """
-    An empty store, opened for writing.
-    """
-    create_store(tmp_path / "thim.db", intel.anchors)
-    with Ledger(tmp_path / "thim.db", intel.anchors) as opened:
-        yield opened
-
-
-@pytest.fixture
-def replica(ledger, tmp_path):
-    """
-    The store as a service reads it.
-    """
-    with contextlib.closing(Replica(tmp_path / "thim.db")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def reader(replica):
-    """
-    Its platforms.
-    """
-    return PckReader(replica)
 
 
 @pytest.fixture
@@ -392,10 +353,10 @@ class TestQueue:
         A second time they are known, and not shown to anybody again.
         """
         run(ledger, queued.path)
-        ledger.registrations.take(RegistrationState.NEW, NOW)
+        ledger.registrations.take(RegistrationState.NEW, NOW, 99)
         run(ledger, queued.path)
 
-        assert [] == ledger.registrations.take(RegistrationState.NEW, NOW)
+        assert [] == ledger.registrations.take(RegistrationState.NEW, NOW, 99)
 
     def test_manifest(self, ledger, queued):
         """

@@ -2,7 +2,6 @@
 What becomes of many platforms that are taken in at once.
 """
 
-import contextlib
 import gc
 import io
 import json
@@ -32,10 +31,6 @@ from thim.services.platform_sheets import Sheet
 from thim.services.register import manifest_context
 from thim.simulate.fleet import make_fleet
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
-from thim.store.pck import PckReader
-from thim.store.replica import Replica
 from thim.store.seal import Sealer
 from thim.x509.chain import to_pem
 
@@ -43,41 +38,14 @@ from thim.x509.chain import to_pem
 SEALER = Sealer(bytes(range(32)))
 
 
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that issues certificates.
-    """
-    return Intel()
-
-
 @pytest.fixture
-def ledger(intel, tmp_path):
+def ledger(ledger, intel):
     """
     A store that knows Intel's CAs, opened for writing.
     """
-    create_store(tmp_path / "thim.db", intel.anchors)
-    with Ledger(tmp_path / "thim.db", intel.anchors) as opened:
-        files = [("ca.pem", to_pem(intel.certificates))]
-        list(ingest(files, ledger=opened, now=NOW))
-        yield opened
-
-
-@pytest.fixture
-def replica(ledger, tmp_path):
-    """
-    The store as a service reads it.
-    """
-    with contextlib.closing(Replica(tmp_path / "thim.db")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def reader(replica):
-    """
-    Its platforms.
-    """
-    return PckReader(replica)
+    files = [("ca.pem", to_pem(intel.certificates))]
+    list(ingest(files, ledger=ledger, now=NOW))
+    return ledger
 
 
 def take(ledger, content, **options):

@@ -2,7 +2,6 @@
 What is taken of platforms that somebody brings.
 """
 
-import contextlib
 import dataclasses
 
 import pytest
@@ -13,10 +12,6 @@ from thim.errors import OperatorError
 from thim.services.ingest import ingest
 from thim.services.register import Brought, Registrar, manifest_context
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
-from thim.store.pck import PckReader
-from thim.store.replica import Replica
 from thim.store.seal import Sealer
 from thim.x509.chain import to_pem
 
@@ -26,50 +21,14 @@ OTHER_PPID = {"ppid": b"another PPID...."}
 SEALER = Sealer(bytes(range(32)))
 
 
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that issues certificates.
-    """
-    return Intel()
-
-
 @pytest.fixture
-def store(intel, tmp_path):
+def ledger(ledger, intel):
     """
-    A store that knows Intel's CAs.
+    A store that knows Intel's CAs, opened for writing.
     """
-    path = tmp_path / "thim.db"
-    create_store(path, intel.anchors)
-    return path
-
-
-@pytest.fixture
-def ledger(store, intel):
-    """
-    The store, opened for writing.
-    """
-    with Ledger(store, intel.anchors) as opened:
-        files = [("ca.pem", to_pem(intel.certificates))]
-        list(ingest(files, ledger=opened, now=NOW))
-        yield opened
-
-
-@pytest.fixture
-def replica(ledger, store):
-    """
-    The store as a service reads it.
-    """
-    with contextlib.closing(Replica(store)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def reader(replica):
-    """
-    Its platforms.
-    """
-    return PckReader(replica)
+    files = [("ca.pem", to_pem(intel.certificates))]
+    list(ingest(files, ledger=ledger, now=NOW))
+    return ledger
 
 
 def bring(intel, who="one", *at, **changes):

@@ -16,7 +16,8 @@ from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.services.status import Level, read_status
 from thim.services.vendors import FillMode, VendorSettings
 from thim.simulate.documents import NUMBERS
-from thim.store.agenda import Budget, Settlement
+from thim.store.agenda import Settlement
+from thim.store.budget import Budget
 from thim.store.watch import Watch
 from thim.upstream.model import Upstream
 

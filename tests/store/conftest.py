@@ -1,41 +1,28 @@
 """
-An empty store on the disk, and both ends of it.
+A store for a root key that nobody has, and an Intel for those that need one.
 """
-
-from pathlib import Path
 
 import pytest
 
 from tests.store.made import ANCHORS
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
-from thim.store.replica import Replica
+from tests.stores import ledger, reader, replica, store
+from thim.simulate.pki import Intel
+
+
+__all__ = ["ledger", "reader", "replica", "store"]
+
+
+@pytest.fixture(scope="session")
+def intel():
+    """
+    An Intel that issues certificates.
+    """
+    return Intel()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
+def anchors():
     """
-    The file of an empty store.
+    The trust anchors of the store.
     """
-    path = tmp_path / "thim.db"
-    create_store(path, ANCHORS)
-    return path
-
-
-@pytest.fixture
-def ledger(store):
-    """
-    The store, opened for writing.
-    """
-    with Ledger(store, ANCHORS) as opened:
-        yield opened
-
-
-@pytest.fixture
-def replica(store):
-    """
-    The store, opened for reading.
-    """
-    opened = Replica(store)
-    yield opened
-    opened.close()
+    return ANCHORS

@@ -11,7 +11,8 @@ from tests.store.made import ANCHORS, day
 from thim.collateral.records import FMSPCS, numbers_key, pck_crl_key
 from thim.collateral.targets import Target
 from thim.intel.names import PckCa, Tee
-from thim.store.agenda import Budget, Settlement, Since
+from thim.store.agenda import Settlement, Since
+from thim.store.budget import Budget
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.watch import Watch

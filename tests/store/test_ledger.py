@@ -22,8 +22,9 @@ from thim.collateral.transition import Transition
 from thim.errors import OperatorError
 from thim.intel.names import PckCa, Update
 from thim.store import archive
+from thim.store.file import REVISION
 from thim.store.ledger import Ledger
-from thim.store.replica import REVISION, Replica
+from thim.store.replica import Replica
 
 
 def read_heads(ledger) -> set[tuple[str, int | None, str]]:

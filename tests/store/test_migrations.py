@@ -11,8 +11,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from thim.errors import OperatorError
-from thim.store import create, replica, schema
+from thim.store import create, schema
 from thim.store.engine import open_engine
+from thim.store.file import REVISION
+from thim.store.replica import Replica
 
 
 class TestRevision:
@@ -26,7 +28,7 @@ class TestRevision:
         newest = ScriptDirectory.from_config(config).get_current_head()
 
         assert newest == schema.REVISION
-        assert newest == replica.REVISION
+        assert newest == REVISION
 
 
 class TestSchema:
@@ -110,7 +112,7 @@ class TestUpgrade:
         old = make_old_store(tmp_path / "old.db")
 
         with pytest.raises(OperatorError, match="thim db upgrade --store"):
-            replica.Replica(old)
+            Replica(old)
 
     def test_newest(self, store):
         """

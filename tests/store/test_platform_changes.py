@@ -12,13 +12,9 @@ import pytest
 from tests.platforms import FMSPC, NOW, entry, platform_id, records, tcbm
 from thim.errors import MalformedError, NotFoundError
 from thim.intel.names import PckCa
-from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.instants import to_stored
-from thim.store.ledger import Ledger
-from thim.store.pck import PckReader, Wanted
+from thim.store.pck import Wanted
 from thim.store.platform_changes import MOST_LABELS
-from thim.store.replica import Replica
 
 
 AT = tcbm(2, 2)
@@ -26,39 +22,12 @@ LATER = NOW + timedelta(days=1)
 BY = {"actor": "root", "now": LATER}
 
 
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that issues certificates.
-    """
-    return Intel()
-
-
 @pytest.fixture
-def ledger(intel, tmp_path):
+def anchors(intel):
     """
-    An empty store, opened for writing.
+    The store is for what that Intel signs.
     """
-    create_store(tmp_path / "thim.db", intel.anchors)
-    with Ledger(tmp_path / "thim.db", intel.anchors) as opened:
-        yield opened
-
-
-@pytest.fixture
-def replica(ledger, tmp_path):
-    """
-    The store as a service reads it.
-    """
-    with contextlib.closing(Replica(tmp_path / "thim.db")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def reader(replica):
-    """
-    Its platforms.
-    """
-    return PckReader(replica)
+    return intel.anchors
 
 
 @pytest.fixture
@@ -366,12 +335,12 @@ def note_stranger(db, one, count):
     db.commit()
 
 
-def test_strangers(tmp_path, reader, rows):
+def test_strangers(store, reader, rows):
     """
     Strangers are listed, those that asked last first, until they are known.
     """
     asked = [("three", 1), ("four", 2), ("one", 3)]
-    with contextlib.closing(sqlite3.connect(tmp_path / "thim.db")) as db:
+    with contextlib.closing(sqlite3.connect(store)) as db:
         for who, count in asked:
             note_stranger(db, platform_id(who), count)
 

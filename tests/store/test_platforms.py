@@ -27,10 +27,7 @@ from thim.errors import MalformedError
 from thim.intel.names import PckCa
 from thim.intel.select import find_for, sort_by_floors
 from thim.services.ingest import Outcome, ingest
-from thim.simulate.pki import Intel
 from thim.store import packing
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
 from thim.store.numbers import answer_key
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
@@ -43,32 +40,12 @@ AT = NEW
 LEFT, RIGHT = tcbm(3, 1), tcbm(1, 3)
 
 
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that issues certificates.
-    """
-    return Intel()
-
-
 @pytest.fixture
-def ledger(intel, tmp_path):
+def anchors(intel):
     """
-    An empty store, opened for writing.
+    The store is for what that Intel signs.
     """
-    path = tmp_path / "thim.db"
-    create_store(path, intel.anchors)
-    with Ledger(path, intel.anchors) as opened:
-        yield opened
-
-
-@pytest.fixture
-def reader(ledger, tmp_path):
-    """
-    The store as a service reads it.
-    """
-    with contextlib.closing(Replica(tmp_path / "thim.db")) as replica:
-        yield PckReader(replica)
+    return intel.anchors
 
 
 def take_in(ledger, intel, *bodies):

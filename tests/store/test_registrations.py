@@ -9,9 +9,6 @@ import pytest
 
 from tests.platforms import NOW, entry, platform_id, tcbm
 from thim.collateral.platforms import RegistrationState
-from thim.simulate.pki import Intel
-from thim.store.create import create_store
-from thim.store.ledger import Ledger
 from thim.store.policy_view import find_default_policies
 from thim.store.replica import Replica
 from thim.store.secret_view import find_secrets
@@ -24,31 +21,12 @@ MINUTE = datetime.timedelta(minutes=1)
 LATER = NOW + MINUTE
 
 
-@pytest.fixture(scope="module")
-def intel():
-    """
-    An Intel that issues certificates.
-    """
-    return Intel()
-
-
 @pytest.fixture
-def store(intel, tmp_path):
+def anchors(intel):
     """
-    An empty store.
+    The store is for what that Intel signs.
     """
-    path = tmp_path / "thim.db"
-    create_store(path, intel.anchors)
-    return path
-
-
-@pytest.fixture
-def ledger(store, intel):
-    """
-    The store, opened for writing.
-    """
-    with Ledger(store, intel.anchors) as opened:
-        yield opened
+    return intel.anchors
 
 
 def enter(ledger, intel, *at, who="one", raw=(), now=NOW):
@@ -57,6 +35,10 @@ def enter(ledger, intel, *at, who="one", raw=(), now=NOW):
     """
     (row,) = ledger.platforms.enter([entry(intel, who, *at, raw=raw)], now)
     return row
+
+
+#: The numbers of all platforms of a test.
+EVERYBODY = range(1, 10)
 
 
 def register(ledger, row, raw=AT, at=NOW, **changes):
@@ -111,7 +93,7 @@ def test_settle_raw_tcb(ledger, intel, raw, expected):
     register(ledger, enter(ledger, intel, raw=(raw,)), raw)
     before = states(ledger)
     enter(ledger, intel, AT)
-    count = ledger.registrations.settle(LATER)
+    count = ledger.registrations.settle(EVERYBODY, LATER)
 
     assert ([NEW], [expected]) == (before, states(ledger))
     assert count == (expected is DONE)
@@ -123,10 +105,10 @@ def test_settle_manifest(ledger, intel):
     """
     row = enter(ledger, intel, AT, now=NOW - MINUTE)
     register(ledger, row, None)
-    ledger.registrations.settle(NOW)
+    ledger.registrations.settle(EVERYBODY, NOW)
     before = states(ledger)
     enter(ledger, intel, AT, LOW, now=LATER)
-    ledger.registrations.settle(LATER)
+    ledger.registrations.settle(EVERYBODY, LATER)
 
     assert ([NEW], [DONE]) == (before, states(ledger))
 
@@ -136,7 +118,7 @@ def test_settle_same_instant(ledger, intel):
     Certificates that were there at the same instant came before.
     """
     register(ledger, enter(ledger, intel, AT), None)
-    ledger.registrations.settle(NOW)
+    ledger.registrations.settle(EVERYBODY, NOW)
 
     assert [NEW] == states(ledger)
 
@@ -146,7 +128,7 @@ def test_settle_without_certificates(ledger, intel):
     That the platform was looked at is not enough.
     """
     register(ledger, enter(ledger, intel), None)
-    ledger.registrations.settle(LATER)
+    ledger.registrations.settle(EVERYBODY, LATER)
 
     assert [NEW] == states(ledger)
 
@@ -171,7 +153,7 @@ def test_unavailable(ledger, intel):
     )
     found = ledger.registrations.find(platform_id("one"), AT)
     enter(ledger, intel, AT)
-    ledger.registrations.settle(LATER)
+    ledger.registrations.settle(EVERYBODY, LATER)
 
     assert (NOT_AVAILABLE, "vendor-has-none", "no", LATER) == (
         found.state,
@@ -200,8 +182,8 @@ def test_take(ledger, intel):
     What is taken is hidden from the next, and kept.
     """
     register(ledger, enter(ledger, intel))
-    first = ledger.registrations.take(NEW, LATER)
-    second = ledger.registrations.take(NEW, LATER)
+    first = ledger.registrations.take(NEW, LATER, 99)
+    second = ledger.registrations.take(NEW, LATER, 99)
 
     assert (1, 0) == (len(first), len(second))
     assert [LATER] == [one.listed for one in ledger.registrations.all()]
@@ -213,9 +195,9 @@ def test_again(ledger, intel):
     """
     row = enter(ledger, intel)
     register(ledger, row)
-    ledger.registrations.take(NEW, LATER)
+    ledger.registrations.take(NEW, LATER, 99)
     register(ledger, row, at=LATER)
-    (found,) = ledger.registrations.take(NEW, LATER)
+    (found,) = ledger.registrations.take(NEW, LATER, 99)
 
     assert LATER == found.requested
     assert 1 == len(ledger.registrations.all())
@@ -229,8 +211,10 @@ def test_take_state(ledger, intel):
     register(ledger, row, LOW)
     register(ledger, row, AT, is_done=True)
 
-    assert [] == ledger.registrations.take(NOT_AVAILABLE, LATER)
-    assert [LOW] == [o.raw_tcb for o in ledger.registrations.take(NEW, LATER)]
+    assert [] == ledger.registrations.take(NOT_AVAILABLE, LATER, 99)
+    assert [LOW] == [
+        o.raw_tcb for o in ledger.registrations.take(NEW, LATER, 99)
+    ]
 
 
 def test_secrets(ledger, store, intel):

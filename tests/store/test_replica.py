@@ -15,8 +15,9 @@ from tests.store.made import (
 from thim.collateral.records import identity_key, numbers_key, pck_crl_key
 from thim.errors import OperatorError, UnavailableError
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
+from thim.store.file import REVISION
 from thim.store.ledger import Ledger
-from thim.store.replica import REVISION, Replica
+from thim.store.replica import Replica
 
 
 PLATFORM = pck_crl_key(PckCa.PLATFORM)

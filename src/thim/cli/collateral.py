@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thim.cli.files import check_paths
 from thim.cli.options import (
     Config,
     Json,
@@ -23,7 +24,7 @@ from thim.cli.options import (
 )
 from thim.collateral.freshness import find_state
 from thim.collateral.records import CollateralKey, Kind
-from thim.errors import NotFoundError, OperatorError, ParameterError
+from thim.errors import NotFoundError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.services.coverage import Coverage, find_coverage
 from thim.store.replica import Entry, Replica
@@ -63,18 +64,8 @@ def import_(
     """
     from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
 
-    for path in paths:
-        _check_path(path)
+    check_paths(paths)
     run_import(paths, find_target(store, config), as_json=as_json)
-
-
-def _check_path(path: Path) -> None:
-    try:
-        path.stat()
-    except (OSError, ValueError) as e:
-        why = e.strerror if isinstance(e, OSError) else e
-        msg = f"{path}: {why}"
-        raise OperatorError(msg, reason="path-missing") from e
 
 
 @app.command("list")

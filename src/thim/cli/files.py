@@ -18,36 +18,37 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-def find_files(paths: Iterable[Path]) -> list[Path]:
+def check_paths(paths: Iterable[Path]) -> None:
     """
-    Find all files in *paths*, in the order of their names.
+    Refuse a path at which there is nothing.
 
     Raises:
         OperatorError: One of the paths is not there.
     """
-    found: set[Path] = set()
     for path in paths:
-        _check(path)
-        found.update(_walk(path))
-    return sorted(found)
+        try:
+            path.stat()
+        except (OSError, ValueError) as e:
+            why = e.strerror if isinstance(e, OSError) else e
+            msg = f"{path}: {why}"
+            raise OperatorError(msg, reason="path-missing") from e
 
 
-def _check(path: Path) -> None:
-    try:
-        path.stat()
-    except (OSError, ValueError) as e:
-        why = e.strerror if isinstance(e, OSError) else e
-        msg = f"{path}: {why}"
-        raise OperatorError(msg, reason="path-missing") from e
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """
+    Find all files in *paths*, each once, in the order of their names.
+    """
+    return sorted({file for path in paths for file in _walk(path)})
 
 
 def _walk(path: Path) -> Iterator[Path]:
-    # Not os.walk, which is recursive up to Python 3.11.
+    # Not os.walk, which is recursive up to Python 3.11: a deep folder would
+    # be the end of it.
     waiting = [path]
     while waiting:
         here = waiting.pop()
         if here != path and os.path.islink(here):  # noqa: PTH114 - no error
-            yield here
+            yield here  # to a folder: opening it says what it is
             continue
         try:
             with os.scandir(here) as entries:

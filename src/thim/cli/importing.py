@@ -5,11 +5,8 @@ The run of ``thim collateral import``: read files, show progress, report.
 from __future__ import annotations
 
 import json
-import os
-import stat
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,6 +19,7 @@ from rich.progress import (
     TextColumn,
 )
 
+from thim.cli.files import find_files, open_file
 from thim.cli.tables import write_table
 from thim.errors import MalformedError, ThimError, printable
 from thim.intel.recognise import MAX_SIZE
@@ -31,6 +29,7 @@ from thim.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from thim.cli.options import Place
 
@@ -48,7 +47,7 @@ def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
     Raises:
         OperatorError: The store cannot be opened or written.
     """
-    files = sorted({file for path in paths for file in _walk(path)})
+    files = find_files(paths)
     with (
         Ledger(place.store, place.anchors) as ledger,
         _progress() as progress,
@@ -69,22 +68,6 @@ def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
         _write_report(results)
 
 
-def _walk(path: Path) -> Iterator[Path]:
-    # Not os.walk, which is recursive up to Python 3.11: a deep folder would
-    # be the end of it.
-    waiting = [path]
-    while waiting:
-        here = waiting.pop()
-        if here != path and os.path.islink(here):  # noqa: PTH114 - no error
-            yield here  # to a folder: reading it says what it is
-            continue
-        try:
-            with os.scandir(here) as entries:
-                waiting += [Path(entry.path) for entry in entries]
-        except OSError:
-            yield here  # a file, or a folder that cannot be listed
-
-
 def _progress() -> Progress:
     console = Console(stderr=True)
     return Progress(
@@ -99,14 +82,10 @@ def _progress() -> Progress:
 
 def _read(file: Path) -> bytes | ThimError:
     try:
-        # A named pipe would block for ever if opened in the plain way.
-        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            msg = "not a regular file"
-            return MalformedError(msg, reason="unreadable")
-        with os.fdopen(handle, "rb") as opened:
+        with open_file(file) as opened:
             return opened.read(MAX_SIZE + 1)
+    except MalformedError as e:
+        return e
     except OSError as e:
         return MalformedError(str(e.strerror or e), reason="unreadable")
 

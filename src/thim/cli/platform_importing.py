@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from thim.cli.actor import os_user
 from thim.cli.bulk import Report, bulk_progress
-from thim.cli.files import find_files, open_file
+from thim.cli.files import check_paths, find_files, open_file
 from thim.errors import MalformedError, ThimError
 from thim.services.ingest import ingest
 from thim.services.platform_files import read_documents, read_platforms
@@ -41,6 +41,7 @@ def run_import(
         OperatorError: A path is not there, the store cannot be opened or
             written, or the key in *key_file* cannot be used.
     """
+    check_paths(paths)
     files = find_files(paths)
     now = place.clock()
     with Ledger(place.store, place.anchors) as ledger, bulk_progress() as bar:
@@ -48,11 +49,13 @@ def run_import(
         documents = ingest(_documents(files, bar), ledger=ledger, now=now)
         report.add(documents)
         with PlatformImport(
-            ledger, now, lambda: provide_sealer(ledger, key_file)
+            ledger,
+            now,
+            lambda: provide_sealer(ledger, key_file),
+            registrant=os_user(),
         ) as taking:
             _take_platforms(files, taking, report, bar)
         ledger.selections.finish()
-        ledger.registrations.settle(now)
         detail = f"{len(files)} files: {report}"
         ledger.events.add("platform-import", detail, actor=os_user(), now=now)
     report.finish(files=len(files))

@@ -23,13 +23,13 @@ from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
-    HttpToolsProtocol,
     RequestResponseCycle,
 )
 from uvicorn.server import ServerState
 
 from thim.http import limits
-from thim.http.limits import Limits, Refusal
+from thim.http.closing import ClosingHttpProtocol
+from thim.http.limits import Refusal
 
 
 # The parser gets no more than this at a time: it may hold back that much
@@ -54,11 +54,9 @@ class _RefusedError(Exception):
     """Stops the parser; why is in `LimitedHttpProtocol`."""
 
 
-class LimitedHttpProtocol(HttpToolsProtocol):
+class LimitedHttpProtocol(ClosingHttpProtocol):
     """
     A connection on which every request keeps to the limits.
-
-    ``app_state["limits"]`` holds the `Limits`, where they are not the default.
     """
 
     def __init__(
@@ -69,7 +67,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.limits: Limits = app_state.get("limits") or Limits()
         self.phase = Phase.IDLE
         self._refusal: Refusal | None = None
         # The request whose turn it is, while its body is coming in.
@@ -87,9 +84,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._clock: asyncio.TimerHandle | None = None
         self._clock_started = 0.0
 
-        self._stall_clock: asyncio.TimerHandle | None = None
-        self._linger_clock: asyncio.TimerHandle | None = None
-
     # The connection
 
     def connection_made(  # type: ignore[override]
@@ -103,16 +97,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """
-        Stop the clocks.
+        Stop the clock, and whoever still waits to answer.
         """
         self.phase = Phase.REFUSED
         self.stop_clock()
         self._give_up_requests()
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        for clock in (self._stall_clock, self._linger_clock):
-            if clock is not None:
-                clock.cancel()
 
     def _give_up_requests(self) -> None:
         # uvicorn knows of the newest request only; one that still waits to
@@ -320,17 +310,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         answer = _to_bytes(refusal, self.server_state.default_headers)
         if self.parser.get_method() == b"HEAD":
             answer = answer[: answer.index(b"\r\n\r\n") + 4]
-        self.transport.write(answer)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        # To close with unread bytes would reset the connection, and the
-        # client would never see the answer.
-        self.flow.resume_reading()
-        self._linger_clock = self.loop.call_later(
-            self.limits.linger_seconds, self._hang_up
-        )
+        self._say_last(answer)
 
-    # Clocks
+    # The clock
 
     def _start_clock(self) -> None:
         self._clock_started = self.loop.time()
@@ -365,41 +347,6 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._hang_up()
         else:
             self._refuse(refuse(self.limits))
-
-    def timeout_keep_alive_handler(self) -> None:
-        """
-        End a connection that has been idle for long enough.
-        """
-        self._hang_up()
-
-    def pause_writing(self) -> None:
-        """
-        Give the client a while to read its answers.
-        """
-        super().pause_writing()
-        self._give_up_later()
-
-    def resume_writing(self) -> None:
-        """
-        Go on: the client reads.
-        """
-        super().resume_writing()
-        if self._stall_clock is not None:
-            self._stall_clock.cancel()
-            self._stall_clock = None
-
-    def _hang_up(self) -> None:
-        """
-        Close, but do not wait for ever for a client to read the rest.
-        """
-        self.transport.close()
-        self._give_up_later()
-
-    def _give_up_later(self) -> None:
-        if self._stall_clock is None:
-            self._stall_clock = self.loop.call_later(
-                self.limits.stall_seconds, self.transport.abort
-            )
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

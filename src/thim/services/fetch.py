@@ -19,7 +19,8 @@ from thim.errors import UpstreamError
 from thim.services.desk import Desk
 from thim.services.outcome import Fetched, Outcome, blame, sum_up
 from thim.services.pck_desk import PckDesk
-from thim.store.agenda import Budget, Since
+from thim.store.agenda import Since
+from thim.store.budget import Budget
 from thim.upstream.pck import find_pck_request
 from thim.upstream.pcs import find_request
 from thim.upstream.transport import MOST_ATTEMPTS, Transport

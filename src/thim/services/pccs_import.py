@@ -81,7 +81,6 @@ class Takeover:
             yield self._take_queue(run)
         yield list(self._take_policies())
         self.ledger.selections.finish()
-        self.ledger.registrations.settle(self.now)
         self.ledger.events.add(
             "pccs-import", self.name, actor=self.actor, now=self.now
         )
@@ -126,6 +125,7 @@ class Takeover:
             registrations.add(
                 result.row, queued.raw_tcb, actor=self.actor, at=self.now
             )
+            registrations.settle([result.row], self.now)
             if not queued.is_available:
                 registrations.mark_unavailable(
                     platform,

@@ -69,7 +69,9 @@ class PlatformImport:
     Takes platforms into *ledger*, as of *now*; use it in a ``with``.
 
     *provide* returns what seals manifests; it is asked when the first comes.
-    *processes* verify, by default as many as there are processors.
+    *processes* verify, by default as many as there are processors.  Who comes
+    without certificates is listed as registered by *registrant*, if that is
+    given.
     """
 
     def __init__(
@@ -78,10 +80,12 @@ class PlatformImport:
         now: datetime,
         provide: Callable[[], Sealer],
         processes: int | None = None,
+        registrant: str | None = None,
     ) -> None:
         self._ledger = ledger
         self._now = now
         self._provide = provide
+        self._registrant = registrant
         self._registrar = Registrar(ledger, now)
         self._has_sealer = False
         self._thresholds = gc.get_threshold()
@@ -204,7 +208,26 @@ class PlatformImport:
                 self._ledger, self._now, self._provide()
             )
             self._has_sealer = True
-        return self._registrar.take(brought)
+        with self._ledger.all_or_none():
+            taken = self._registrar.take(brought)
+            for each, done in zip(brought, taken, strict=True):
+                self._note(each, done)
+        return taken
+
+    def _note(self, brought: Brought, taken: Taken) -> None:
+        if self._registrant is None or taken.row is None:
+            return
+        if brought.certificates or (
+            not brought.manifest and not brought.enc_ppid
+        ):
+            return
+        # As PCCS: of who brought a manifest nothing else is listed.
+        raw_tcbs = (None,) if brought.manifest else brought.raw_tcbs[-1:]
+        for raw_tcb in raw_tcbs:
+            self._ledger.registrations.add(
+                taken.row, raw_tcb, actor=self._registrant, at=self._now
+            )
+        self._ledger.registrations.settle([taken.row], self._now)
 
 
 def _batches(

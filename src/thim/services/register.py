@@ -24,6 +24,7 @@ from thim.collateral.platforms import (
     Voucher,
     digest_manifest,
 )
+from thim.collateral.targets import pck_target
 from thim.errors import (
     ForbiddenError,
     MalformedError,
@@ -38,7 +39,7 @@ from thim.x509.chain import parse_pem_chain
 
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from cryptography.x509 import Certificate
@@ -142,12 +143,14 @@ class Registrar:
         ]
 
     def _enter(
-        self, entries: Sequence[Entry], known: Container[PlatformId]
+        self, entries: Sequence[Entry], known: Mapping[PlatformId, KnownAs]
     ) -> list[Taken]:
         if not entries:
             return []
         try:
-            rows = self._ledger.platforms.enter(entries, self._now)
+            with self._ledger.all_or_none():
+                rows = self._ledger.platforms.enter(entries, self._now)
+                self._follow_up(entries, rows, known)
         except MalformedError as e:
             if len(entries) == 1:
                 return [_refusal(entries[0].id, e)]
@@ -160,6 +163,22 @@ class Registrar:
             Taken(id=entry.id, row=row, is_new=entry.id not in known)
             for entry, row in zip(entries, rows, strict=True)
         ]
+
+    def _follow_up(
+        self,
+        entries: Sequence[Entry],
+        rows: Sequence[int],
+        known: Mapping[PlatformId, KnownAs],
+    ) -> None:
+        """Settle who waited for certificates; who has none is asked for."""
+        came = [
+            row
+            for entry, row in zip(entries, rows, strict=True)
+            if entry.certificates
+        ]
+        self._ledger.registrations.settle(came, self._now)
+        wanted = [e.id for e in entries if _is_wanting(e, known.get(e.id))]
+        self._ledger.agenda.hasten(map(pck_target, wanted), self._now)
 
     def _judge(self, brought: Brought, known: KnownAs | None) -> Entry | Taken:
         try:
@@ -282,6 +301,19 @@ def _is_other(record: PckRecord, known: KnownAs | None) -> bool:
     leaf = parse_pem_chain(known.certificate or b"")[0]
     before = PckCertificate.from_certificate(leaf)
     return before.ppid != record.certificate.ppid
+
+
+def _is_wanting(entry: Entry, known: KnownAs | None) -> bool:
+    """
+    Tell whether a vendor is to be asked for the certificates of *entry*, which
+    somebody has just registered.
+    """
+    has_some = bool(entry.certificates) or (
+        known is not None and known.certificate is not None
+    )
+    is_askable = entry.enc_ppid is not None or entry.manifest is not None
+    is_ours = entry.is_vouched and entry.is_registration
+    return is_ours and is_askable and not has_some
 
 
 def _is_anew(brought: Brought, known: KnownAs | None, *, is_same: bool) -> bool:

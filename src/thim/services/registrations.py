@@ -114,22 +114,24 @@ class Registry:
         """
         Look again what became of a registration.
         """
-        self.ledger.registrations.settle(self.now)
+        row = self.ledger.platforms.find_row(wanted.id)
+        rows = [] if row is None else [row]
+        self.ledger.registrations.settle(rows, self.now)
         found = self.ledger.registrations.find(wanted.id, wanted.raw_tcb)
         return RegistrationState.NEW if found is None else found.state
 
     def take(self, state: RegistrationState) -> list[Listed]:
         """
         Hand out the registrations of *state* that were not handed out yet,
-        manifests in clear; who got them is written down first.
+        *most* of them at a time, manifests in clear; who got them is written
+        down first.
 
         Raises:
             ThimError: A manifest cannot be opened; nothing is handed out.
             OperatorError: The store cannot be written.
         """
         with self.ledger.all_or_none():
-            self.ledger.registrations.settle(self.now)
-            taken = self.ledger.registrations.take(state, self.now)
+            taken = self.ledger.registrations.take(state, self.now, self.most)
             listed = [
                 Listed(
                     id=one.platform,

@@ -21,7 +21,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import OperatorError, ParameterError, printable
-from thim.store.replica import making_sense
+from thim.store.file import making_sense
 from thim.store.token_view import StoredToken, TokenView
 
 

@@ -238,7 +238,6 @@ class _Run:
             if taken.row is None:
                 error = MalformedError(taken.detail or "", reason=taken.reason)
                 raise _RefusedError(claim.what, error, _der(claim))
-        uploader.ledger.registrations.settle(uploader.now)
 
     def _check(self, claim: PlatformClaim, fmspcs: frozenset[bytes]) -> None:
         found = [_check_pck(pck) for pck in claim.certificates]

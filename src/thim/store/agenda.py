@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from thim.collateral.records import INTEL, Kind
 from thim.collateral.targets import CLOCK_SKEW, LONGEST_LEASE, LONGEST_PLAN
 from thim.store import schema
+from thim.store.budget import refused_until, spend_one
 from thim.store.instants import from_stored, to_stored
 
 
@@ -30,27 +31,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from thim.collateral.targets import Target
+    from thim.store.budget import Budget
 
 #: A detail is for people to read; a hostile answer must not fill the store.
 _DETAIL_SIZE: Final = 1000
 _PLATFORMS: Final = f"{INTEL}/{Kind.PCK_CERTIFICATES.value}/%"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """
-    How often one address may be asked: once in each *interval* on average,
-    and up to *burst* times at once.
-
-    Where others have spent that, once in each *share* all the same, at their
-    cost: None is no such share.  Whoever *may_try* may be the one who tries an
-    address that was left alone.
-    """
-
-    interval: timedelta
-    burst: int
-    share: timedelta | None = None
-    may_try: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -162,16 +147,14 @@ class Agenda:
         """
         Have *targets* asked for at once, whatever was planned.
         """
-        table = schema.targets
         values = {"due": to_stored(now), "absent_until": None}
+        rows = [{"name": str(target), **values} for target in targets]
+        statement = upsert(schema.targets).on_conflict_do_update(
+            index_elements=["name"], set_=values
+        )
         with self._transaction() as connection:
-            for target in targets:
-                row = {"name": str(target), **values}
-                connection.execute(
-                    upsert(table)
-                    .values(row)
-                    .on_conflict_do_update(index_elements=["name"], set_=values)
-                )
+            if rows:
+                connection.execute(statement, rows)
 
     def plan(self, target: Target, due: datetime, now: datetime) -> None:
         """
@@ -340,16 +323,9 @@ class Agenda:
             if row is None:
                 row_values = {"address": address, "free_at": at}
                 connection.execute(insert(table).values(row_values))
-            if refused := row and _closed_until(row, at):
-                return from_stored(refused)
-            if row and row.closed_until is not None and not budget.may_try:
-                return from_stored(at + _TRIAL)
-            refused = row and _spent_until(row, budget, at)
-            if refused and not _may_use_share(row, budget, at):
-                return from_stored(refused)
-            values = _spent_values(row, budget, at)
-            if refused and budget.share is not None:
-                values["share_at"] = at + _microseconds(budget.share)
+            elif until := refused_until(row, budget, at):
+                return from_stored(until)
+            values = spend_one(row, budget, at)
             connection.execute(
                 update(table)
                 .where(table.c.address == address)
@@ -434,55 +410,6 @@ class Agenda:
             connection.execute(delete(schema.hints))
             if rows:
                 connection.execute(insert(schema.hints), rows)
-
-
-_TRIAL: Final = 10_000_000
-#: No address is left alone for longer.
-_LONGEST: Final = 3_600_000_000
-
-
-def _closed_until(row: Any, at: int) -> int | None:  # noqa: ANN401
-    # What is later than it can ever have been put is from a clock that has
-    # been set back since, and means nothing; here and below.
-    until: int | None = row.closed_until
-    is_closed = until is not None and at < until <= at + _LONGEST
-    return until if is_closed else None
-
-
-def _spent_until(row: Any, budget: Budget, at: int) -> int | None:  # noqa: ANN401
-    # The generic cell rate algorithm (ITU-T I.371): free_at runs ahead of the
-    # clock by one interval a request, and may be ahead by a burst of them.
-    ahead = _microseconds(budget.interval) * (budget.burst - 1)
-    free_at = _free_at(row, budget, at) - ahead
-    return free_at if free_at > at else None
-
-
-def _may_use_share(row: Any, budget: Budget, at: int) -> bool:  # noqa: ANN401
-    if budget.share is None:
-        return False
-    is_used = at < row.share_at <= at + _microseconds(budget.share)
-    return not is_used
-
-
-def _spent_values(row: Any, budget: Budget, at: int) -> dict[str, Any]:  # noqa: ANN401
-    step = _microseconds(budget.interval)
-    free_at = at if row is None else _free_at(row, budget, at)
-    is_trial = row is not None and row.closed_until is not None
-    return {
-        "free_at": free_at + step,
-        "closed_until": at + max(step, _TRIAL) if is_trial else None,
-    }
-
-
-def _free_at(row: Any, budget: Budget, at: int) -> int:  # noqa: ANN401
-    # A refresh has half of the burst that callers have, rounded down, and its
-    # share may put it beyond theirs.
-    most = _microseconds(budget.interval) * (2 * budget.burst + 4)
-    return int(row.free_at) if at < row.free_at <= at + most else at
-
-
-def _microseconds(duration: timedelta) -> int:
-    return round(duration.total_seconds() * 1_000_000)
 
 
 def _upsert_due(row: Mapping[str, object]) -> Any:  # noqa: ANN401

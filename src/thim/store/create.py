@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from thim.errors import OperatorError
 from thim.store import ledger
 from thim.store.engine import open_engine
-from thim.store.replica import check_is_file
+from thim.store.file import check_is_file
 
 
 if TYPE_CHECKING:

@@ -125,11 +125,11 @@ class Ledger:
         for nobody.
         """
         with self._transaction() as connection:
-            self._whole = connection
+            around, self._whole = self._whole, connection
             try:
                 yield
             finally:
-                self._whole = None
+                self._whole = around
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:

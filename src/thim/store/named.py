@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from thim.collateral.platforms import PlatformId
-from thim.store.replica import making_sense
+from thim.store.file import making_sense
 
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from thim.collateral.platforms import (
 )
 from thim.intel.names import PckCa
 from thim.intel.pck import PckTcbm
+from thim.store.file import making_sense
 from thim.store.instants import from_stored, to_stored
 from thim.store.numbers import PLACES, answer_key, split_raw_tcbs
 from thim.store.packing import Packer
-from thim.store.replica import making_sense
 
 
 if TYPE_CHECKING:

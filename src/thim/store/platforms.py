@@ -103,6 +103,13 @@ class Platforms(PlatformChanges):
             for one, row in known.items()
         }
 
+    def find_row(self, platform: PlatformId) -> int | None:
+        """
+        Return the number of *platform*, None if it is not known.
+        """
+        with self._transaction() as connection:
+            return _find_known(connection, [platform]).get(platform)
+
     def count_owners(self, certificates: Iterable[PckRecord]) -> int:
         """
         Return how many platforms have one of these certificates, or one with

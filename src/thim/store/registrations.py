@@ -130,20 +130,22 @@ class Registrations:
                 )
             )
 
-    def settle(self, at: datetime) -> int:
+    def settle(self, platforms: Sequence[int], at: datetime) -> int:
         """
-        Find what is not done yet and has its certificate by now; return how
-        many that were.
+        Find what is not done yet of *platforms* (their numbers) and has its
+        certificate by now; return how many that were.
 
         By raw TCB: there is an answer for it.  By manifest: the vendor has
         given certificates since.
         """
         table = schema.registrations
+        done: list[int] = []
         with self._transaction() as connection:
-            rows = connection.execute(
-                _select().where(table.c.state.in_(_OPEN))
-            ).all()
-            done = [row.id for row in rows if _is_done(connection, row)]
+            for page in pages(platforms):
+                is_open = table.c.state.in_(_OPEN)
+                query = _select().where(table.c.platform_id.in_(page), is_open)
+                rows = connection.execute(query).all()
+                done += [row.id for row in rows if _is_done(connection, row)]
             for page in pages(done):
                 connection.execute(
                     update(table)
@@ -181,15 +183,17 @@ class Registrations:
             return [_registration(row) for row in rows]
 
     def take(
-        self, state: RegistrationState, at: datetime
+        self, state: RegistrationState, at: datetime, most: int
     ) -> list[Registration]:
         """
         Return those of *state* that were not listed since they were last
-        registered, and note that they are listed now.
+        registered, *most* of them, and note that they are listed now.
         """
         table = schema.registrations
-        query = _select().where(
-            table.c.state == state.value, table.c.listed.is_(None)
+        query = (
+            _select()
+            .where(table.c.state == state.value, table.c.listed.is_(None))
+            .limit(most)
         )
         with self._transaction() as connection:
             rows = connection.execute(query).all()

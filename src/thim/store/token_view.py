@@ -8,8 +8,9 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.store.file import making_sense
 from thim.store.instants import from_stored
-from thim.store.replica import Replica, making_sense
+from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:

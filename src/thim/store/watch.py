@@ -18,9 +18,9 @@ from thim.collateral.targets import (
     Progress,
     Target,
 )
+from thim.store.file import making_sense
 from thim.store.instants import from_stored, to_stored
 from thim.store.numbers import PLACES
-from thim.store.replica import making_sense
 
 
 if TYPE_CHECKING:
