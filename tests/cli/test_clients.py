@@ -89,6 +89,7 @@ class TestUrl:
             ["snpguest", "--url", URL, "--tenant", "acme"],
             ["go-tdx-guest", "--url", f"{URL}/baseline/17"],
             ["trustee", "--url", URL, "--tenant", "acme"],
+            ["trustee", "--url", f"{URL}/baseline/19"],
         ],
     )
     def test_bad(self, thim, arguments):
@@ -99,7 +100,27 @@ class TestUrl:
 
         assert (2, b"") == (run.code, run.out)
         assert 1 == run.err.count("\n")
-        assert "expected" in run.err or "cannot put" in run.err
+        assert "expected" in run.err
+
+    @pytest.mark.parametrize("client", ["qpl", "az-dcap", "dcap-qvl"])
+    def test_no_tenants(self, thim, client):
+        """
+        That a tenant's paths are not answered yet is said, to people.
+        """
+        plain = thim("client-config", client, "--url", URL)
+        run = thim("client-config", client, "--url", URL, "--tenant", "acme")
+
+        assert "does not answer /tenant/ yet" in run.err
+        assert "/tenant/ yet" not in run.text + plain.err
+
+    @pytest.mark.parametrize("client", ["snpguest", "trustee"])
+    def test_no_amd(self, thim, client):
+        """
+        So is that AMD's are not.
+        """
+        run = thim("client-config", client, "--url", URL)
+
+        assert "AMD's paths, /vcek/v1/ and /vlek/v1/, are not" in run.err
 
 
 class TestQpl:

@@ -286,7 +286,7 @@ class TestCommand:
         run = thim("collateral", "import", *paths, "--store", store)
         verified = thim("db", "verify", "--store", store, "--json")
 
-        assert (0, "") == (run.code, run.err)
+        assert (0, f"into {store} (flag)\n") == (run.code, run.err)
         assert (0, []) == (verified.code, verified.json["findings"])
         assert verified.json["records"] > 70
 
@@ -346,7 +346,7 @@ class TestCommand:
 
     def test_no_progress_elsewhere(self, store, folder):
         """
-        Elsewhere there is none.
+        Elsewhere there is none: only the store is named.
         """
         run = subprocess.run(
             [
@@ -362,5 +362,6 @@ class TestCommand:
             check=True,
         )
 
-        assert b"" == run.stderr
+        said = f"into {store} (environment THIM_STORE)\n"
+        assert said.encode() == run.stderr
         assert b"root-untrusted" in run.stdout

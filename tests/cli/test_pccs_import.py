@@ -69,7 +69,7 @@ def test_json(run):
     found = run("--json")
     kinds = found.json["by_kind"]
 
-    assert (0, "", []) == (found.code, found.err, found.json["results"])
+    assert (0, []) == (found.code, found.json["results"])
     assert {"new": 2, "known": 0, "refused": 0} == kinds["platform"]
     assert 4 == kinds["certificate"]["new"]
     assert 4 == kinds["tcb-info"]["new"]
@@ -100,7 +100,21 @@ def test_refused(run, pccs, intel):
     found = run()
 
     assert 0 == found.code
-    assert "refused: pckcache.db:3: signature-invalid:" in found.text
+    where = f"platforms {platform_id('three')}"
+    assert f"refused: pckcache.db: {where}: signature-invalid:" in found.text
+
+
+def test_refused_certificates(run, pccs):
+    """
+    Certificates that do not hold are counted apart from their platform, which
+    is taken.
+    """
+    pccs.put_platform(Intel(seed="other"), "three", AT)
+    found = run("--json").json
+
+    assert {"new": 3, "known": 0, "refused": 0} == found["by_kind"]["platform"]
+    assert 1 == found["by_kind"]["pck-certificates"]["refused"]
+    assert ["pck-certificates"] == [r["kind"] for r in found["results"]]
 
 
 def test_policies(run, pccs, config):
@@ -144,6 +158,56 @@ def test_dry_run(run, config):
     assert run("--json").json["by_kind"] == dry["by_kind"]
 
 
+def test_foreign(thim, config, tmp_path):
+    """
+    Of another PKI the root is named, and what follows from it is counted.
+    """
+    stranger = Pccs(tmp_path / "stranger.db")
+    stranger.put_documents(Intel(seed="other"))
+    stranger.put_platform(Intel(seed="other"), "one", AT)
+    words = ("import", "pccs", stranger.path, "--config", config)
+    lines = thim(*words).text.splitlines()
+    found = thim(*words, "--json").json
+    refused = [line for line in lines if line.startswith("refused: ")]
+
+    assert "root-untrusted" in refused[0]
+    assert 2 == len(refused)
+    assert "refused: 15 more have no chain to a trusted root: " in refused[1]
+    assert 16 == len(found["results"])
+
+
+def test_missing(run, pccs):
+    """
+    Tables and columns that are not there are named, for machines too.
+    """
+    with pccs.opened() as db:
+        db.execute("DROP TABLE pck_cert")
+    found = run("--json")
+
+    assert "not in this database: pck_cert\n" in found.err
+    assert ["pck_cert"] == found.json["missing"]
+
+
+def test_dry_run_text(run):
+    """
+    For people a dry run says at its end that nothing was kept; a real one
+    does not.
+    """
+    dry, real = run("--dry-run").text, run().text
+
+    assert dry.endswith("\nThis was a dry run: nothing was kept.\n")
+    assert "nothing was kept" not in real
+
+
+def test_again(run):
+    """
+    A second run counts the certificates that are held, not new ones.
+    """
+    run()
+
+    assert "\n3 PCK certificates held, new and old; " in run().text
+
+
 def test_no_database(thim, config, tmp_path):
     """
     A file that is none is an error of one line.
@@ -151,5 +215,8 @@ def test_no_database(thim, config, tmp_path):
     (tmp_path / "dump.sql").write_text("-- MySQL dump\n" * 100)
     found = thim("import", "pccs", tmp_path / "dump.sql", "--config", config)
 
-    assert (2, b"", 1) == (found.code, found.out, found.err.count("\n"))
-    assert "MySQL is not supported" in found.err
+    where, why = found.err.splitlines()
+
+    assert (2, b"") == (found.code, found.out)
+    assert where.startswith("into ")
+    assert "MySQL is not supported" in why

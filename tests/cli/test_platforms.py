@@ -23,9 +23,12 @@ from tests.bulk import (
     with_certificates,
 )
 from tests.platforms import FMSPC, NOW, issue, platform_id
+from thim.collateral.targets import pck_target
 from thim.simulate.pki import Intel
+from thim.store.agenda import Settlement
 from thim.store.create import create_store
 from thim.store.instants import to_stored
+from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 
 
@@ -102,6 +105,18 @@ def events(config):
         return db.execute("SELECT actor, action, detail FROM events").fetchall()
 
 
+def settle(intel, config, *, answered=False, **why):
+    """
+    Have asked the vendor for the certificates of a platform.
+    """
+    target, hour = pck_target(TWO), timedelta(hours=1)
+    settlement = Settlement(due=NOW + hour, answered=answered, **why)
+    with Ledger(config.with_name("thim.db"), intel.anchors) as ledger:
+        ledger.agenda.plan(target, NOW, NOW)
+        ledger.agenda.claim(target, "us", now=NOW, until=NOW + hour)
+        ledger.agenda.settle(target, "us", settlement, now=NOW)
+
+
 class TestImport:
     def test_json(self, platform, folder, intel):
         """
@@ -118,7 +133,7 @@ class TestImport:
         (folder / "b.json").write_text(json.dumps(upload, indent=2))
         run = platform("import", folder, "--json")
 
-        assert (0, "") == (run.code, run.err)
+        assert 0 == run.code
         assert {"new": 2, "known": 2, "refused": 1} == (
             run.json["by_kind"]["platform"]
         )
@@ -256,6 +271,34 @@ class TestList:
         assert lines[2].startswith(str(TWO))
         assert "00606A000000" in lines[1]
 
+    def test_asked_by(self, filled, folder, intel):
+        """
+        It says what the vendor is asked by, where it can be asked.
+        """
+        brought = with_certificates(intel, "three", AT)
+        text = {"collaterals": {"pck_certs": [brought]}}
+        (folder / "a.json").write_text(json.dumps(text))
+        filled("import", folder)
+        lines = filled("list").text.splitlines()
+        (one,) = [line for line in lines if line.startswith(ID)]
+        (three,) = [
+            line for line in lines if line.startswith(str(platform_id("three")))
+        ]
+
+        assert "vendor asked by" in lines[0]
+        assert "encrypted PPID" in one
+        assert ["platform", "-", "never"] == three.split()[2:5]
+
+    def test_labels(self, filled):
+        """
+        Labels are listed.
+        """
+        filled("label", ID, "zone=a", "rack=7")
+        lines = filled("list").text.splitlines()
+
+        assert lines[0].endswith("labels")
+        assert lines[1].endswith("rack=7, zone=a")
+
     def test_json(self, filled):
         """
         Machines get it in full.
@@ -351,6 +394,15 @@ class TestShow:
             found["has_manifest"],
         )
 
+    def test_registered(self, filled):
+        """
+        When it was registered, and what the vendor is asked by, are two lines.
+        """
+        lines = filled("show", ID).text.splitlines()
+
+        assert "  registered     2026-09-01T12:00:00Z" in lines
+        assert "  asked by       encrypted PPID" in lines
+
     def test_without_certificates(self, filled):
         """
         Of one without certificates it says so.
@@ -358,6 +410,44 @@ class TestShow:
         text = filled("show", str(TWO)).text
 
         assert "no certificate is known yet" in text
+
+    def test_never_asked(self, filled):
+        """
+        ... and that no vendor was asked for them.
+        """
+        assert "vendor asked   never" in filled("show", str(TWO)).text
+        assert filled("show", str(TWO), "--json").json["asked"] is None
+
+    def test_failed(self, filled, intel, config):
+        """
+        Where asking the vendor failed, it says when, why, and when it is done
+        again.
+        """
+        settle(intel, config, reason="key-refused", detail="status 401")
+        text = filled("show", str(TWO)).text
+        asked = filled("show", str(TWO), "--json").json["asked"]
+
+        assert (
+            "vendor asked   2026-09-01T12:00:00Z, in vain: key-refused: "
+            "status 401; again 2026-09-01T13:00:00Z\n" in text
+        )
+        assert {
+            "attempted": "2026-09-01T12:00:00Z",
+            "due": "2026-09-01T13:00:00Z",
+            "failures": 1,
+            "reason": "key-refused",
+            "detail": "status 401",
+        } == asked
+
+    def test_asked(self, filled, intel, config):
+        """
+        Where it did not, there is nothing to say but when that was.
+        """
+        settle(intel, config, answered=True)
+
+        assert "vendor asked   2026-09-01T12:00:00Z\n" in (
+            filled("show", str(TWO)).text
+        )
 
     def test_revoked(self, filled, folder, intel, platform, thim, config):
         """
@@ -414,7 +504,7 @@ class TestChanges:
         filled("name", ID, "rack 7")
         run = filled("name", "rack 7", "--remove")
 
-        assert (0, "") == (run.code, run.err)
+        assert 0 == run.code
         assert 2 == filled("show", "rack 7").code
         assert ["platform-import", "platform-name", "platform-name"] == [
             action for _, action, _ in events(config)

@@ -58,7 +58,7 @@ class TestCreate:
         run = create()
         found = check(store, run.text, 9999 * DAY)
 
-        assert (0, "", 1) == (run.code, run.err, run.text.count("\n"))
+        assert (0, 1) == (run.code, run.text.count("\n"))
         assert ("ci", "reader") == (found.name, found.role.value)
 
     def test_expires(self, create, store):
@@ -188,16 +188,17 @@ class TestList:
 class TestRevoke:
     def test_twice(self, create, token, store):
         """
-        A token that was revoked does not count any more; the second time
-        changes nothing.
+        A token that was revoked, which is named, does not count any more; the
+        second time changes nothing.
         """
         text = create().text
         token_id = text.partition(".")[0]
         runs = [token("revoke", token_id) for _ in range(2)]
 
-        assert ["The token is revoked.\n", "It is revoked already.\n"] == [
-            run.text for run in runs
-        ]
+        assert [
+            f"Token {token_id} (ci) is revoked.\n",
+            f"Token {token_id} (ci) is revoked already.\n",
+        ] == [run.text for run in runs]
         assert check(store, text) is None
         assert ["token-create", "token-revoke"] == [e[1] for e in events(store)]
 
@@ -209,3 +210,11 @@ class TestRevoke:
 
         assert (2, b"") == (run.code, run.out)
         assert "no token has the ID '0123456789ab'" in run.err
+
+    def test_help(self, token):
+        """
+        What is the ID in a token is said.
+        """
+        words = " ".join(token("revoke", "--help").text.split())
+
+        assert "what stands before the dot" in words

@@ -92,9 +92,17 @@ class TestTenant:
         Some clients can send no prefix.
         """
         Service.from_text("https://h:1").check_bare("x")
-        for service in (
-            Service.from_text("https://h", "acme"),
-            Service.from_text("https://h/baseline/17"),
-        ):
-            with pytest.raises(OperatorError, match=r"^x cannot put anything"):
-                service.check_bare("x")
+        tenant = Service.from_text("https://h", "acme")
+        with pytest.raises(OperatorError, match=r"^--tenant: x cannot put any"):
+            tenant.check_bare("x")
+
+    def test_bare_baseline(self):
+        """
+        Of a prefix in the URL only that is said, and not of a tenant.
+        """
+        service = Service.from_text("https://h/baseline/17")
+        words = r"^--url: x cannot put /baseline/17 before its paths"
+        with pytest.raises(OperatorError, match=words) as caught:
+            service.check_bare("x")
+
+        assert "tenant" not in str(caught.value)

@@ -1,6 +1,12 @@
 import asyncio
+import errno
+import socket
+import ssl
+import subprocess
+import sys
 import time
 
+import httpx2
 import pytest
 
 import thim.client
@@ -22,7 +28,7 @@ from thim.client import (
     CollateralUnavailableError,
 )
 from thim.client.cache import VARIABLE
-from thim.client.exchange import MOST_ATTEMPTS, MOST_BYTES
+from thim.client.exchange import MOST_ATTEMPTS, MOST_BYTES, blame
 from thim.errors import OperatorError
 
 
@@ -47,6 +53,62 @@ def error_of(ask, *scripts, tls=None, **settings):
         return e.value, time.monotonic() - began
 
     return asyncio.run(scenario())
+
+
+PROGRAM = """
+import logging, sys
+from thim.client import Client, ClientError
+url, given = sys.argv[1:]
+exec(given)
+try:
+    Client(url, imds_url=None, cache=None, timeout=0.5).pck_certificate(
+        bytes(16), bytes(16), 1, bytes(2)
+    )
+except ClientError as e:
+    print(e)
+"""
+
+
+class TestSilence:
+    @pytest.mark.parametrize(
+        ("given", "logged"),
+        [("pass", False), ("logging.basicConfig()", True)],
+    )
+    def test_retries(self, given, logged):
+        """
+        That it asks again is logged where the program has logging set up, and
+        nowhere else.
+        """
+        words = [sys.executable, "-c", PROGRAM, nobody(), given]
+        run = subprocess.run(words, capture_output=True, text=True, check=True)
+
+        assert "connection refused" in run.stdout
+        assert logged is ("stamina.retry_scheduled" in run.stderr)
+        assert logged or run.stderr == ""
+
+
+class TestCause:
+    @pytest.mark.parametrize(
+        ("cause", "words"),
+        [
+            (ConnectionRefusedError(), "nobody listens there: connection ref"),
+            (socket.gaierror(-2, "Name not known"), "no such host: Name not"),
+            (OSError(errno.ENETUNREACH, "x"), "Network is unreachable"),
+            (ssl.SSLError(1, "[SSL] y"), "TLS: "),
+            (OSError("GET http://h/?encrypted_ppid=1"), "ConnectError"),
+        ],
+    )
+    def test_unreachable(self, cause, words):
+        """
+        Why nobody could be reached is said, and nothing of the question.
+        """
+        error = httpx2.ConnectError("All connection attempts failed")
+        error.__cause__ = ExceptionGroup("several", [cause])
+        failure = blame(error)
+
+        assert "unreachable" == failure.reason
+        assert failure.message.startswith(f"unreachable: {words}")
+        assert "ppid" not in failure.message
 
 
 class TestBounds:

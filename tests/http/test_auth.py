@@ -210,6 +210,27 @@ class TestHeaders:
                 gate.identify(scope(shown))
             assert "token-header" == caught.value.reason
 
+    @pytest.mark.parametrize(
+        ("role", "header", "takes", "others"),
+        [
+            ("admin", "user-token", "operator or registrar", "admin-token"),
+            ("registrar", "admin-token", "admin or operator", "user-token"),
+            ("reader", "admin-token", "admin or operator", None),
+        ],
+    )
+    def test_wrong_header(self, gate, tokens, role, header, takes, others):
+        """
+        A token in the wrong header: what it takes, and which is the right one.
+        """
+        with pytest.raises(UnauthenticatedError) as caught:
+            gate.identify(scope((header, tokens[role])))
+
+        right = f"{others}: TOKEN or " if others else ""
+        assert str(caught.value).endswith(
+            f"(my {role}) has the role {role}, and {header} takes {takes}: "
+            f"show it as {right}Authorization: Bearer TOKEN"
+        )
+
     def test_same_twice(self, gate, tokens):
         """
         The same token in two headers is one token, ...
@@ -281,6 +302,38 @@ class TestRequire:
         with pytest.raises(ForbiddenError, match=r"expected admin$") as caught:
             gate.require(shown, Permission.ADMINISTER)
         assert "role" == caught.value.reason
+
+    @pytest.mark.parametrize(
+        ("permission", "header"),
+        [
+            (Permission.READ, ""),
+            (Permission.REGISTER, "user-token: TOKEN or "),
+            (Permission.OPERATE, "admin-token: TOKEN or "),
+            (Permission.ADMINISTER, "admin-token: TOKEN or "),
+        ],
+    )
+    def test_no_token(self, gate, permission, header):
+        """
+        Without a token, the headers that it could be in are named.
+        """
+        with pytest.raises(UnauthenticatedError) as caught:
+            gate.require(scope(), permission)
+
+        expected = f"a token is needed: {header}Authorization: Bearer TOKEN"
+        assert expected == str(caught.value)
+
+    def test_wrong_header_and_role(self, gate, tokens):
+        """
+        No other header is advised where the token would not do in it either.
+        """
+        shown = scope(("admin-token", tokens["registrar"]))
+        with pytest.raises(UnauthenticatedError) as caught:
+            gate.require(shown, Permission.OPERATE)
+
+        assert str(caught.value).endswith(
+            "admin-token takes admin or operator: expected a token of the "
+            "role admin or operator"
+        )
 
 
 class TestTransport:

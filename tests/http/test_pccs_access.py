@@ -21,10 +21,9 @@ USER = [("POST", "platforms")]
 ADMIN = [
     ("GET", "platforms"),
     ("PUT", "platformcollateral"),
-    ("GET", "refresh"),
-    ("POST", "refresh"),
     ("PUT", "appraisalpolicy"),
 ]
+REFRESH = [("GET", "refresh"), ("POST", "refresh")]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def pccs(intel, tmp_path_factory):
 
 class TestAccess:
     @pytest.mark.parametrize("base", [V3, V4])
-    @pytest.mark.parametrize(("method", "name"), USER + ADMIN)
+    @pytest.mark.parametrize(("method", "name"), USER + ADMIN + REFRESH)
     def test_no_token(self, pccs, base, method, name):
         """
         Without a token nothing is looked at, not even whether it is JSON.
@@ -56,7 +55,9 @@ class TestAccess:
         got = pccs.send(method, f"{base}/{name}?type=x", b"{", role=None)
 
         assert 401 == got.status
+        header = b"user-token" if (method, name) in USER else b"admin-token"
         assert got.body.startswith(b"Authentication failed. ")
+        assert b": " + header + b": TOKEN or Authorization: Bearer" in got.body
         assert pccs.events() == []
 
     def test_admin_registers_not(self, pccs):
@@ -73,8 +74,9 @@ class TestAccess:
         )
 
         assert (401, "token-header") == (got.status, got["thim-reason"])
+        assert b"show it as admin-token: TOKEN or " in got.body
 
-    @pytest.mark.parametrize(("method", "name"), ADMIN)
+    @pytest.mark.parametrize(("method", "name"), ADMIN + REFRESH)
     def test_registrar_administers_not(self, pccs, method, name):
         """
         Nor does the user token do in admin-token.
@@ -104,6 +106,22 @@ class TestAccess:
         )
 
         assert (403, "role") == (got.status, got["thim-reason"])
+
+    @pytest.mark.parametrize("role", ["reader", "registrar"])
+    @pytest.mark.parametrize(("method", "name"), REFRESH)
+    def test_refresh(self, pccs, method, name, role):
+        """
+        Refreshing takes an operator or an administrator.
+        """
+        got = pccs.send(
+            method,
+            f"{V4}/{name}",
+            role=None,
+            authorization=f"Bearer {pccs.tokens[role]}",
+        )
+
+        assert 403 == got.status
+        assert b"expected admin or operator" in got.body
 
     @pytest.mark.parametrize(
         ("method", "name"),

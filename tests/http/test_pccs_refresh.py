@@ -113,6 +113,19 @@ class TestCollateral:
         assert 200 == tcb.status
         assert [("refresh", "admin")] == pccs.events()
 
+    def test_operator(self, pccs):
+        """
+        An operator may have it done too, by PCCS's header or as a bearer.
+        """
+        token = pccs.tokens["operator"]
+        by_header = pccs.send("POST", REFRESH, role="operator")
+        as_bearer = pccs.send(
+            "GET", REFRESH, role=None, authorization=f"Bearer {token}"
+        )
+
+        assert [200, 200] == [by_header.status, as_bearer.status]
+        assert [("refresh", "operator")] * 2 == pccs.events()
+
     def test_trouble(self, pccs, simulated):
         """
         What cannot be had is named in a 503 with PCCS's sentence; the rest is

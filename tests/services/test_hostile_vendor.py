@@ -209,6 +209,18 @@ class TestWire:
         assert reason == bench.progress(TCB).reason
         rescue(bench, TCB, before, faults)
 
+    @pytest.mark.parametrize(
+        ("options", "is_said"), [({}, True), ({"api_key": "secret"}, False)]
+    )
+    def test_key_refused(self, bench, options, is_said):
+        """
+        Where a key is wanted and none is configured, that is said.
+        """
+        break_(bench, [Status(code=401)])
+        fetched = bench.fetch(TCB, bench.at_bad(**options))
+
+        assert is_said is ("no API key is configured" in fetched.detail)
+
     @pytest.mark.parametrize("target", TARGETS, ids=str)
     def test_nobody_there(self, bench, target):
         """

@@ -11,14 +11,15 @@ from collections import Counter
 
 import pytest
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from tests.bulk import AT, ENC_PPID, LOW, MANIFEST, Pccs, quoted, spell
 from tests.platforms import FMSPC, NOW, issue, platform_id
 from thim.collateral.platforms import RegisteredBy, RegistrationState
 from thim.errors import OperatorError
-from thim.services import ingest
 from thim.services.pccs_database import PccsDatabase
 from thim.services.pccs_import import Takeover
-from thim.services.platform_import import Outcome, Result
+from thim.services.platform_import import Result
 from thim.services.register import manifest_context
 from thim.simulate.pki import Intel
 from thim.store.seal import Sealer
@@ -68,8 +69,14 @@ def refused(results):
     """
     Return source and reason of what was refused.
     """
-    bad = {Outcome.REFUSED, ingest.Outcome.REFUSED}
-    return [(r.source, r.reason) for r in results if r.outcome in bad]
+    return [(r.source, r.reason) for r in results if r.reason is not None]
+
+
+def place(who, table="platforms"):
+    """
+    Return how the row of a platform is named.
+    """
+    return f"pckcache.db: {table} {platform_id(who)}"
 
 
 def outcomes(results):
@@ -201,14 +208,77 @@ class TestPlatforms:
 
     def test_foreign_certificate(self, ledger, reader, full):
         """
-        A certificate of another PKI is refused with its platform; others are
-        taken.
+        A certificate of another PKI is refused; what the vendor can be asked
+        with for its platform is kept.
         """
         full.put_platform(Intel(seed="other"), "three", AT)
         results = run(ledger, full.path)
+        found = reader.find_platform(platform_id("three"))
+
+        assert {"new": 3} == outcomes(results)
+        assert [(place("three"), "signature-invalid")] == refused(results)
+        assert (True, False) == reader.has_secrets(found)
+        assert ((AT,), None) == (found.raw_tcbs, found.fmspc)
+
+    def test_quarantine(self, ledger, replica, full):
+        """
+        In quarantine it is found by table and platform.
+        """
+        full.put_platform(Intel(seed="other"), "three", AT)
+        run(ledger, full.path)
+
+        assert [(place("three"),)] == replica.rows(
+            "SELECT source FROM quarantine"
+        )
+
+    def test_foreign_certificate_alone(self, ledger, reader, full):
+        """
+        A platform without anything to ask the vendor with is refused with it.
+        """
+        full.put_platform(Intel(seed="other"), "three", AT, enc_ppid=None)
+        results = run(ledger, full.path)
 
         assert {"new": 2, "refused": 1} == outcomes(results)
-        assert [("pckcache.db", "signature-invalid")] == refused(results)
+        assert reader.find_platform(platform_id("three")) is None
+
+    def test_foreign_certificate_again(self, ledger, full):
+        """
+        A second time it is refused again, and its platform is known.
+        """
+        full.put_platform(Intel(seed="other"), "three", AT)
+        run(ledger, full.path)
+        results = run(ledger, full.path)
+
+        assert {"known": 3} == outcomes(results)
+        assert [(place("three"), "signature-invalid")] == refused(results)
+
+    @pytest.mark.parametrize("pem", [b"no PEM", None])
+    def test_some_certificates(self, ledger, reader, full, intel, pem):
+        """
+        Of a platform's certificates those that hold are kept.
+        """
+        full.put_platform(intel, "three", AT)
+        other = issue(Intel(seed="other"), "three", LOW)
+        raw = pem or other.public_bytes(Encoding.PEM)
+        full.put("pck_cert", **full.ids("three"), tcbm="00", pck_cert=raw)
+        results = run(ledger, full.path)
+        found = reader.find_platform(platform_id("three"))
+
+        assert 1 == len(refused(results))
+        assert [AT] == [held.tcbm for held in reader.certificates(found)]
+
+    def test_two_machines(self, ledger, reader, full, intel):
+        """
+        Certificates of two machines under one QE ID are refused with the
+        platform: its encrypted PPID may be either one's.
+        """
+        full.put_platform(intel, "three", AT)
+        other = issue(intel, "three", LOW, ppid=bytes(16))
+        pem = other.public_bytes(Encoding.PEM)
+        full.put("pck_cert", **full.ids("three"), tcbm="00", pck_cert=pem)
+        results = run(ledger, full.path)
+
+        assert [(place("three"), "ppid-conflict")] == refused(results)
         assert reader.find_platform(platform_id("three")) is None
 
     def test_no_platform_row(self, ledger, reader, pccs, intel):
@@ -231,7 +301,7 @@ class TestPlatforms:
         full.put("platform_tcbs", **ids, cpu_svn="00", pce_svn="0b00")
         results = run(ledger, full.path)
 
-        assert [("pckcache.db", "raw-tcb")] == refused(results)
+        assert [(place("one", "platform_tcbs"), "raw-tcb")] == refused(results)
         assert (AT,) == reader.find_platform(platform_id("one")).raw_tcbs
 
     def test_bad_id(self, ledger, full, intel):
@@ -241,7 +311,9 @@ class TestPlatforms:
         full.put("platforms", qe_id="rack 7", pce_id="0000")
         results = run(ledger, full.path)
 
-        assert [("pckcache.db", "platform-id")] == refused(results)
+        assert [("pckcache.db: platforms rack 7:0000", "platform-id")] == (
+            refused(results)
+        )
 
 
 class TestQueue:
@@ -328,7 +400,7 @@ class TestQueue:
         results = run(ledger, queued.path)
 
         assert [
-            ("pckcache.db: platforms_registered", "platform-id")
+            ("pckcache.db: platforms_registered x:0000", "platform-id")
         ] == refused(results)
 
 
@@ -511,6 +583,22 @@ class TestVersions:
 
         assert [] == refused(results)
         assert FMSPC == reader.find_platform(platform_id("one")).fmspc
+
+    def test_missing(self, full):
+        """
+        What is not there is named: whole tables, and columns of the others.
+        """
+        with PccsDatabase(full.path) as database:
+            before = database.missing()
+        with full.opened() as db:
+            db.execute("ALTER TABLE platforms DROP COLUMN enc_ppid")
+            db.execute("DROP TABLE pck_cert")
+            db.execute("DROP TABLE fmspc_tcbs")
+        with PccsDatabase(full.path) as database:
+            after = database.missing()
+
+        assert [] == before
+        assert ["fmspc_tcbs", "pck_cert", "platforms.enc_ppid"] == after
 
     def test_more_columns(self, ledger, full):
         """

@@ -137,6 +137,26 @@ class TestCsv:
         assert [Sheet, Refused, Sheet] == [type(one) for one in found]
         assert (2, reason) == (found[1].line, found[1].reason)
 
+    @pytest.mark.parametrize("mark", [";", "\t"])
+    def test_separator(self, mark):
+        """
+        Where a file is separated by something else, that is said.
+        """
+        (found,) = read(csv_line("one").replace(",", mark))
+
+        assert ("fields", True) == (
+            found.reason,
+            f"separated by {mark!r}, not by commas" in found.detail,
+        )
+
+    def test_no_separator(self):
+        """
+        What is just one field has no other separator.
+        """
+        (found,) = read("nothing; of this; is a table")
+
+        assert "separated" not in found.detail
+
     def test_nothing_repeated(self):
         """
         No refusal repeats an encrypted PPID or a manifest.

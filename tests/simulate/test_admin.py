@@ -179,6 +179,14 @@ class TestFaults:
             ({"kind": "down", "count": 0}, "count: got 0, expected"),
             ({"kind": "down", "fmspc": "00"}, "fmspc: got '00', expected 12"),
             ({"kind": "down", "ca": "root"}, "ca: got 'root', expected one"),
+            (
+                {"kind": "down", "route": "/sgx/*"},
+                "route: got '/sgx/*', expected a pattern for any of tcb, ",
+            ),
+            (
+                {"kind": "down", "platform": "nobody"},
+                "platform: got 'nobody', expected ",
+            ),
             ({"kind": "slow"}, "missing field `seconds`"),
             ({"kind": "slow", "seconds": -1}, "seconds: got -1, expected"),
             ({"kind": "older", "ago": "1"}, "ago: got '1', expected a dur"),

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.platforms import FMSPC, NOW, entry, platform_id, tcbm
+from tests.platforms import FMSPC, NOW, entry, platform_id, records, tcbm
 from thim.errors import MalformedError, NotFoundError
+from thim.intel.names import PckCa
 from thim.store.instants import to_stored
 from thim.store.pck import Wanted
 from thim.store.platform_changes import MOST_LABELS
@@ -160,7 +161,8 @@ class TestRetire:
 class TestReplace:
     def test_inherits(self, ledger, reader, replica, rows):
         """
-        Name and labels go over to the one that takes the place.
+        The name goes over to the one that takes the place; of the labels it
+        gets the same, and the old one keeps them.
         """
         old, new = rows
         ledger.platforms.rename(old, "rack 7", **BY)
@@ -174,6 +176,7 @@ class TestReplace:
             before.replaced_by,
         )
         assert ("rack 7", {"zone": "a"}) == (after.name, after.labels)
+        assert {"zone": "a"} == before.labels
         assert (
             f"platform rack 7 ({before.id}) by {after.id}"
             == events(replica)[-1][2]
@@ -191,6 +194,30 @@ class TestReplace:
 
         assert ("old", "new") == (before.name, after.name)
         assert {"was": "new"} == after.labels
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            (
+                {"fmspc": bytes.fromhex("00906ED50000")},
+                "FMSPC 00906ED50000, expected 00606A000000",
+            ),
+            ({"ca": PckCa.PROCESSOR}, "PCK CA processor, expected platform"),
+        ],
+        ids=["FMSPC", "CA"],
+    )
+    def test_another_machine(self, ledger, intel, reader, rows, changes, words):
+        """
+        A reset of the firmware makes no machine of another family.
+        """
+        other = records(intel, "three", AT, **changes)
+        made = entry(intel, "three", certificates=other)
+        (new,) = ledger.platforms.enter([made], NOW)
+        with pytest.raises(MalformedError, match=words) as caught:
+            ledger.platforms.replace(rows[0], new, **BY)
+
+        assert "replacement" == caught.value.reason
+        assert reader.find_by_row(rows[0]).retired is None
 
     def test_itself(self, ledger, rows):
         """

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import os
 import time
 
@@ -88,6 +89,26 @@ class TestStatus:
 
         assert expected == error.reason
         assert f"https://vendor.example/x: status {status}" == str(error)
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_no_key(self, status):
+        """
+        Where no API key was sent, because there is none, that is said.
+        """
+        answered = dataclasses.replace(answer(status), has_key=False)
+
+        assert str(status_error(answered)).endswith(
+            f"status {status}; no API key is configured for this upstream "
+            f"(api_key_file)"
+        )
+
+    def test_no_key_needed(self):
+        """
+        It is not, where it was no matter of a key.
+        """
+        answered = dataclasses.replace(answer(500), has_key=False)
+
+        assert str(status_error(answered)).endswith("/x: status 500")
 
 
 class TestRetryAfter:

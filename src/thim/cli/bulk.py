@@ -44,19 +44,28 @@ _OUTCOMES: Final = {
     ingest.Outcome.REFUSED: Outcome.REFUSED,
 }
 _PLATFORM: Final = "platform"
+#: Those of a platform that was taken without them.
+_CERTIFICATES: Final = "pck-certificates"
+#: Of what comes from another PKI its root is refused, then all the rest.
+_NO_ROOT: Final = "root-untrusted"
+_NO_CHAIN: Final = "no-issuer-chain"
 
 
 class Report:
     """
-    Counts results and writes those that were refused.
+    Counts results and writes those that were refused, by line if what is
+    read *has_lines*.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, has_lines: bool = True) -> None:
         self._as_json = as_json
+        self._has_lines = has_lines
         self._counts: Counter[tuple[str, Outcome]] = Counter()
         self._certificates = 0
         self._begun = time.monotonic()
         self._is_first = True
+        self._lacks_root = False
+        self._rootless = 0
         if as_json:
             sys.stdout.write('{"results": [')
 
@@ -87,11 +96,25 @@ class Report:
             self._counts[kind, outcome] += 1
             if isinstance(result, Result):
                 self._certificates += result.certificates
-            if outcome is Outcome.REFUSED:
+            if outcome is not Outcome.REFUSED and result.reason is not None:
+                kind = _CERTIFICATES
+                self._counts[kind, Outcome.REFUSED] += 1
+            if result.reason is not None and not self._is_said(result.reason):
                 self._write(kind, result)
+
+    def _is_said(self, reason: str) -> bool:
+        """Tell whether that follows from what was said already, and count."""
+        if self._as_json:
+            return False
+        if reason == _NO_CHAIN and self._lacks_root:
+            self._rootless += 1
+            return True
+        self._lacks_root |= reason == _NO_ROOT
+        return False
 
     def _write(self, kind: str, result: Found) -> None:
         line = result.line if isinstance(result, Result) else None
+        line = line if self._has_lines else None
         platform = result.platform if isinstance(result, Result) else None
         if self._as_json:
             row = {
@@ -119,12 +142,17 @@ class Report:
             rest = json.dumps({**further, **self._summary()}, indent=2)
             sys.stdout.write(f"\n],{rest[1:]}\n")
             return
+        if self._rootless:
+            sys.stdout.write(
+                f"refused: {self._rootless} more have no chain to a trusted "
+                f"root: {_NO_CHAIN}; --json lists them\n"
+            )
         if not self._is_first:
             sys.stdout.write("\n")
         write_table(("", *_TITLES), self._rows())
         if self.platforms:
             sys.stdout.write(
-                f"\n{self._certificates} PCK certificates; "
+                f"\n{self._certificates} PCK certificates held, new and old; "
                 f"{self.rate:.0f} platforms a second\n"
             )
 

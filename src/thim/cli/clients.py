@@ -48,6 +48,10 @@ Tenant = Annotated[
 Windows = Annotated[
     bool, typer.Option("--windows", help="For Windows, not Linux.")
 ]
+_NO_TENANTS: Final = (
+    "This release does not answer /tenant/ yet: every such path is a 404 until "
+    "a later one does (docs/limitations.md)."
+)
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
@@ -73,7 +77,7 @@ def qpl_(
     service = _service(url, tenant, config)
     local = _base(local_pck_url, "--local-pck-url")
     make = qpl_windows if windows else qpl
-    _write(make(service, local))
+    _write(service, make(service, local))
 
 
 @app.command("az-dcap")
@@ -96,7 +100,7 @@ def az_dcap(
     """
     service = _service(url, tenant, config)
     agent = _base(imds, "--imds")
-    _write(recipes.az_dcap(service, agent, windows=windows))
+    _write(service, recipes.az_dcap(service, agent, windows=windows))
 
 
 @app.command("dcap-qvl")
@@ -110,7 +114,7 @@ def dcap_qvl(
     Phala's dcap-qvl: its environment.
     """
     service = _service(url, tenant, config)
-    _write(recipes.dcap_qvl(service, windows=windows))
+    _write(service, recipes.dcap_qvl(service, windows=windows))
 
 
 @app.command("go-tdx-guest")
@@ -120,7 +124,8 @@ def go_tdx_guest(
     """
     Google's go-tdx-guest: lines for /etc/hosts.
     """
-    _write(recipes.go_tdx_guest(_service(url, tenant, config)))
+    service = _service(url, tenant, config)
+    _write(service, recipes.go_tdx_guest(service))
 
 
 @app.command("snpguest")
@@ -130,7 +135,8 @@ def snpguest(
     """
     VirTEE's snpguest: a line for /etc/hosts.
     """
-    _write(recipes.snpguest(_service(url, tenant, config)))
+    service = _service(url, tenant, config)
+    _write(service, recipes.snpguest(service))
 
 
 @app.command("trustee")
@@ -140,7 +146,8 @@ def trustee(
     """
     Trustee: a part of its configuration.
     """
-    _write(recipes.trustee(_service(url, tenant, config)))
+    service = _service(url, tenant, config)
+    _write(service, recipes.trustee(service))
 
 
 @app.command("check")
@@ -210,9 +217,10 @@ def _base(url: str | None, option: str) -> str | None:
     return url.rstrip("/")
 
 
-def _write(recipe: Recipe) -> None:
+def _write(service: Service, recipe: Recipe) -> None:
     typer.echo(recipe.text, nl=False)
-    for note in recipe.notes:
+    early = () if service.tenant is None else (_NO_TENANTS,)
+    for note in (*early, *recipe.notes):
         wrapped = textwrap.fill(
             note,
             78,

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.files import check_paths
-from thim.cli.options import Config, Json, Store, find_place, find_store
+from thim.cli.options import (
+    Config,
+    Json,
+    Store,
+    find_place,
+    find_store,
+    find_target,
+)
 from thim.collateral.freshness import find_state
 from thim.collateral.records import CollateralKey, Kind
 from thim.errors import NotFoundError, ParameterError
@@ -58,7 +65,7 @@ def import_(
     from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
 
     check_paths(paths)
-    run_import(paths, find_place(store, config), as_json=as_json)
+    run_import(paths, find_target(store, config), as_json=as_json)
 
 
 @app.command("list")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.config import Configuration, load
+from thim.errors import printable
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.clock import FileClock, utc_now
 from thim.services.vendors import VendorSettings
@@ -79,6 +81,30 @@ def find_place(store: str | None, config: Path | None) -> Place:
         OperatorError: As ``cli.config.load``.
     """
     return place_of(configure({"store": store}, config))
+
+
+def find_target(store: str | None, config: Path | None) -> Place:
+    """
+    Find the store that a command writes to by hand, and say which it is.
+
+    Raises:
+        OperatorError: As ``cli.config.load``.
+    """
+    return target_of(configure({"store": store}, config))
+
+
+def target_of(found: Configuration, how: str = "into") -> Place:
+    """
+    Return the store that a command writes to by hand; say on standard error
+    which it is, *how* it is used, and who named it.
+
+    Raises:
+        OperatorError: There is no such clock.
+    """
+    place = place_of(found)
+    origin = found["store"].origin
+    sys.stderr.write(f"{how} {printable(str(place.store))} ({origin})\n")
+    return place
 
 
 def place_of(found: Configuration) -> Place:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import secrets
 import sqlite3
+import sys
 import tempfile
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thim.cli.options import Config, Json, Place, Store, configure, place_of
+from thim.cli.options import Config, Json, Place, Store, configure, target_of
 
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def pccs(
     """
     found = configure({"store": store}, config)
     key_file: Path = found["key_file"].value
-    place = place_of(found)
+    place = target_of(found, "dry run, not into" if dry_run else "into")
     with contextlib.ExitStack() as stack:
         if dry_run:
             place = stack.enter_context(_copied(place))
@@ -82,7 +83,11 @@ def _run(
         PccsDatabase(path) as database,
         bulk_progress() as bar,
     ):
-        report = Report(as_json=as_json)
+        missing = database.missing()
+        if missing:
+            names = ", ".join(missing)
+            sys.stderr.write(f"not in this database: {names}\n")
+        report = Report(as_json=as_json, has_lines=False)
         takeover = Takeover(
             database=database,
             name=path.name,
@@ -96,7 +101,10 @@ def _run(
             report.add(results)
             rate = f"{report.rate:.0f} platforms/s"
             bar.update(task, completed=report.platforms, rate=rate)
-    report.finish(dry_run=key_file is None)
+    is_dry = key_file is None
+    report.finish(dry_run=is_dry, missing=missing)
+    if is_dry and not as_json:
+        sys.stdout.write("\nThis was a dry run: nothing was kept.\n")
 
 
 def _provider(ledger: Ledger, key_file: Path | None) -> Callable[[], Sealer]:

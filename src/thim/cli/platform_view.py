@@ -5,8 +5,9 @@ encrypted PPID or a manifest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from thim.collateral.platforms import RegisteredBy
 from thim.errors import printable
 from thim.services.platform_admin import explain_choices
 
@@ -16,9 +17,26 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.collateral.platforms import HeldPck, Platform
+    from thim.collateral.targets import Progress
     from thim.intel.pck import PckTcbm
     from thim.services.platform_admin import Choice
     from thim.store.pck import PckReader, Stranger
+
+
+COLUMNS: Final = (
+    "platform",
+    "fmspc",
+    "ca",
+    "vendor asked by",
+    "last seen",
+    "labels",
+)
+#: What a vendor is asked by for certificates; nothing, if it cannot be.
+_ASKED_BY: Final = {
+    RegisteredBy.ENCRYPTED_PPID: "encrypted PPID",
+    RegisteredBy.MANIFEST: "manifest",
+    RegisteredBy.CERTIFICATES: "-",
+}
 
 
 def platform_row(platform: Platform) -> tuple[str, ...]:
@@ -29,8 +47,9 @@ def platform_row(platform: Platform) -> tuple[str, ...]:
         printable(str(platform)),
         platform.fmspc.hex().upper() if platform.fmspc else "-",
         platform.ca.value if platform.ca else "-",
-        platform.registered_by.value,
+        _asked_by(platform),
         _date(platform.last_seen) or "never",
+        _labels(platform) or "-",
     )
 
 
@@ -38,9 +57,11 @@ def platform_json(
     platform: Platform,
     reader: PckReader | None = None,
     now: datetime | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, object]:
     """
-    Write a platform for machines; with a *reader* in full, as of *now*.
+    Write a platform for machines; with a *reader* in full, as of *now*, with
+    the *progress* of asking the vendor.
     """
     found: dict[str, object] = {
         "name": platform.name,
@@ -64,6 +85,7 @@ def platform_json(
         "replaced_by": successor and str(successor.id),
         "has_encrypted_ppid": has_enc_ppid,
         "has_manifest": has_manifest,
+        "asked": _progress_json(progress),
         "certificates": [
             _certificate_json(held, now)
             for held in reader.certificates(platform)
@@ -75,13 +97,17 @@ def platform_json(
 
 
 def platform_lines(
-    platform: Platform, reader: PckReader, now: datetime
+    platform: Platform,
+    reader: PckReader,
+    now: datetime,
+    progress: Progress | None = None,
 ) -> Iterator[str]:
     """
-    Write all that is known of a platform, for people.
+    Write all that is known of a platform, for people, with the *progress* of
+    asking the vendor for its certificates.
     """
     yield printable(str(platform))
-    for title, value in _facts(platform, reader):
+    for title, value in _facts(platform, reader, progress):
         yield f"  {title:<14} {value}"
     certificates = reader.certificates(platform)
     yield f"  {len(certificates)} PCK certificates"
@@ -108,7 +134,9 @@ def stranger_json(stranger: Stranger) -> dict[str, object]:
     }
 
 
-def _facts(platform: Platform, reader: PckReader) -> Iterator[tuple[str, str]]:
+def _facts(
+    platform: Platform, reader: PckReader, progress: Progress | None
+) -> Iterator[tuple[str, str]]:
     has_enc_ppid, has_manifest = reader.has_secrets(platform)
     kept = [
         name
@@ -120,15 +148,16 @@ def _facts(platform: Platform, reader: PckReader) -> Iterator[tuple[str, str]]:
     ]
     yield "family", platform.fmspc.hex().upper() if platform.fmspc else "-"
     yield "PCK CA", platform.ca.value if platform.ca else "-"
-    yield "registered", f"{_date(platform.registered)}, by {_by(platform)}"
+    yield "registered", str(_date(platform.registered))
+    yield "asked by", _asked_by(platform)
     yield "kept of it", ", ".join(kept) or "nothing a vendor can be asked with"
     if platform.cached_keys is not None:
         yield "Intel has", "its keys" if platform.cached_keys else "no keys"
     yield "looked", _date(platform.looked) or "never"
+    yield "vendor asked", _spell_progress(progress)
     yield "last seen", _date(platform.last_seen) or "never"
     if platform.labels:
-        pairs = (f"{k}={v}" for k, v in sorted(platform.labels.items()))
-        yield "labels", printable(", ".join(pairs))
+        yield "labels", _labels(platform)
     if platform.retired is not None:
         yield "retired", str(_date(platform.retired))
     successor = _find_successor(platform, reader)
@@ -136,8 +165,36 @@ def _facts(platform: Platform, reader: PckReader) -> Iterator[tuple[str, str]]:
         yield "replaced by", printable(str(successor))
 
 
-def _by(platform: Platform) -> str:
-    return platform.registered_by.value
+def _spell_progress(progress: Progress | None) -> str:
+    if progress is None or progress.attempted is None:
+        return "never"
+    found = str(_date(progress.attempted))
+    if progress.reason is not None:
+        why = printable(f"{progress.reason}: {progress.detail or ''}")
+        found += f", in vain: {why}"
+    again = progress.due if progress.reason is not None else None
+    return found if again is None else f"{found}; again {_date(again)}"
+
+
+def _progress_json(progress: Progress | None) -> dict[str, object] | None:
+    if progress is None or progress.attempted is None:
+        return None
+    return {
+        "attempted": _date(progress.attempted),
+        "due": _date(progress.due),
+        "failures": progress.failures,
+        "reason": progress.reason,
+        "detail": progress.detail,
+    }
+
+
+def _asked_by(platform: Platform) -> str:
+    return _ASKED_BY[platform.registered_by]
+
+
+def _labels(platform: Platform) -> str:
+    pairs = (f"{k}={v}" for k, v in sorted(platform.labels.items()))
+    return printable(", ".join(pairs))
 
 
 def _find_successor(platform: Platform, reader: PckReader) -> Platform | None:

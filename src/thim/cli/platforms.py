@@ -13,14 +13,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.actor import os_user
-from thim.cli.options import Config, Json, Place, Store, configure, place_of
+from thim.cli.options import (
+    Config,
+    Json,
+    Place,
+    Store,
+    configure,
+    find_place,
+    find_target,
+    target_of,
+)
 from thim.cli.platform_view import (
+    COLUMNS,
     platform_json,
     platform_lines,
     platform_row,
     stranger_json,
 )
 from thim.cli.values import parse_duration
+from thim.collateral.targets import pck_target
 from thim.errors import ParameterError
 from thim.http.prefixes import parse_instant
 from thim.intel.pcs import parse_fmspc
@@ -31,6 +42,7 @@ from thim.services.platform_admin import (
 )
 from thim.store.pck import PckReader, Wanted
 from thim.store.replica import Replica
+from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
@@ -78,7 +90,7 @@ def import_(
 
     found = configure({"store": store}, config)
     key_file = found["key_file"].value
-    run_import(paths, place_of(found), key_file=key_file, as_json=as_json)
+    run_import(paths, target_of(found), key_file=key_file, as_json=as_json)
 
 
 @app.command("list")
@@ -108,7 +120,7 @@ def list_(
     """
     List the platforms in service, or those that are retired.
     """
-    place = _place(store, config)
+    place = find_place(store, config)
     wanted = Wanted(
         is_retired=retired,
         fmspc=None if fmspc is None else parse_fmspc({"fmspc": fmspc}),
@@ -122,8 +134,7 @@ def list_(
             return
         from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
-        titles = ("platform", "fmspc", "ca", "registered by", "last seen")
-        write_table(titles, map(platform_row, platforms))
+        write_table(COLUMNS, map(platform_row, platforms))
 
 
 def _parse_since(text: str | None, now: datetime) -> datetime | None:
@@ -149,13 +160,15 @@ def show(
     Show what is known of a platform: its certificates, and which it gets at
     which TCB, and why.
     """
-    place = _place(store, config)
-    with _reading(place) as reader:
+    place = find_place(store, config)
+    with contextlib.closing(Replica(place.store)) as replica:
+        reader, now = PckReader(replica), place.clock()
         found = find_platform(reader, platform)
+        progress = Watch(replica).find(pck_target(found.id))
         if as_json:
-            _write_json(platform_json(found, reader, place.clock()))
+            _write_json(platform_json(found, reader, now, progress))
         else:
-            lines = platform_lines(found, reader, place.clock())
+            lines = platform_lines(found, reader, now, progress)
             typer.echo("\n".join(lines))
 
 
@@ -229,9 +242,10 @@ def replace(
 ) -> None:
     """
     Say that NEW is the machine that OLD was: a reset of the firmware changes
-    QE ID and PPID.  Name and labels go over, and OLD is retired.
+    QE ID and PPID, and neither FMSPC nor CA.  NEW gets name and labels where
+    it has none; OLD is retired and keeps its labels.
     """
-    place = _place(store, config)
+    place = find_place(store, config)
     with _reading(place) as reader:
         successor = find_platform(reader, new)
     with _changing(store, config, old) as (platforms, found, now):
@@ -246,7 +260,7 @@ def strangers(
     """
     List who asks for a PCK certificate and is not known.
     """
-    with _reading(_place(store, config)) as reader:
+    with _reading(find_place(store, config)) as reader:
         rows = [stranger_json(stranger) for stranger in reader.strangers()]
     if as_json:
         _write_json(rows)
@@ -257,10 +271,6 @@ def strangers(
         ("platform", "asked", "first seen", "last seen"),
         [[str(value) for value in row.values()] for row in rows],
     )
-
-
-def _place(store: str | None, config: Path | None) -> Place:
-    return place_of(configure({"store": store}, config))
 
 
 @contextlib.contextmanager
@@ -275,7 +285,7 @@ def _changing(
 ) -> Iterator[tuple[Platforms, Platform, datetime]]:
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
-    place = _place(store, config)
+    place = find_target(store, config)
     with Ledger(place.store, place.anchors) as ledger:
         with _reading(place) as reader:
             found = find_platform(reader, platform)

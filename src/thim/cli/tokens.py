@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from thim.cli.actor import os_user
-from thim.cli.options import Config, Json, Store, find_place
+from thim.cli.options import Config, Json, Store, find_place, find_target
 from thim.cli.values import duration
 from thim.errors import OperatorError, ParameterError
 from thim.services.secrets import write_new
@@ -45,8 +45,9 @@ def create(
     role: Annotated[
         Role,
         typer.Option(
-            help="admin: everything; operator: platforms, refresh, "
-            "baselines; registrar: register platforms; reader: look.",
+            help="admin: everything; operator: register platforms and "
+            "refresh; registrar: register platforms; reader: ask whose the "
+            "token is, no more yet.",
         ),
     ],
     expires: Annotated[
@@ -67,7 +68,7 @@ def create(
     """
     Make a token and write it out, once.
     """
-    place = find_place(store, config)
+    place = find_target(store, config)
     now = place.clock()
     life = None if expires is None else _life(expires)
     text, kept = make_token(
@@ -169,7 +170,12 @@ def _spell(instant: datetime | None) -> str | None:
 @app.command()
 def revoke(
     token_id: Annotated[
-        str, typer.Argument(metavar="ID", help="As `thim token list` has it.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Of the token, what stands before the dot; `thim token list` "
+            "has it.",
+        ),
     ],
     store: Store = None,
     config: Config = None,
@@ -179,9 +185,12 @@ def revoke(
     """
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
-    place = find_place(store, config)
+    place = find_target(store, config)
     with Ledger(place.store, place.anchors) as ledger:
         is_new = ledger.tokens.revoke(
             token_id, actor=os_user(), now=place.clock()
         )
-    typer.echo("The token is revoked." if is_new else "It is revoked already.")
+    with contextlib.closing(Replica(place.store)) as replica:
+        found = TokenView(replica).find(token_id)
+    name = token_id if found is None else f"{token_id} ({found.name})"
+    typer.echo(f"Token {name} is revoked{'' if is_new else ' already'}.")

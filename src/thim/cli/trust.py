@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.actor import os_user
-from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.cli.options import Config, Json, Place, Store, find_place, find_target
 from thim.errors import OperatorError
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.store.replica import Replica
@@ -99,7 +99,7 @@ def add(
     )
     from thim.store.ledger import Ledger  # noqa: PLC0415
 
-    place = find_place(store, config)
+    place = find_target(store, config)
     root = parse_root(_read(file))
     now = place.clock()
     check_root(root, sha256, now)

@@ -5,6 +5,7 @@ One exchange with a server, apart from the waiting: what both wires decide.
 from __future__ import annotations
 
 import http.cookiejar
+import logging
 import ssl
 import time
 
@@ -14,14 +15,13 @@ import httpx2
 import stamina
 
 from thim.client.answers import BUSY, retry_after
+from thim.client.causes import causes, describe
 from thim.client.steps import Answer, Failure, Outcome, Request, Source
 from thim.errors import OperatorError
 
 
 if TYPE_CHECKING:
     import os
-
-    from collections.abc import Iterator
 
 #: More than any document has; a CRL may have a megabyte, twice that in hex.
 MOST_BYTES: Final = 5 * 512 * 1024
@@ -40,7 +40,8 @@ ERRORS: Final = (
     OSError,
     UnicodeError,
 )
-
+#: Each attempt is logged there; unless a program wants that, nobody sees it.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 #: The outcome of an attempt for which there is no time.
 NO_TIME_LEFT: Final = Failure(
@@ -236,7 +237,7 @@ def blame(error: Exception) -> Failure:
     """
     Return what *error*, one of `ERRORS`, comes down to.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             told = f"certificate: {cause.verify_message}"
             return Failure(reason="tls", message=told, is_passing=False)
@@ -250,12 +251,8 @@ def blame(error: Exception) -> Failure:
         case _:
             reason = "protocol"
     # What a failed question says may be the question.
-    told = f"{reason}: {type(error).__name__}"
+    is_known = reason == "unreachable"
+    why = describe(error) if is_known else type(error).__name__
+    told = f"{reason}: {why}"
     is_passing = reason != "protocol"
     return Failure(reason=reason, message=told, is_passing=is_passing)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import ssl
 
 from typing import TYPE_CHECKING, Final
 
 import httpx2
 
+from thim.client.causes import causes, explain
 from thim.client.findings import Finding, Level
 from thim.client.urls import is_intel, is_usable
 
@@ -151,30 +151,14 @@ def _judge(key: str, url: str, got: httpx2.Response, body: bytes) -> Seen:
 
 
 def _blame(error: BaseException) -> tuple[str, str]:
-    causes = list(_causes(error))
-    for cause in causes:
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return "tls-failed", f"certificate: {cause.verify_message}"
-            case ssl.SSLError():
-                return "tls-failed", f"TLS: {cause.reason or cause}"
-            case socket.gaierror():
-                return "name-not-found", f"no such host: {cause.strerror}"
-            case ConnectionRefusedError():
-                return "refused", "nobody listens there: connection refused"
-    if any(isinstance(cause, httpx2.ConnectError) for cause in causes):
-        return "unreachable", f"no connection: {_last(causes)}"
-    return "no-http", f"no answer in HTTP: {_last(causes)}"
+    known = explain(error)
+    if known is not None:
+        return known
+    found = list(causes(error))
+    if any(isinstance(cause, httpx2.ConnectError) for cause in found):
+        return "unreachable", f"no connection: {_last(found)}"
+    return "no-http", f"no answer in HTTP: {_last(found)}"
 
 
-def _last(causes: list[BaseException]) -> str:
-    return ascii(str(causes[-1]) or type(causes[-1]).__name__)[1:-1][:200]
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            for each in error.exceptions:
-                yield from _causes(each)
-        error = error.__cause__ or error.__context__
+def _last(found: list[BaseException]) -> str:
+    return ascii(str(found[-1]) or type(found[-1]).__name__)[1:-1][:200]

@@ -204,10 +204,7 @@ def snpguest(service: Service) -> Recipe:
             "cert_chain and /vcek/v1/PRODUCT/CHIP?...) with curl, and give its "
             "folder to `snpguest verify`."
         ),
-        (
-            "The service must answer AMD's paths, /vcek/v1/ and /vlek/v1/: ask "
-            f"it for {service.url}/vcek/v1/Milan/cert_chain first."
-        ),
+        _no_amd(service),
         *_redirected(service, names, f"It uses the system's. {_OPENSSL}"),
     )
     return Recipe(text=_hosts("snpguest", service, names), notes=notes)
@@ -244,9 +241,18 @@ def trustee(service: Service) -> Recipe:
             "vcek_sources are tried in this order; the second is AMD itself: "
             "leave it out where nobody else may be asked."
         ),
+        _no_amd(service),
         *trust_notes(service, f"It uses the system's store. {_OPENSSL}"),
     )
     return Recipe(text=f"{json.dumps(value, indent=2)}\n", notes=notes)
+
+
+def _no_amd(service: Service) -> str:
+    return (
+        "AMD's paths, /vcek/v1/ and /vlek/v1/, are not served by this release "
+        f"yet: ask for {service.url}/vcek/v1/Milan/cert_chain before you rely "
+        "on it."
+    )
 
 
 def _environment(

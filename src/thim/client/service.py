@@ -108,11 +108,17 @@ class Service:
         Raises:
             OperatorError: It does, and *client* could not send it.
         """
-        if urllib.parse.urlsplit(self.root).path:
+        prefix = urllib.parse.urlsplit(self.url).path
+        if prefix:
             msg = (
-                f"{client} cannot put anything before its paths: no --tenant, "
-                "and a --url of host and port alone. Give the tenant a host "
-                "name of its own"
+                f"--url: {client} cannot put {prefix} before its paths; "
+                f"expected host and port alone, where a proxy may add it"
+            )
+            raise OperatorError(msg, reason="client-prefix")
+        if self.tenant is not None:
+            msg = (
+                f"--tenant: {client} cannot put anything before its paths; "
+                f"expected a host name of the tenant's own"
             )
             raise OperatorError(msg, reason="client-prefix")
 

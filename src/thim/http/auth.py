@@ -29,18 +29,24 @@ from thim.services.tokens import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from starlette.types import Scope
 
     from thim.http.service import Service
 
-#: Whose tokens PCCS's headers carry.
-_PCCS: Final = {
-    b"user-token": frozenset({Role.REGISTRAR, Role.OPERATOR}),
-    b"admin-token": frozenset({Role.ADMIN, Role.OPERATOR}),
+#: Whose tokens each header takes; the first two are PCCS's.
+_TAKES: Final = {
+    "user-token": frozenset({Role.REGISTRAR, Role.OPERATOR}),
+    "admin-token": frozenset({Role.ADMIN, Role.OPERATOR}),
+    "authorization": frozenset(Role),
 }
-_ANY: Final = frozenset(Role)
+#: In which of PCCS's headers its clients show a token for that.
+_USUAL: Final = {
+    Permission.REGISTER: "user-token",
+    Permission.OPERATE: "admin-token",
+    Permission.ADMINISTER: "admin-token",
+}
 #: How often in a minute one address may be wrong about one token.
 _FAILURES: Final = 10
 
@@ -75,19 +81,20 @@ class Gate:
             ForbiddenError: They have not.
             ThimError: As `identify`.
         """
-        principal = self.identify(scope)
+        principal = self.identify(scope, permission)
         if not principal.may(permission):
-            roles = [r.value for r in Role if permission in ALLOWED[r]]
             msg = (
                 f"{principal} has the role {principal.role.value}, expected "
-                f"{' or '.join(roles)}"
+                f"{_roles_with(permission)}"
             )
             raise ForbiddenError(msg, reason="role")
         return principal
 
-    def identify(self, scope: Scope) -> Principal:
+    def identify(
+        self, scope: Scope, permission: Permission | None = None
+    ) -> Principal:
         """
-        Return who asks.
+        Return who asks; errors advise by the *permission* that is wanted.
 
         Raises:
             UnauthenticatedError: There is no token, or none that counts.
@@ -97,21 +104,19 @@ class Gate:
         """
         shown = list(_shown(scope))
         if not shown:
-            msg = "a token is needed: Authorization: Bearer TOKEN"
+            usual = [_USUAL[permission]] if permission in _USUAL else []
+            msg = f"a token is needed: {_spell([*usual, 'authorization'])}"
             raise UnauthenticatedError(msg, reason="token-missing")
         self._check_transport(scope)
-        text, roles = shown[0]
-        if any(other != text for other, _ in shown):
+        text = shown[0][1]
+        if any(other != text for _, other in shown):
             msg = "the request has several tokens"
             raise UnauthenticatedError(msg, reason="token-ambiguous")
         principal = self._check(scope, text)
-        roles = roles.intersection(*(each for _, each in shown))
-        if principal.role not in roles:
-            msg = (
-                f"{principal} has the role {principal.role.value}, which does "
-                f"not go with this header"
-            )
-            raise UnauthenticatedError(msg, reason="token-header")
+        for header, _ in shown:
+            if principal.role not in _TAKES[header]:
+                msg = _misplaced(principal, header, permission)
+                raise UnauthenticatedError(msg, reason="token-header")
         return principal
 
     def _check_transport(self, scope: Scope) -> None:
@@ -137,16 +142,49 @@ class Gate:
         return principal
 
 
-def _shown(scope: Scope) -> Iterator[tuple[str, frozenset[Role]]]:
-    for name, value in scope["headers"]:
-        text = value.decode("latin-1").strip()
-        if name in _PCCS:
-            yield text, _PCCS[name]
-        elif name == b"authorization":
+def _shown(scope: Scope) -> Iterator[tuple[str, str]]:
+    """Find the headers that carry a token, and the token in each."""
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1"), value.decode("latin-1").strip()
+        if name == "authorization":
             # Another scheme is for another: a proxy before us.
             scheme, _, rest = text.partition(" ")
             if scheme.lower() == "bearer":
-                yield rest.strip(), _ANY
+                yield name, rest.strip()
+        elif name in _TAKES:
+            yield name, text
+
+
+def _misplaced(
+    principal: Principal, header: str, permission: Permission | None
+) -> str:
+    role = principal.role
+    if permission is None or principal.may(permission):
+        others = [name for name in _TAKES if role in _TAKES[name]]
+        advice = f"show it as {_spell(others)}"
+    else:
+        advice = f"expected a token of the role {_roles_with(permission)}"
+    return (
+        f"{principal} has the role {role.value}, and {header} takes "
+        f"{_either(_TAKES[header])}: {advice}"
+    )
+
+
+def _spell(headers: Iterable[str]) -> str:
+    return " or ".join(
+        "Authorization: Bearer TOKEN"
+        if header == "authorization"
+        else f"{header}: TOKEN"
+        for header in headers
+    )
+
+
+def _roles_with(permission: Permission) -> str:
+    return _either(role for role in Role if permission in ALLOWED[role])
+
+
+def _either(roles: Iterable[Role]) -> str:
+    return " or ".join(sorted(role.value for role in roles))
 
 
 def _source(scope: Scope) -> str:

@@ -48,8 +48,9 @@ _NO_STORE: Final = (b"cache-control", b"no-store")
 SUCCESS: Final = "Operation successful."
 
 
-#: Who registers platforms, and who does the rest.
+#: Who registers platforms, who refreshes, and who does the rest.
 USER: Final = Permission.REGISTER
+OPERATOR: Final = Permission.OPERATE
 ADMIN: Final = Permission.ADMINISTER
 _LIST: Final = re.compile(r"\[([^\[\]]*)\]|([^\[\]]*)")
 _SEPARATOR: Final = re.compile(r"[,+\s]+")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.errors import ParameterError, UpstreamError
 from thim.http.pccs_calls import (
-    ADMIN,
+    OPERATOR,
     SUCCESS,
     Call,
     find_want,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from thim.services.tokens import Principal
 
 _log: Final = logging.getLogger("thim.http")
-#: How long an administrator waits for the vendors.
+#: How long whoever refreshes waits for the vendors.
 _PATIENCE: Final = 120.0
 
 
@@ -50,7 +50,7 @@ class Refreshing:
         """
         Ask the vendors, and answer when they have.
         """
-        principal = call.require(ADMIN)
+        principal = call.require(OPERATOR)
         fmspcs = _refreshed(call)
         service = call.service
         if not service.settings.vendors.is_on:

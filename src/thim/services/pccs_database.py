@@ -10,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-import shutil
 import sqlite3
-import tempfile
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.errors import MalformedError, OperatorError
+from thim.errors import MalformedError
+from thim.services.pccs_file import open_pccs, unusable
 from thim.services.platform_documents import read_text
 from thim.services.platform_sheets import (
     Fields,
@@ -29,7 +27,8 @@ from thim.services.platform_sheets import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
     from typing import Self
 
     from thim.intel.pck import PckTcbm
@@ -47,11 +46,19 @@ _DOCUMENTS: Final = (
     ("enclave_identities", "identity", ("id", "version", "update_type")),
 )
 _IDS: Final = frozenset({"qe_id", "pce_id"})
+_IN_BOTH: Final = _IDS | {"enc_ppid", "platform_manifest"}
+_TCB: Final = _IDS | {"cpu_svn", "pce_svn"}
+#: What is looked for beside the documents.
+_OTHERS: Final = {
+    "platforms": _IN_BOTH,
+    "platform_tcbs": _TCB,
+    "pck_cert": _IDS | {"pck_cert"},
+    "platforms_registered": _IN_BOTH | _TCB | {"state"},
+    "appraisal_policies": frozenset({"policy", "fmspc", "is_default"}),
+}
 #: State of a registration that PCCS has dealt with.
 _DELETED: Final = 9
 _HEX: Final = re.compile(rb"[0-9a-fA-F]*")
-_WAL_MARK: Final = b"\x02\x02"
-_WAL_MARK_AT: Final = 18
 
 Row = dict[str, Any]
 
@@ -98,7 +105,7 @@ class PccsDatabase:
         self._path = path
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
-            self._db = _open(path, stack)
+            self._db = open_pccs(path, stack)
             self._columns = self._read_columns()
             self._stack = stack.pop_all()
 
@@ -118,11 +125,28 @@ class PccsDatabase:
             for table, column in self._db.execute(query):
                 found.setdefault(table.lower(), set()).add(column.lower())
         except sqlite3.Error as e:
-            raise _unusable(self._path, str(e)) from e
+            raise unusable(self._path, str(e)) from e
         if not found.keys() & _MARKS:
             why = f"has the tables {', '.join(sorted(found)[:6]) or 'none'}"
-            raise _unusable(self._path, why)
+            raise unusable(self._path, why)
         return {table: frozenset(names) for table, names in found.items()}
+
+    def missing(self) -> list[str]:
+        """
+        List the tables that are not there, and columns of the others: of
+        these nothing is read.
+        """
+        wanted: dict[str, frozenset[str]] = {**_OTHERS}
+        for table, column, _ in _DOCUMENTS:
+            wanted[table] = wanted.get(table, frozenset()) | {column}
+        found: list[str] = []
+        for table, columns in sorted(wanted.items()):
+            there = self._columns.get(table)
+            if there is None:
+                found.append(table)
+            else:
+                found += sorted(f"{table}.{c}" for c in columns - there)
+        return found
 
     def documents(self) -> Iterator[Document | Refused]:
         """
@@ -147,7 +171,7 @@ class PccsDatabase:
             if isinstance(row, Refused):
                 yield row
             else:
-                yield from self._platform(row)
+                yield from self._platform("platforms", row)
         yield from self._orphans()
 
     def _orphans(self) -> Iterator[Sheet | Refused]:
@@ -166,17 +190,17 @@ class PccsDatabase:
             yield _unreadable("pck_cert", 0, e)
             return
         for row in found:
-            yield from self._platform(dict(row) | {"rowid": 0})
+            yield from self._platform("pck_cert", dict(row) | {"rowid": 0})
 
-    def _platform(self, row: Row) -> Iterator[Sheet | Refused]:
+    def _platform(self, table: str, row: Row) -> Iterator[Sheet | Refused]:
         line = row["rowid"]
         try:
             pems = self._beside("pck_cert", ("pck_cert",), row)
             raw = self._beside("platform_tcbs", ("cpu_svn", "pce_svn"), row)
         except sqlite3.Error as e:
-            yield _unreadable("platforms", line, e)
+            yield _unreadable(table, line, e)
             return
-        sheet = read_sheet(line, _fields(row), (_text(pem) for (pem,) in pems))
+        sheet = _read_sheet(table, row, (_text(pem) for (pem,) in pems))
         if isinstance(sheet, Refused):
             yield sheet
             return
@@ -185,7 +209,9 @@ class PccsDatabase:
             try:
                 raw_tcbs += read_raw_tcb(*map(_text, texts))
             except MalformedError as e:
-                yield Refused.because(line, e, sheet.id)
+                refused = Refused.because(line, e, sheet.id)
+                where = _name_row("platform_tcbs", row)
+                yield dataclasses.replace(refused, where=where)
         yield dataclasses.replace(sheet, raw_tcbs=tuple(raw_tcbs))
 
     def _beside(
@@ -208,7 +234,7 @@ class PccsDatabase:
             if isinstance(row, Refused):
                 yield row
             elif row.get("state", 0) != _DELETED:
-                sheet = read_sheet(row["rowid"], _fields(row))
+                sheet = _read_sheet("platforms_registered", row)
                 yield (
                     sheet
                     if isinstance(sheet, Refused)
@@ -271,57 +297,22 @@ class PccsDatabase:
             last = page[-1]["thim_row"]
 
 
-def _open(path: Path, stack: contextlib.ExitStack) -> sqlite3.Connection:
-    try:
-        if not path.is_file():
-            raise _unusable(path, "no such file")
-        uri = _find_uri(path.absolute(), stack)
-        db = sqlite3.connect(uri, uri=True, isolation_level=None)
-    except (OSError, ValueError, sqlite3.Error) as e:
-        raise _unusable(path, str(e)) from e
-    stack.callback(db.close)
-    db.row_factory = sqlite3.Row
-    db.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    return db
-
-
-def _find_uri(path: Path, stack: contextlib.ExitStack) -> str:
-    """
-    Find how to open the file without writing beside it.
-
-    Whoever opens a database in WAL mode makes files beside it, unless they
-    are there.  Where nobody has it open, the file is read as it is, and with
-    a log that was left behind a copy of both is read.
-    """
-    log, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
-    if index.exists() or not _is_wal(path):
-        return f"{path.as_uri()}?mode=ro"
-    if not log.exists():
-        return f"{path.as_uri()}?mode=ro&immutable=1"
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    copy = folder / "pckcache.db"
-    shutil.copyfile(path, copy)
-    shutil.copyfile(log, folder / "pckcache.db-wal")
-    return copy.as_uri()
-
-
-def _is_wal(path: Path) -> bool:
-    with path.open("rb") as opened:
-        opened.seek(_WAL_MARK_AT)
-        return opened.read(len(_WAL_MARK)) == _WAL_MARK
-
-
-def _unusable(path: Path, why: str) -> OperatorError:
-    msg = (
-        f"{path}: {why}; expected the SQLite database of a PCCS (MySQL is not "
-        f"supported)"
-    )
-    return OperatorError(msg, reason="pccs-database")
-
-
 def _unreadable(table: str, line: int, error: sqlite3.Error) -> Refused:
     msg = f"table {table}, from row {line} on: {error}"
-    return Refused.because(line, MalformedError(msg, reason="damaged"))
+    refused = Refused.because(line, MalformedError(msg, reason="damaged"))
+    return dataclasses.replace(refused, where=table)
+
+
+def _read_sheet(
+    table: str, row: Row, certificates: Iterable[str] = ()
+) -> Sheet | Refused:
+    sheet = read_sheet(row["rowid"], _fields(row), certificates)
+    return dataclasses.replace(sheet, where=_name_row(table, row))
+
+
+def _name_row(table: str, row: Row) -> str:
+    ids = ":".join(_text(row[name])[:40] for name in ("qe_id", "pce_id"))
+    return f"{table} {ids}"
 
 
 def _queued(sheet: Sheet, *, is_available: bool) -> Queued:

@@ -91,7 +91,7 @@ class Takeover:
             if isinstance(found, Document):
                 files.append((f"{self.name}: {found.name}", found.body))
             else:
-                yield self._refuse("table", self.name, found)
+                yield self._refuse("table", found)
         yield from ingest.ingest(files, ledger=self.ledger, now=self.now)
 
     def _take_queue(self, run: PlatformImport) -> list[Found]:
@@ -101,16 +101,15 @@ class Takeover:
             if isinstance(found, Queued):
                 waiting[found.sheet.line] = found
             else:
-                source = f"{self.name}: platforms_registered"
-                results.append(self._refuse("registration", source, found))
+                results.append(self._refuse("registration", found))
         sheets: list[Sheet | Refused] = [q.sheet for q in waiting.values()]
-        for batch in run.take(f"{self.name}: platforms_registered", sheets):
+        for batch in run.take(self.name, sheets):
             results += [self._note(r, waiting[r.line]) for r in batch]
         return results
 
     def _note(self, result: Result, queued: Queued) -> Other:
         """Write down that a registration waits, unless it is known."""
-        source = f"{result.source}:{result.line}"
+        source = result.source
         if result.row is None:
             return Other(
                 source=source,
@@ -142,7 +141,7 @@ class Takeover:
             if isinstance(found, Policy):
                 yield self._take_policy(found)
             else:
-                yield self._refuse("appraisal-policy", self.name, found)
+                yield self._refuse("appraisal-policy", found)
 
     def _take_policy(self, policy: Policy) -> Other:
         source = f"{self.name}: {policy.name}"
@@ -173,9 +172,9 @@ class Takeover:
             )
         return Other(source=source, kind=kind, outcome=Outcome.NEW)
 
-    def _refuse(self, kind: str, source: str, refused: Refused) -> Other:
+    def _refuse(self, kind: str, refused: Refused) -> Other:
         return Other(
-            source=source,
+            source=f"{self.name}: {refused.where}",
             kind=kind,
             outcome=Outcome.REFUSED,
             reason=refused.reason,

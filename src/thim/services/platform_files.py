@@ -134,9 +134,18 @@ def _cut(line: str) -> list[str]:
     return fields if any(fields) else []
 
 
+def _find_separator(fields: list[str]) -> str | None:
+    """Find what a line of one field was cut by elsewhere, if by anything."""
+    counts = {mark: fields[0].count(mark) for mark in ";\t|"}
+    enough = (mark for mark, n in counts.items() if n >= _LEAST_FIELDS - 1)
+    return next(enough, None) if len(fields) == 1 else None
+
+
 def _read_line(number: int, fields: list[str]) -> Sheet | Refused:
     if not _LEAST_FIELDS <= len(fields) <= _MOST_FIELDS:
         msg = f"{len(fields)} fields, expected 5, or 6 with a manifest"
+        if mark := _find_separator(fields):
+            msg += f"; it seems to be separated by {mark!r}, not by commas"
         return Refused.because(number, MalformedError(msg, reason="fields"))
     enc_ppid, pce_id, cpu_svn, pce_svn, qe_id, *manifest = fields
     texts = Fields(

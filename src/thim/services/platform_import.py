@@ -11,7 +11,7 @@ import itertools
 
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.pck_intake import parse_pck_pem
+from thim.collateral.pck_intake import parse_pck_pem, verify_pems
 from thim.errors import MalformedError
 from thim.services.outcome import describe
 from thim.services.pck_workers import PckWorkers, spare_collections
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from thim.store.seal import Sealer
 
 BATCH_SIZE: Final = 1000
+#: Then it is not clear whose the rest is either.
+_PPID_CONFLICT: Final = "ppid-conflict"
 
 
 class Outcome(enum.Enum):
@@ -43,8 +45,10 @@ class Outcome(enum.Enum):
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """
-    What became of what stands on a *line* of *source*: *row* is the platform's
-    number in the store; *reason* and *detail* where it was refused.
+    What became of what stands on a *line* of *source*, which names the row
+    where there are no lines; *row* is the platform's number in the store;
+    *reason* and *detail* where it was refused, or some of its certificates
+    were.
     """
 
     source: str
@@ -121,30 +125,62 @@ class PlatformImport:
         batch: Sequence[Sheet | Refused],
         records: Iterator[Records | None],
     ) -> list[Result]:
-        brought: list[tuple[int, Brought]] = []
+        brought: list[tuple[Sheet, Brought]] = []
         results: list[Result] = []
         for one in batch:
-            if isinstance(one, Sheet):
-                try:
-                    made = self._make(source, one, next(records))
-                except MalformedError as e:
-                    self._quarantine(source, one, e)
-                    one = Refused.because(one.line, e, one.id)  # noqa: PLW2901
-                else:
-                    brought.append((one.line, made))
-                    continue
-            results.append(_refusal(source, one))
+            if isinstance(one, Refused):
+                results.append(_refusal(source, one))
+                continue
+            try:
+                made = self._make(source, one, next(records))
+            except MalformedError as e:
+                self._quarantine(source, one, e)
+                because = Refused.because(one.line, e, one.id)
+                refused = _refusal(
+                    source, dataclasses.replace(because, where=one.where)
+                )
+                results.append(self._keep_rest(source, one, refused))
+            else:
+                brought.append((one, made))
         taken = self._register([each for _, each in brought])
-        for (line, each), done in zip(brought, taken, strict=True):
-            results.append(_result(source, line, each, done))
+        for (sheet, each), done in zip(brought, taken, strict=True):
+            result = _result(source, sheet, each, done)
+            if result.row is None:
+                result = self._keep_rest(source, sheet, result)
+            results.append(result)
         return sorted(results, key=lambda result: result.line)
+
+    def _keep_rest(self, source: str, sheet: Sheet, refused: Result) -> Result:
+        """
+        Keep what holds of a platform that was *refused* for its certificates,
+        if the vendor can be asked for others with it.
+        """
+        is_askable = sheet.enc_ppid is not None or sheet.manifest is not None
+        is_unclear = refused.reason == _PPID_CONFLICT
+        if not sheet.pems or not is_askable or is_unclear:
+            return refused
+        for records in (self._find_holding(sheet), ()):
+            brought = self._make(source, sheet, records)
+            (taken,) = self._register([brought])
+            if taken.row is not None:
+                return dataclasses.replace(
+                    _result(source, sheet, brought, taken),
+                    reason=refused.reason,
+                    detail=refused.detail,
+                )
+        return refused
+
+    def _find_holding(self, sheet: Sheet) -> Records:
+        each = [(pem,) for pem in sheet.pems]
+        found = verify_pems(self._registrar.verifier, each)
+        return tuple(record for held in found if held for record in held)
 
     def _make(
         self, source: str, sheet: Sheet, records: Records | None
     ) -> Brought:
         return Brought(
             id=sheet.id,
-            source=f"{source}:{sheet.line}",
+            source=_place(source, sheet),
             raw_tcbs=sheet.raw_tcbs,
             enc_ppid=sheet.enc_ppid,
             manifest=sheet.manifest,
@@ -159,7 +195,7 @@ class PlatformImport:
     ) -> None:
         self._ledger.quarantine(
             b"".join(sheet.pems),
-            source=f"{source}:{sheet.line}",
+            source=_place(source, sheet),
             reason=error.reason,
             detail=describe(error),
             now=self._now,
@@ -202,9 +238,18 @@ def _batches(
         yield batch
 
 
+def _source(source: str, one: Sheet | Refused) -> str:
+    return f"{source}: {one.where}" if one.where else source
+
+
+def _place(source: str, sheet: Sheet) -> str:
+    """Say to people where that stands."""
+    return _source(source, sheet) if sheet.where else f"{source}:{sheet.line}"
+
+
 def _refusal(source: str, refused: Refused) -> Result:
     return Result(
-        source=source,
+        source=_source(source, refused),
         line=refused.line,
         outcome=Outcome.REFUSED,
         platform=refused.platform,
@@ -213,14 +258,16 @@ def _refusal(source: str, refused: Refused) -> Result:
     )
 
 
-def _result(source: str, line: int, brought: Brought, taken: Taken) -> Result:
+def _result(
+    source: str, sheet: Sheet, brought: Brought, taken: Taken
+) -> Result:
     if taken.row is None:
         outcome = Outcome.REFUSED
     else:
         outcome = Outcome.NEW if taken.is_new else Outcome.KNOWN
     return Result(
-        source=source,
-        line=line,
+        source=_source(source, sheet),
+        line=sheet.line,
         outcome=outcome,
         platform=taken.id,
         row=taken.row,

@@ -37,10 +37,13 @@ _NO_CERTIFICATE: Final = "Not available"
 class Sheet:
     """
     What stands of a platform on *line*; *pems* are its certificates.
+
+    *where* names the row, where *line* says nothing to people.
     """
 
     line: int
     id: PlatformId
+    where: str = ""
     raw_tcbs: tuple[PckTcbm, ...] = ()
     enc_ppid: bytes | None = dataclasses.field(default=None, repr=False)
     manifest: bytes | None = dataclasses.field(default=None, repr=False)
@@ -50,13 +53,14 @@ class Sheet:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """
-    What cannot be read on *line*.
+    What cannot be read on *line*; *where* as a `Sheet` has it.
     """
 
     line: int
     reason: str
     detail: str
     platform: PlatformId | None = None
+    where: str = ""
 
     @classmethod
     def because(

@@ -60,8 +60,8 @@ class Role(enum.Enum):
     REGISTRAR = "registrar"
 
 
-#: READ: the admin views; REGISTER: platforms; OPERATE: platforms, refresh,
-#: baselines; ADMINISTER: the rest.
+#: READ: no route yet; REGISTER: platforms; OPERATE: refreshing; ADMINISTER:
+#: the rest, and what is secret.
 ALLOWED: Final = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: frozenset(Permission) - {Permission.ADMINISTER},

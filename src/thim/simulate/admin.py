@@ -5,6 +5,7 @@ The admin port: the clock, the faults, the record of requests, the world.
 from __future__ import annotations
 
 import datetime
+import fnmatch
 import functools
 import operator
 
@@ -25,6 +26,7 @@ from thim.simulate import broken, forged
 from thim.simulate.evidence import QuoteKind, make_quote
 from thim.simulate.explain import explain
 from thim.simulate.machine import look_up
+from thim.simulate.orders import Route as Asked
 from thim.simulate.parts import Duration, Instant
 from thim.simulate.quote_request import REQUESTS
 from thim.simulate.world import parse_duration
@@ -130,9 +132,19 @@ class Admin:
         Set a fault.
         """
         fault = await _read(request, cast("type[Fault]", AnyFault))
+        self._check_reach(fault)
         number = self._faults.add(fault)
         added = next(s for s in self._faults.standing() if s.id == number)
         return _json(_fault_json(added), 201)
+
+    def _check_reach(self, fault: Fault) -> None:
+        """Refuse a fault that no request can meet."""
+        routes = [route.value for route in Asked]
+        if not any(fnmatch.fnmatchcase(name, fault.route) for name in routes):
+            expected = f"expected a pattern for any of {', '.join(routes)}"
+            raise ParameterError("route", fault.route, expected)
+        if fault.platform is not None:
+            self._intel.world.platform_named(fault.platform)
 
     async def remove_faults(self, _request: Request) -> Response:
         """

@@ -17,7 +17,7 @@ from thim.store.instants import to_stored
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -114,10 +114,12 @@ class PlatformChanges:
     def replace(self, old: int, new: int, *, actor: str, now: datetime) -> None:
         """
         Have the platform with the number *new* take the place of *old*, which
-        is retired; name and labels go over where *new* has none.
+        is retired.  The name goes over, the labels are copied, each where
+        *new* has none.
 
         Raises:
-            MalformedError: They are the same, or *new* was replaced itself.
+            MalformedError: They are the same, of another FMSPC or PCK CA, or
+                *new* was replaced itself.
         """
         with self._transaction() as connection:
             before = _find_row(connection, old)
@@ -179,6 +181,24 @@ def _check_replacement(before: Any, after: Any) -> None:  # noqa: ANN401
     if after.replaced_by is not None:
         msg = f"platform {_spell_row(after)}: was replaced itself"
         raise MalformedError(msg, reason="replacement")
+    for name, was, is_now in _families(before, after):
+        if was is not None and is_now is not None and was != is_now:
+            msg = (
+                f"platform {_spell_row(after)}: {name} {is_now}, expected "
+                f"{was} as {_spell_row(before)} has it: a reset of the "
+                f"firmware does not change that"
+            )
+            raise MalformedError(msg, reason="replacement")
+
+
+def _families(
+    before: Any,  # noqa: ANN401
+    after: Any,  # noqa: ANN401
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Name what a reset leaves as it was, before and after, if known."""
+    fmspcs = [row.fmspc and row.fmspc.hex().upper() for row in (before, after)]
+    yield "FMSPC", *fmspcs
+    yield "PCK CA", before.ca, after.ca
 
 
 def _spell_id(row: Any) -> str:  # noqa: ANN401

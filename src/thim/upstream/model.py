@@ -103,10 +103,12 @@ class Request:
 class Response:
     """
     An answer in full; names of *headers* in lower case, *url* as
-    `Request.name`.
+    `Request.name`.  *has_key* unless the upstream was asked without an API
+    key, for want of one.
     """
 
     url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+    has_key: bool = True

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 OK: Final = 200
 #: There is no such document; PCCS says 461 of a platform.
 ABSENT: Final = {404: "vendor-has-none", 410: "withdrawn", 461: "unknown"}
+_KEY_REFUSED: Final = "key-refused"
 _REASONS: Final = {
     400: "bad-request",
-    401: "key-refused",
-    403: "key-refused",
+    401: _KEY_REFUSED,
+    403: _KEY_REFUSED,
     429: "vendor-busy",
 }
 #: Answers of a service that is there and well.
@@ -47,9 +48,10 @@ def status_error(response: Response) -> UpstreamError:
     if response.status >= _SERVER_ERROR:
         # Without Retry-After it has been asked twice, and is an error by then.
         reason = "vendor-busy"
-    return UpstreamError(
-        f"{response.url}: status {response.status}", reason=reason
-    )
+    msg = f"{response.url}: status {response.status}"
+    if reason == _KEY_REFUSED and not response.has_key:
+        msg += "; no API key is configured for this upstream (api_key_file)"
+    return UpstreamError(msg, reason=reason)
 
 
 def find_retry_after(response: Response, now: datetime) -> timedelta | None:

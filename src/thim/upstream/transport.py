@@ -110,6 +110,7 @@ class Transport:
             status=got.status_code,
             headers=_first_of_each(got.headers),
             body=body,
+            has_key=self._upstream.api_key is not None,
         )
 
 
