@@ -118,6 +118,22 @@ def settle(intel, config, *, answered=False, **why):
 
 
 class TestImport:
+    def test_other_files(self, platform, folder):
+        """
+        In a folder only tables and JSON are read; a file that is named is read
+        whatever its name.
+        """
+        (folder / "a.CSV").write_text(f"{csv_line('one')}\n")
+        named = folder / "b.txt"
+        named.write_text(f"{csv_line('two')}\n")
+        (folder / "c.pem").write_bytes(b"\0" * 9)
+
+        assert 1 == platform("import", folder, "--json").json["files"]
+        run = platform("import", folder, named, "--json")
+        assert {"new": 1, "known": 1, "refused": 0} == (
+            run.json["by_kind"]["platform"]
+        )
+
     def test_json(self, platform, folder, intel):
         """
         The report counts by kind, and lists what was refused by file and
@@ -203,13 +219,13 @@ class TestImport:
         """
         What cannot be read is refused by name and stops nothing.
         """
-        os.mkfifo(folder / "fifo")
-        (folder / "dangling").symlink_to(folder / "nowhere")
-        (folder / "empty").touch()
+        os.mkfifo(folder / "fifo.csv")
+        (folder / "dangling.json").symlink_to(folder / "nowhere")
+        (folder / "empty.csv").touch()
         (folder / "zz.csv").write_text(csv_line("one"))
         run = platform("import", folder, "--json")
 
-        assert {"fifo": "unreadable", "dangling": "unreadable"} == {
+        assert {"fifo.csv": "unreadable", "dangling.json": "unreadable"} == {
             os.path.basename(r["source"]): r["reason"]  # noqa: PTH119
             for r in run.json["results"]
         }

@@ -46,6 +46,7 @@ class TestText:
             "thim: well, at 2026-11-02T09:00:00Z",
             "  !! test anchors: nothing here can be trusted",
             "documents    11 fresh",
+            "platforms    0",
             "autonomy     711 hours (29.6 days)",
             "next expiry  2026-12-02T00:00:00Z intel/identity/qae/2?number=20",
             "vendors      lazy",
@@ -190,6 +191,8 @@ class TestJson:
             "fill": "lazy",
             "dangerous": True,
             "documents": {"fresh": 11},
+            "platforms": 0,
+            "platforms_without_certificates": 0,
             "autonomy_hours": 711.0,
             "next_expiry": {
                 "document": "intel/identity/qae/2?number=20",

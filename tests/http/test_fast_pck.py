@@ -243,7 +243,7 @@ def test_sightings(intel, tmp_path):
         strangers = replica.rows("SELECT qe_id, count FROM strangers")
 
     assert [(later, (AT,)), (later, (HIGH,))] == [
-        (one.last_seen, one.raw_tcbs) for one in known if one
+        (one.last_seen, one.seen_raw_tcbs) for one in known if one
     ]
     assert [(platform_id("nobody").qe_id, 3)] == strangers
 

@@ -251,6 +251,15 @@ class TestForm:
         assert is_refusal(small.ask(raw), 400, b"")
         assert not small.app.asked
 
+    def test_coding(self, small):
+        """
+        A body in another transfer coding than chunks is refused.
+        """
+        raw = CHUNKED.replace(b"chunked", b"gzip, chunked") + b"\r\n0\r\n\r\n"
+
+        assert is_refusal(small.ask(raw), 501, b"no transfer coding")
+        assert not small.app.asked
+
     @pytest.mark.parametrize("version", [b"", b" HTTP/0.9", b" HTTP/2.0"])
     def test_version(self, small, version):
         """

@@ -14,7 +14,7 @@ from thim.errors import MalformedError, OperatorError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import BinaryIO
 
 
@@ -34,11 +34,21 @@ def check_paths(paths: Iterable[Path]) -> None:
             raise OperatorError(msg, reason="path-missing") from e
 
 
-def find_files(paths: Iterable[Path]) -> list[Path]:
+def find_files(
+    paths: Iterable[Path], suffixes: Collection[str] = ()
+) -> list[Path]:
     """
-    Find all files in *paths*, each once, in the order of their names.
+    Find all files in *paths*, each once, in the order of their names; in
+    folders only those with one of the *suffixes*, if there are any.
     """
-    return sorted({file for path in paths for file in _walk(path)})
+    return sorted(
+        {
+            file
+            for path in paths
+            for file in _walk(path)
+            if file == path or not suffixes or file.suffix.lower() in suffixes
+        }
+    )
 
 
 def _walk(path: Path) -> Iterator[Path]:

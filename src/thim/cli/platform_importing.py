@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from thim.cli.actor import os_user
 from thim.cli.bulk import Report, bulk_progress
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from thim.services.platform_sheets import Sheet
 
 
+#: In a folder; a file that is named is taken whatever its name.
+_SUFFIXES: Final = frozenset({".csv", ".json"})
+
+
 def run_import(
     paths: Sequence[Path], place: Place, *, key_file: Path, as_json: bool
 ) -> None:
@@ -42,7 +46,7 @@ def run_import(
             written, or the key in *key_file* cannot be used.
     """
     check_paths(paths)
-    files = find_files(paths)
+    files = find_files(paths, _SUFFIXES)
     now = place.clock()
     with Ledger(place.store, place.anchors) as ledger, bulk_progress() as bar:
         report = Report(as_json=as_json)

@@ -211,8 +211,7 @@ class LimitedHttpProtocol(ClosingHttpProtocol):
             self._stop(limits.MALFORMED)
         if self.parser.get_method() == b"CONNECT":
             self._stop(limits.NO_PATH)
-        if self._is_coded():
-            self._stop(limits.OTHER_CODING)
+        self._check_coding()
         if self._announced() > self.limits.body:
             self._stop(limits.large_body(self.limits))
         if len(self.pipeline) >= self.limits.pipelined:
@@ -224,11 +223,15 @@ class LimitedHttpProtocol(ClosingHttpProtocol):
         names = {name for name, _ in self.headers}
         return bool(names & {b"content-length", b"transfer-encoding"})
 
-    def _is_coded(self) -> bool:
-        return any(
-            name == b"transfer-encoding" and value.lower() != b"chunked"
-            for name, value in self.headers
-        )
+    def _check_coding(self) -> None:
+        for name, value in self.headers:
+            coding = value.lower()
+            if name != b"transfer-encoding" or coding == b"chunked":
+                continue
+            # Without chunks at the end nobody knows where the body ends.
+            is_known = coding.endswith(b"chunked")
+            refusal = limits.OTHER_CODING if is_known else limits.MALFORMED
+            self._stop(refusal)
 
     def _announced(self) -> int:
         # The parser has seen to it that there is one at most, and a number.
