@@ -11,6 +11,7 @@ import pytest
 from tests.http.test_pck_filling import asked, path_of
 from tests.simulate.machines import world_with
 from tests.vendors import (
+    DAY,
     SGX,
     await_quiet,
     await_so,
@@ -159,6 +160,29 @@ class TestMeanwhile:
             got = by_ppid(served, machine.enc_ppid)
 
         assert 200 == got.status
+
+    def test_noted_raw_tcb(self, simulated, store, register):
+        """
+        A raw TCB that somebody asked with does not become one that a machine
+        was registered with, when its certificates come.
+        """
+        machine = simulated.platform("sapphire-2")
+        key_file = store.with_name("thim.key")
+        vendors = vendor_settings(simulated, key_file=key_file)
+        noted = PckTcbm(cpusvn=b"\xff" * 16, pcesvn=99)
+        with facing(simulated, store, vendors):
+            register(machine.qe_id, manifest=machine.manifest)
+            await_so(lambda: all(owners(store).values()))
+            with Ledger(store, simulated.anchors) as ledger:
+                ledger.platforms.note_seen({}, {1: noted})
+            simulated.clock.advance(40 * DAY)
+            await_so(lambda: asked(simulated) == 2)
+            await_quiet(store, simulated, vendors)
+        with contextlib.closing(Replica(store)) as replica:
+            found = PckReader(replica).find_by_row(1)
+
+        assert found is not None
+        assert ((), (noted,)) == (found.raw_tcbs, found.noted_raw_tcbs)
 
 
 class TestNames:

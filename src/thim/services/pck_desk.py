@@ -20,6 +20,7 @@ from thim.services.outcome import Fetched, Outcome, describe
 from thim.services.receive import take_chain
 from thim.services.register import (
     MEANWHILE,
+    PPID_CONFLICT,
     Brought,
     Registrar,
     manifest_context,
@@ -123,8 +124,9 @@ class PckDesk:
         taken = self._register(upstream, answer, secrets, now)
         if taken.reason == MEANWHILE:
             return Fetched(outcome=Outcome.TAKEN, due=now)
-        if taken.reason is not None:
+        if taken.reason == PPID_CONFLICT:
             self.ledger.platforms.disprove(secrets.platform)
+        if taken.reason is not None:
             raise UntrustedError(taken.detail or "", reason=taken.reason)
         due = next_look(Kind.PCK_CERTIFICATES, None, now, self.draw())
         # Also where somebody asked for it who is not known.
@@ -162,13 +164,14 @@ class PckDesk:
         secrets: PlatformSecrets,
         now: datetime,
     ) -> Taken:
-        raw_tcb = secrets.raw_tcb
+        # What somebody registered is there, or something newer is.
+        is_kept = secrets.is_vouched
+        raw_tcb = None if is_kept else secrets.raw_tcb
         brought = Brought(
             id=secrets.platform,
             source=answer.source,
             raw_tcbs=() if raw_tcb is None else (raw_tcb,),
-            # What somebody registered is there, or something newer is.
-            enc_ppid=None if secrets.is_vouched else secrets.enc_ppid,
+            enc_ppid=None if is_kept else secrets.enc_ppid,
             asked_by={} if knows_qe_ids(upstream) else secrets.names,
             certificates=answer.certificates,
             is_complete=answer.is_complete,

@@ -16,7 +16,7 @@ from thim.errors import MalformedError
 from thim.services.outcome import describe
 from thim.services.pck_workers import PckWorkers, spare_collections
 from thim.services.platform_sheets import Refused, Sheet
-from thim.services.register import Brought, Registrar
+from thim.services.register import PPID_CONFLICT, Brought, Registrar
 
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 BATCH_SIZE: Final = 1000
 #: Then it is not clear whose the rest is either.
-_PPID_CONFLICT: Final = "ppid-conflict"
 
 
 class Outcome(enum.Enum):
@@ -156,7 +155,7 @@ class PlatformImport:
         if the vendor can be asked for others with it.
         """
         is_askable = sheet.enc_ppid is not None or sheet.manifest is not None
-        is_unclear = refused.reason == _PPID_CONFLICT
+        is_unclear = refused.reason == PPID_CONFLICT
         if not sheet.pems or not is_askable or is_unclear:
             return refused
         for records in (self._find_holding(sheet), ()):

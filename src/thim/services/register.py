@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 #: Why what anybody asked for is not taken.
 MEANWHILE: Final = "registered-meanwhile"
+#: Certificates that are another machine's.
+PPID_CONFLICT: Final = "ppid-conflict"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,7 @@ class Registrar:
         is_other = bool(records) and _is_other(records[0], known)
         if is_other and not _outdoes(brought, known):
             msg = f"platform {brought.id}: known with another PPID"
-            raise UntrustedError(msg, reason="ppid-conflict")
+            raise UntrustedError(msg, reason=PPID_CONFLICT)
         return Entry(
             id=brought.id,
             registered_by=_registered_by(brought),
@@ -296,7 +298,7 @@ def _check_together(platform: PlatformId, records: Sequence[PckRecord]) -> None:
             raise MalformedError(msg, reason="pce-id")
     if len({certificate.ppid for certificate in certificates}) > 1:
         msg = f"platform {platform}: certificates of more than one PPID"
-        raise UntrustedError(msg, reason="ppid-conflict")
+        raise UntrustedError(msg, reason=PPID_CONFLICT)
     if len({(one.fmspc, one.ca) for one in certificates}) > 1:
         msg = f"platform {platform}: certificates of more than one FMSPC or CA"
         raise MalformedError(msg, reason="fmspc-conflict")
