@@ -202,6 +202,21 @@ class TestRevoke:
         assert check(store, text) is None
         assert ["token-create", "token-revoke"] == [e[1] for e in events(store)]
 
+    def test_whole(self, create, token, store):
+        """
+        A whole token will do, and its secret is not repeated.
+        """
+        text = create().text
+        token_id, _, secret = text.strip().partition(".")
+        run, again = (
+            token("revoke", text.strip()),
+            token("revoke", f"0.{secret}"),
+        )
+
+        assert f"Token {token_id} (ci) is revoked.\n" == run.text
+        assert check(store, text) is None
+        assert secret not in run.text + run.err + again.text + again.err
+
     def test_unknown(self, token):
         """
         One that there is not is named.

@@ -174,7 +174,7 @@ def revoke(
         typer.Argument(
             metavar="ID",
             help="Of the token, what stands before the dot; `thim token list` "
-            "has it.",
+            "has it. A whole token is understood.",
         ),
     ],
     store: Store = None,
@@ -186,6 +186,8 @@ def revoke(
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
     place = find_target(store, config)
+    # Who has found a whole one somewhere must not see its secret repeated.
+    token_id = token_id.partition(".")[0]
     with Ledger(place.store, place.anchors) as ledger:
         is_new = ledger.tokens.revoke(
             token_id, actor=os_user(), now=place.clock()
