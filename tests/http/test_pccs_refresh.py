@@ -320,7 +320,7 @@ class TestTogether:
 
         async def want(platform):
             asked.append(platform)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(2)  # until all have asked, on a busy machine
 
         known(pccs, simulated, "one", **BY_PPID)
         pccs.served.state["service"].want_platform = want
