@@ -3,6 +3,7 @@ Platforms that are registered while others ask for them: who registers decides.
 """
 
 import contextlib
+import datetime
 import json
 import threading
 
@@ -17,6 +18,7 @@ from tests.vendors import (
     await_so,
     facing,
     standing,
+    upstream,
     vendor_settings,
 )
 from thim.collateral.platforms import PlatformId
@@ -113,6 +115,14 @@ def asking(served, path):
     thread.join()
 
 
+def patient(simulated):
+    """
+    Settings of a service that waits for a vendor who takes three seconds.
+    """
+    timeout = datetime.timedelta(seconds=20)
+    return vendor_settings(upstreams=[upstream(simulated, timeout=timeout)])
+
+
 class TestMeanwhile:
     def test_anybodys_answer(self, simulated, store, register):
         """
@@ -120,11 +130,11 @@ class TestMeanwhile:
         registered while the vendor took its time.
         """
         mine, theirs = map(simulated.platform, ("ice-1", "ice-2"))
-        vendors = vendor_settings(simulated)
+        vendors = patient(simulated)
         stolen = path_of(theirs, qeid=mine.qe_id.hex())
         with facing(simulated, store, vendors) as served:
             simulated.faults.add(
-                Slow(seconds=1.0, route="pckcerts", platform="ice-2")
+                Slow(seconds=3, route="pckcerts", platform="ice-2")
             )
             simulated.faults.add(
                 NotAvailable(route="pckcerts", platform="ice-1")
@@ -149,9 +159,9 @@ class TestMeanwhile:
         too: it may be with another encrypted PPID.
         """
         machine = simulated.platform("ice-1")
-        vendors = vendor_settings(simulated)
+        vendors = patient(simulated)
         with facing(simulated, store, vendors) as served:
-            simulated.faults.add(Slow(seconds=0.5, route="pckcerts"))
+            simulated.faults.add(Slow(seconds=3, route="pckcerts"))
             register(machine.qe_id, machine)
             await_so(lambda: asked(simulated) == 1)
             register(machine.qe_id, machine)
