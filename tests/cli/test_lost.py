@@ -34,7 +34,8 @@ def register(ledger, key_file):
     sealer = provide_sealer(ledger, key_file)
     brought = Brought(id=PLATFORM, source="test", manifest=MANIFEST)
     (taken,) = Registrar(ledger, utc_now(), sealer).take([brought])
-    assert taken.reason is None
+    assert taken.row is not None
+    ledger.registrations.add(taken.row, None, actor="test", at=utc_now())
     return sealer
 
 
@@ -265,6 +266,8 @@ class TestSealingKey:
             kept = ledger.secrets.find(PLATFORM)
             assert kept is not None
             assert kept.manifest is None
+            # There is nothing to hand out of it.
+            assert [] == ledger.registrations.all()
             sealer = register(ledger, lost / "thim.key")
             again = ledger.secrets.find(PLATFORM)
             assert again is not None

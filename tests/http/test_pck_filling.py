@@ -314,13 +314,18 @@ class TestHostile:
     def test_one_machine_under_many_names(self, simulated, store):
         """
         One genuine machine makes eight platforms and no more, however many QE
-        IDs are made up; it is never shut out, and neither is who was named.
+        IDs are made up; it is never shut out, nor who was named or replaced
+        another.
         """
         machine = simulated.platform("ice-1")
         with facing(simulated, store) as served:
             named = served.get(path_of(machine, qeid=f"{99:032x}"))
+            heir = served.get(path_of(machine, qeid=f"{98:032x}"))
             with Ledger(store, simulated.anchors) as ledger:
                 ledger.platforms.rename(1, "ours", actor="me", now=NOW)
+                gone = Brought(id=PlatformId(b"\xee" * 16, b"\0\0"), source="x")
+                (taken,) = Registrar(ledger, NOW).take([gone])
+                ledger.platforms.replace(taken.row, 2, actor="me", now=NOW)
             found = [
                 served.get(path_of(machine, qeid=f"{i:032x}"))
                 for i in range(12)
@@ -331,12 +336,16 @@ class TestHostile:
             kept = [platform.id.qe_id for platform in reader.platforms()]
             (answers,) = replica.first("SELECT count(*) FROM pck_answers")
 
-        assert {200} == {got.status for got in [*found, own, named]}
-        ours = [99, *range(5, 12)]
-        assert [bytes.fromhex(f"{i:032x}") for i in ours] + [
-            machine.qe_id
-        ] == kept
-        assert 9 == answers
+        assert {200} == {got.status for got in [*found, own, named, heir]}
+        theirs = [f"{i:032x}" for i in range(5, 12)]
+        assert [
+            f"{99:032x}",
+            f"{98:032x}",
+            "ee" * 16,
+            *theirs,
+            machine.qe_id.hex(),
+        ] == [qe_id.hex() for qe_id in kept]
+        assert 10 == answers
         assert [] == refused(store)
 
     def test_not_available(self, simulated, store):

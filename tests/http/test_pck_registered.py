@@ -171,6 +171,63 @@ class TestMeanwhile:
 
         assert 200 == got.status
 
+    def test_corrected(self, simulated, store, register):
+        """
+        Who was registered with another machine's secrets, and right after that
+        with its own, has its own certificates, whoever is answered first.
+        """
+        mine, other = map(simulated.platform, ("ice-1", "coffee-1"))
+        with facing(simulated, store, patient(simulated)) as served:
+            simulated.faults.add(
+                Slow(seconds=2, route="pckcerts", platform="coffee-1")
+            )
+            simulated.faults.add(
+                Slow(seconds=3, route="pckcerts", platform="ice-1")
+            )
+            register(mine.qe_id, other)
+            await_so(lambda: asked(simulated) == 1)
+            register(mine.qe_id, mine)
+            await_so(lambda: sum(owners(store).values()) > 0)
+            got = served.get(path_of(mine, encrypted_ppid=None))
+
+        expected = mine.raw_tcbs[0].tcbm.upper()
+        assert (200, expected) == (got.status, got["sgx-tcbm"])
+
+    def test_retired(self, simulated, store, register):
+        """
+        Who was proven to be another machine begins anew when it is retired and
+        registered once more.
+        """
+        mine, other = map(simulated.platform, ("ice-1", "coffee-1"))
+        with facing(simulated, store, patient(simulated)) as served:
+            register(mine.qe_id, other)
+            await_so(lambda: sum(owners(store).values()) > 0)
+            with Ledger(store, simulated.anchors) as ledger:
+                ledger.platforms.retire(1, actor="me", now=simulated.clock())
+            register(mine.qe_id, mine)
+            await_so(lambda: sum(owners(store).values()) > 0)
+            got = served.get(path_of(mine, encrypted_ppid=None))
+
+        expected = mine.raw_tcbs[0].tcbm.upper()
+        assert (200, expected) == (got.status, got["sgx-tcbm"])
+
+    def test_after_anybody(self, simulated, store, register):
+        """
+        Who registers a machine that somebody asked for before has it asked for
+        at once: what is known is forgotten.
+        """
+        mine, other = map(simulated.platform, ("ice-1", "coffee-1"))
+        with facing(simulated, store, patient(simulated)) as served:
+            stolen = served.get(path_of(other, qeid=mine.qe_id.hex()))
+            register(mine.qe_id, mine)
+            await_so(lambda: asked(simulated) == 2)
+            await_so(lambda: sum(owners(store).values()) > 0)
+            got = served.get(path_of(mine, encrypted_ppid=None))
+
+        expected = mine.raw_tcbs[0].tcbm.upper()
+        assert 200 == stolen.status
+        assert (200, expected) == (got.status, got["sgx-tcbm"])
+
     def test_noted_raw_tcb(self, simulated, store, register):
         """
         A raw TCB that somebody asked with does not become one that a machine

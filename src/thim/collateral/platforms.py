@@ -156,11 +156,12 @@ def digest_name(kind: NameKind, secret: bytes, pce_id: bytes) -> bytes:
 class KnownAs:
     """
     What a platform is known as: one of its current certificates (PEM), if it
-    has any, and who stands behind it.
+    has any, who stands behind it, and whether it was retired.
     """
 
     certificate: bytes | None
     voucher: Voucher
+    is_retired: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

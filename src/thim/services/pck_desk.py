@@ -16,7 +16,7 @@ from thim.collateral.records import Kind
 from thim.collateral.targets import Target
 from thim.errors import MalformedError, OperatorError, UntrustedError
 from thim.services.door import Door
-from thim.services.outcome import Fetched, Outcome, describe
+from thim.services.outcome import Fetched, Outcome, blame, describe
 from thim.services.receive import take_chain
 from thim.services.register import (
     MEANWHILE,
@@ -121,13 +121,43 @@ class PckDesk:
                 outcome=Outcome.ABSENT, reason="not-available", detail=detail
             )
         self._take_chain(answer, response, now)
+        with self.ledger.all_or_none():
+            if self._is_outdated(upstream, secrets):
+                return Fetched(outcome=Outcome.TAKEN, due=now)
+            return self._keep(upstream, answer, secrets, now)
+
+    def _is_outdated(
+        self, upstream: Upstream, secrets: PlatformSecrets
+    ) -> bool:
+        """
+        Tell whether somebody has registered other secrets since the vendor was
+        asked: the answer may be another machine's.
+        """
+        if knows_qe_ids(upstream) or not secrets.is_vouched:
+            return False
+        kept = self.ledger.secrets.find(secrets.platform)
+        if kept is None:
+            return True
+        if secrets.manifest is not None:
+            manifest = self._open(secrets.platform, kept.manifest)
+            return manifest != secrets.manifest
+        return kept.enc_ppid != secrets.enc_ppid
+
+    def _keep(
+        self,
+        upstream: Upstream,
+        answer: PckAnswer,
+        secrets: PlatformSecrets,
+        now: datetime,
+    ) -> Fetched:
         taken = self._register(upstream, answer, secrets, now)
         if taken.reason == MEANWHILE:
             return Fetched(outcome=Outcome.TAKEN, due=now)
-        if taken.reason == PPID_CONFLICT:
-            self.ledger.platforms.disprove(secrets.platform)
         if taken.reason is not None:
-            raise UntrustedError(taken.detail or "", reason=taken.reason)
+            if taken.reason == PPID_CONFLICT:
+                self.ledger.platforms.disprove(secrets.platform)
+            error = UntrustedError(taken.detail or "", reason=taken.reason)
+            return blame(error, prefix=f"{answer.source}: ")
         due = next_look(Kind.PCK_CERTIFICATES, None, now, self.draw())
         # Also where somebody asked for it who is not known.
         kept = Target(key=secrets.platform_key)

@@ -234,7 +234,10 @@ def load_issuer(files: PkiFiles, now: datetime.datetime) -> Issuer:
     certificate = read_certificate(files.ca_cert)
     key = _load_key(files.ca_key)
     if key.public_key() != certificate.public_key():
-        msg = f"{files.ca_key} is not the key of {files.ca_cert}"
+        msg = (
+            f"{files.ca_key} is not the key of {files.ca_cert}; where `thim "
+            f"tls renew --switch` was cut off, run it again"
+        )
         raise OperatorError(msg, reason="tls-ca")
     last = certificate.not_valid_after_utc
     if last <= now:
@@ -325,7 +328,7 @@ def find_server(
     msg = (
         f"tls_cert {files.cert} was not issued by tls_ca_cert "
         f"{files.ca_cert}: without tls_ca_cert and tls_ca_key it is used "
-        f"as it is"
+        f"as it is; where `thim tls renew --switch` was cut off, run it again"
     )
     raise OperatorError(msg, reason="tls-ca")
 

@@ -140,10 +140,13 @@ class Registrar:
         return taken
 
     def _take_batch(self, batch: Sequence[Brought]) -> list[Taken]:
-        known = self._ledger.platforms.look_up([b.id for b in batch])
-        judged = [self._judge(b, known.get(b.id)) for b in batch]
-        entries = [one for one in judged if isinstance(one, Entry)]
-        entered = {taken.id: taken for taken in self._enter(entries, known)}
+        # Nobody else says meanwhile what is known.
+        with self._ledger.all_or_none():
+            known = self._ledger.platforms.look_up([b.id for b in batch])
+            judged = [self._judge(b, known.get(b.id)) for b in batch]
+            entries = [one for one in judged if isinstance(one, Entry)]
+            taken = self._enter(entries, known)
+        entered = {one.id: one for one in taken}
         return [
             entered[one.id] if isinstance(one, Entry) else one for one in judged
         ]
@@ -318,9 +321,8 @@ def _is_wanting(entry: Entry, known: KnownAs | None) -> bool:
     Tell whether a vendor is to be asked for the certificates of *entry*, which
     somebody has just registered.
     """
-    has_some = bool(entry.certificates) or (
-        known is not None and known.certificate is not None
-    )
+    is_known = known is not None and known.certificate is not None
+    has_some = bool(entry.certificates) or (is_known and not entry.is_anew)
     is_askable = entry.enc_ppid is not None or entry.manifest is not None
     is_ours = entry.is_vouched and entry.is_registration
     return is_ours and is_askable and not has_some
@@ -328,20 +330,26 @@ def _is_wanting(entry: Entry, known: KnownAs | None) -> bool:
 
 def _is_anew(brought: Brought, known: KnownAs | None, *, is_same: bool) -> bool:
     """
-    Tell whether what is known came from anybody and is to be forgotten: it may
-    be another machine's, unless certificates tell that it *is_same*.
+    Tell whether what is known came from anybody, or is of a platform that was
+    retired, and is to be forgotten: it may be another machine's, unless
+    certificates tell that it *is_same*.
     """
-    is_anybodys = known is not None and known.voucher is Voucher.ANYBODY
-    return brought.is_vouched and is_anybodys and not is_same
+    if known is None or is_same or not brought.is_vouched:
+        return False
+    is_back = known.is_retired and brought.is_registration
+    return is_back or known.voucher is Voucher.ANYBODY
 
 
 def _outdoes(brought: Brought, known: KnownAs | None) -> bool:
     """
     Tell whether *brought* counts more than what is known: that came from
-    anybody, and this from somebody who may.
+    anybody, or is of a platform that was retired, and this from somebody who
+    may.
     """
-    voucher = Voucher.ANYBODY if known is None else known.voucher
-    return brought.is_vouched and voucher < Voucher.PROVEN
+    if known is None or not brought.is_vouched:
+        return brought.is_vouched
+    is_back = known.is_retired and brought.is_registration
+    return is_back or known.voucher < Voucher.PROVEN
 
 
 def _refusal(platform: PlatformId, error: ThimError) -> Taken:

@@ -57,7 +57,14 @@ class Keys:
         secrets, settings = schema.platform_secrets, schema.settings
         sealed = secrets.c.manifest.is_not(None)
         drop = update(secrets).where(sealed).values(manifest=None)
+        # Nothing is left to hand out of who was registered by one.
+        r = schema.registrations
+        waiting = select(secrets.c.platform_id).where(sealed)
+        forget = delete(r).where(
+            r.c.raw_tcb == b"", r.c.platform_id.in_(waiting)
+        )
         with self._transaction() as connection:
+            connection.execute(forget)
             dropped = connection.execute(drop)
             connection.execute(delete(settings).where(settings.c.name == _NAME))
         return dropped.rowcount

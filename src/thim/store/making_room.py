@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 
 from thim.collateral.platforms import PlatformId, Voucher
 from thim.collateral.targets import pck_target
@@ -45,7 +45,10 @@ def make_room(
         if entry.is_vouched or entry.id in known or not entry.certificates:
             continue
         others = _find_others(connection, entry)
-        for row in others[: max(0, len(others) - MOST_CLAIMS + 1)]:
+        surplus = max(0, len(others) - MOST_CLAIMS + 1)
+        # The last one's number would be given once more.
+        last = connection.scalar(select(func.max(schema.platforms.c.id)))
+        for row in [one for one in others if one.id != last][:surplus]:
             _drop(connection, row)
 
 
@@ -60,6 +63,7 @@ def _find_others(connection: Connection, entry: Entry) -> list[Any]:
     for page in pages([serial & SERIAL_MASK for serial in serials]):
         query = select(c.id.op("/")(PLACES)).where(c.serial.in_(page))
         owners.update(connection.scalars(query))
+    successors = select(p.replaced_by).where(p.replaced_by.is_not(None))
     found: list[Any] = []
     for page in pages(sorted(owners)):
         found += connection.execute(
@@ -74,6 +78,7 @@ def _find_others(connection: Connection, entry: Entry) -> list[Any]:
                 p.name.is_(None),
                 p.labels.is_(None),
                 p.retired.is_(None),
+                p.id.not_in(successors),
             )
         ).all()
     return sorted(found, key=lambda row: (row.seen, row.id))
@@ -96,7 +101,4 @@ def _drop(connection: Connection, row: Any) -> None:  # noqa: ANN401
         delete(schema.targets).where(schema.targets.c.name == target)
     )
     p = schema.platforms
-    connection.execute(
-        update(p).where(p.c.replaced_by == row.id).values(replaced_by=None)
-    )
     connection.execute(delete(p).where(p.c.id == row.id))

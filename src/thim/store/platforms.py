@@ -106,8 +106,13 @@ class Platforms(PlatformChanges):
             rows = list(known.values())
             found = CertificateTable(connection).some(rows)
             vouchers = _read_vouchers(connection, rows)
+            retired = _find_retired(connection, rows)
         return {
-            one: KnownAs(certificate=found.get(row), voucher=vouchers[row])
+            one: KnownAs(
+                certificate=found.get(row),
+                voucher=vouchers[row],
+                is_retired=row in retired,
+            )
             for one, row in known.items()
         }
 
@@ -257,6 +262,15 @@ def _voucher(entry: Entry) -> int:
     if not entry.is_vouched:
         return Voucher.ANYBODY
     return Voucher.PROVEN if entry.certificates else Voucher.REGISTERED
+
+
+def _find_retired(connection: Connection, rows: Sequence[int]) -> set[int]:
+    c = schema.platforms.c
+    found: set[int] = set()
+    for page in pages(rows):
+        query = select(c.id).where(c.id.in_(page), c.retired.is_not(None))
+        found.update(connection.scalars(query))
+    return found
 
 
 def _read_vouchers(

@@ -247,6 +247,12 @@ Index(
     postgresql_where=platforms.c.name.is_not(None),
 )
 Index(
+    "platforms_by_successor",
+    platforms.c.replaced_by,
+    sqlite_where=platforms.c.replaced_by.is_not(None),
+    postgresql_where=platforms.c.replaced_by.is_not(None),
+)
+Index(
     "platforms_without_certificates",
     platforms.c.id,
     sqlite_where=platforms.c.fmspc.is_(None) & platforms.c.retired.is_(None),

@@ -41,6 +41,14 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.create_index("platform_names_by_digest", "platform_names", ["digest"])
+    has_one = sa.text("replaced_by IS NOT NULL")
+    op.create_index(
+        "platforms_by_successor",
+        "platforms",
+        ["replaced_by"],
+        sqlite_where=has_one,
+        postgresql_where=has_one,
+    )
     has_none = sa.text("fmspc IS NULL AND retired IS NULL")
     op.create_index(
         "platforms_without_certificates",
