@@ -146,7 +146,9 @@ async def _face_vendors(
     service.filler = Filler(side)
     service.want_platform = service.filler.fetch_platform
     stack.push_async_callback(service.filler.close)
-    await _run(stack, Refresher(side).follow())
+    refresher = Refresher(side)
+    service.find_trouble = lambda: refresher.trouble
+    await _run(stack, refresher.follow())
 
 
 _UNKNOWN: Final = 404

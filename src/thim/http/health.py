@@ -47,6 +47,8 @@ async def _ready(request: Request) -> ReplyResponse:
         if service.settings.vendors.is_on:
             status = await service.status()
             reasons = [f"{c.reason}: {c.detail}" for c in status.concerns]
+            if trouble := service.find_trouble():
+                reasons.append(f"refresh-failed: {trouble}")
     except UnavailableError as e:
         return _json(503, {"status": "unavailable", "reasons": [str(e)]})
     settings = service.settings

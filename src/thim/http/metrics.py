@@ -78,6 +78,11 @@ class _Collector:
         Read the metrics.
         """
         yield from _document_metrics(self._status)
+        yield GaugeMetricFamily(
+            "thim_refresh_failed",
+            "Whether refreshing went wrong in this worker's last step.",
+            value=self._service.find_trouble() is not None,
+        )
         yield from _platform_metrics(self._status)
         yield from _vendor_metrics(self._status)
         yield from _counters(Watch(self._service.replica))

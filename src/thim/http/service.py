@@ -98,6 +98,8 @@ class Service:
         self.want_platform: Callable[[PlatformId], Awaitable[None]] | None = (
             None
         )
+        #: Says what went wrong when documents were last to be refreshed.
+        self.find_trouble: Callable[[], str | None] = lambda: None
         self._status: Status | None = None
         self._status_lock = asyncio.Lock()
         self._latest: datetime.datetime | None = None

@@ -73,7 +73,7 @@ def _rank(fetched: Fetched) -> tuple[int, datetime]:
     return _ORDER.index(fetched.outcome), fetched.until or _NEVER
 
 
-def describe(error: ThimError) -> str:
+def describe(error: BaseException) -> str:
     """
     Say what an *error* says, at no more length than people read: parts of a
     hostile answer may stand in it.

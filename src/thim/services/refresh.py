@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.collateral.freshness import next_look
 from thim.errors import ThimError
+from thim.services.outcome import describe
 from thim.services.promise import list_promises
 from thim.services.selecting import Selecting
 
@@ -48,7 +49,8 @@ class Refresher:
         self._promised: frozenset[Target] | None = None
         self._generation = -1
         self._pruned: datetime | None = None
-        self._is_troubled = False
+        #: What went wrong in the last step; None where nothing did.
+        self.trouble: str | None = None
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
         self._selecting = Selecting(side)
 
@@ -66,22 +68,30 @@ class Refresher:
 
     async def step(self) -> bool:
         """
-        Start to ask for what is due; nothing that goes wrong ends it.  Returns
-        whether all is well with the store.
+        Start to ask for what is due; nothing that goes wrong ends it, and
+        `trouble` says what did.  Returns whether all is well.
         """
+        # Why this is as wide as it can be: a refresher that a bug has ended
+        # would let every document expire, and nobody would hear of it.
         try:
-            self._collect()
-            await self._promise()
-            await self._prune()
-            self._start()
-            self._selecting.start()
-        except ThimError as e:
-            _log.warning("refresh: %s", e)
-            return False
-        except Exception:  # noqa: BLE001 - a bug of ours must not end it
-            _log.exception("refresh: unexpected")
-            return False
-        return not self._is_troubled
+            await self._step()
+        except Exception as e:  # noqa: BLE001
+            self._blame("refresh", e)
+        return self.trouble is None
+
+    async def _step(self) -> None:
+        self.trouble = None
+        self._collect()
+        await self._promise()
+        await self._prune()
+        self._start()
+        self._selecting.start()
+
+    def _blame(self, what: str, error: BaseException) -> None:
+        """Say what went wrong: in the log, and to who asks for `trouble`."""
+        self.trouble = f"{what}: {type(error).__name__}: {describe(error)}"
+        is_ours = isinstance(error, ThimError)
+        _log.warning("%s: %s", what, error, exc_info=None if is_ours else error)
 
     async def _stop(self) -> None:
         for task in self._running.values():
@@ -132,7 +142,6 @@ class Refresher:
         return next_look(target.key.kind, head.next_update, head.issued, draw)
 
     def _collect(self) -> None:
-        self._is_troubled = False
         for target, task in list(self._running.items()):
             if task.done():
                 del self._running[target]
@@ -142,11 +151,7 @@ class Refresher:
         if task.cancelled():
             return
         if error := task.exception():
-            self._is_troubled = True
-            is_ours = isinstance(error, ThimError)
-            _log.warning(
-                "%s: %s", target, error, exc_info=None if is_ours else error
-            )
+            self._blame(str(target), error)
 
     def _start(self) -> None:
         now = self._side.clock()
