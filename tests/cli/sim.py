@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.services.vendor import FMSPC, NOW, ONE_NUMBER
 from thim.simulate.clock import Clock
+from thim.simulate.pki import Intel
 from thim.simulate.server import Simulated, simulating
 from thim.simulate.setup import write_setup
+from thim.store.create import create_store
+from thim.x509.chain import to_pem
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,3 +71,19 @@ def standing(folder: Path) -> Iterator[Sim]:
         sim = Sim(vendor, folder)
         sim.configure(f'fmspcs = ["{FMSPC}"]')
         yield sim
+
+
+def configure(folder: Path, intel: Intel, now: datetime.datetime) -> Path:
+    """
+    Make a store for *intel*, and a configuration at whose clock it is *now*.
+    """
+    create_store(folder / "thim.db", intel.anchors)
+    (folder / "root.pem").write_bytes(to_pem([intel.root]))
+    (folder / "clock").write_text(f"={now:%FT%TZ}".ljust(32))
+    path = folder / "thim.toml"
+    path.write_text(
+        f'store = "{folder}/thim.db"\n'
+        f'dangerous_test_anchors = "{folder}/root.pem"\n'
+        f'dangerous_clock = "{folder}/clock"\n'
+    )
+    return path

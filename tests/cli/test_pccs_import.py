@@ -5,13 +5,12 @@ import sqlite3
 import pytest
 
 from tests.bulk import AT, LOW, MANIFEST, Pccs
+from tests.cli.sim import configure
 from tests.intel.policies import SGX, sign
 from tests.platforms import FMSPC, NOW, platform_id
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.policy_view import find_default_policies
 from thim.store.replica import Replica
-from thim.x509.chain import to_pem
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +26,7 @@ def config(intel, tmp_path):
     """
     A configuration for that Intel, and a store.
     """
-    create_store(tmp_path / "thim.db", intel.anchors)
-    (tmp_path / "root.pem").write_bytes(to_pem([intel.root]))
-    (tmp_path / "clock").write_text(f"={NOW:%FT%TZ}".ljust(32))
-    path = tmp_path / "thim.toml"
-    path.write_text(
-        f'store = "{tmp_path}/thim.db"\n'
-        f'dangerous_test_anchors = "{tmp_path}/root.pem"\n'
-        f'dangerous_clock = "{tmp_path}/clock"\n'
-    )
-    return path
+    return configure(tmp_path, intel, NOW)
 
 
 @pytest.fixture
@@ -151,11 +141,12 @@ def test_dry_run(run, config):
     with contextlib.closing(sqlite3.connect(store)) as db:
         platforms = db.execute("SELECT count(*) FROM platforms").fetchone()
 
-    assert True is dry["dry_run"]
     assert before == hashlib.sha256(store.read_bytes()).digest()
     assert (0,) == platforms
     assert not config.with_name("thim.key").exists()
-    assert run("--json").json["by_kind"] == dry["by_kind"]
+    wet = run("--json").json
+    assert wet["by_kind"] == dry["by_kind"]
+    assert [True, False] == [one["dry_run"] for one in (dry, wet)]
 
 
 def test_foreign(thim, config, tmp_path):

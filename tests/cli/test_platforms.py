@@ -22,14 +22,17 @@ from tests.bulk import (
     registered,
     with_certificates,
 )
+from tests.cli.sim import configure
 from tests.platforms import FMSPC, NOW, issue, platform_id
+from thim.cli.actor import os_user
+from thim.collateral.platforms import RegistrationState
 from thim.collateral.targets import pck_target
 from thim.simulate.pki import Intel
 from thim.store.agenda import Settlement
-from thim.store.create import create_store
 from thim.store.instants import to_stored
 from thim.store.ledger import Ledger
-from thim.x509.chain import to_pem
+from thim.store.replica import Replica
+from thim.store.watch import Watch
 
 
 ONE, TWO = platform_id("one"), platform_id("two")
@@ -59,16 +62,7 @@ def config(intel, tmp_path):
     """
     A configuration for that Intel, and a store.
     """
-    create_store(tmp_path / "thim.db", intel.anchors)
-    (tmp_path / "root.pem").write_bytes(to_pem([intel.root]))
-    (tmp_path / "clock").write_text(f"={NOW:%FT%TZ}".ljust(32))
-    path = tmp_path / "thim.toml"
-    path.write_text(
-        f'store = "{tmp_path}/thim.db"\n'
-        f'dangerous_test_anchors = "{tmp_path}/root.pem"\n'
-        f'dangerous_clock = "{tmp_path}/clock"\n'
-    )
-    return path
+    return configure(tmp_path, intel, NOW)
 
 
 @pytest.fixture
@@ -118,6 +112,34 @@ def settle(intel, config, *, answered=False, **why):
 
 
 class TestImport:
+    def test_asked_for(self, platform, folder, config, intel):
+        """
+        Who comes without certificates is due to be asked for, and listed as
+        registered; who comes with them is asked for in a month.
+        """
+        upload = collaterals(
+            intel,
+            [registered("one"), registered("two")],
+            [with_certificates(intel, "one", LOW, AT)],
+        )
+        (folder / "b.json").write_text(json.dumps(upload))
+        assert 0 == platform("import", folder).code
+        (folder / "c.csv").write_text(f"{csv_line('three')}\n")
+        assert 0 == platform("import", folder).code
+        with Ledger(config.with_name("thim.db"), intel.anchors) as ledger:
+            listed = ledger.registrations.take(RegistrationState.NEW, NOW, 99)
+        with contextlib.closing(
+            Replica(config.with_name("thim.db"))
+        ) as replica:
+            due = Watch(replica).due(NOW, 99)
+            later = Watch(replica).due(NOW + timedelta(days=31), 99)
+
+        without = [platform_id("two"), platform_id("three")]
+        assert set(without) == {one.platform for one in listed}
+        assert {os_user()} == {one.actor for one in listed}
+        assert {pck_target(one) for one in without} == set(due)
+        assert {pck_target(ONE)} == set(later) - set(due)
+
     def test_other_files(self, platform, folder):
         """
         In a folder only tables and JSON are read; a file that is named is read

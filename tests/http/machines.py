@@ -83,8 +83,22 @@ def make_pck_store(path, intel):
     """
     Make a store with some platforms, one of them with a revoked certificate.
     """
+    return fill_pck_store(
+        path,
+        intel,
+        entry(intel, "one", LOW, AT, raw=(AT, HIGH)),
+        entry(intel, "two", AT, raw=(AT,), pce_id=b"\1\0"),
+        entry(intel, "unseen", AT),
+        entry(intel, "bare"),
+        revoked=entry(intel, "revoked", AT, raw=(AT,)),
+    )
+
+
+def fill_pck_store(path, intel, *entries, revoked):
+    """
+    Make a store with *entries*, and one whose first certificate is revoked.
+    """
     create_store(path, intel.anchors)
-    revoked = entry(intel, "revoked", AT, raw=(AT,))
     serial = revoked.certificates[0].certificate.serial_number
     crl = intel.pck_crl(
         ca=PckCa.PLATFORM,
@@ -94,14 +108,5 @@ def make_pck_store(path, intel):
     with Ledger(path, intel.anchors) as ledger:
         files = [("ca.pem", to_pem(intel.certificates)), ("crl", crl)]
         list(ingest(files, ledger=ledger, now=NOW))
-        ledger.platforms.enter(
-            [
-                entry(intel, "one", LOW, AT, raw=(AT, HIGH)),
-                entry(intel, "two", AT, raw=(AT,), pce_id=b"\1\0"),
-                entry(intel, "unseen", AT),
-                entry(intel, "bare"),
-                revoked,
-            ],
-            NOW,
-        )
+        ledger.platforms.enter([*entries, revoked], NOW)
     return path

@@ -3,7 +3,6 @@ All PCK certificates of a platform, and platforms by what Intel's PCS is asked
 with.
 """
 
-import datetime
 import json
 import urllib.parse
 
@@ -11,12 +10,18 @@ import pytest
 
 from cryptography import x509
 
-from tests.http.machines import AT, AZURE, LOW, V4, ask_for
+from tests.http.machines import (
+    AT,
+    AZURE,
+    LOW,
+    V4,
+    ask_for,
+    fill_pck_store,
+)
 from tests.platforms import FMSPC, NOW, entry, platform_id
 from tests.serving import serving
 from thim.collateral.platforms import NameKind, RegisteredBy, digest_name
 from thim.http.pcs import Profile
-from thim.intel.names import PckCa
 from thim.services.ingest import ingest
 from thim.simulate.pki import Intel
 from thim.store.create import create_store
@@ -45,28 +50,14 @@ def store(intel, tmp_path_factory):
     """
     A store with platforms that were registered by either.
     """
-    path = tmp_path_factory.mktemp("pcks") / "thim.db"
-    create_store(path, intel.anchors)
-    revoked = entry(intel, "revoked", AT, LOW)
-    serial = revoked.certificates[0].certificate.serial_number
-    crl = intel.pck_crl(
-        ca=PckCa.PLATFORM,
-        issued=NOW - datetime.timedelta(days=2),
-        revoked=[serial],
+    return fill_pck_store(
+        tmp_path_factory.mktemp("pcks") / "thim.db",
+        intel,
+        by_ppid(intel, "one", LOW, AT, raw=(AT,)),
+        by_manifest(intel, "many"),
+        entry(intel, "bare"),
+        revoked=entry(intel, "revoked", AT, LOW),
     )
-    with Ledger(path, intel.anchors) as ledger:
-        files = [("ca.pem", to_pem(intel.certificates)), ("crl", crl)]
-        list(ingest(files, ledger=ledger, now=NOW))
-        ledger.platforms.enter(
-            [
-                by_ppid(intel, "one", LOW, AT, raw=(AT,)),
-                by_manifest(intel, "many"),
-                entry(intel, "bare"),
-                revoked,
-            ],
-            NOW,
-        )
-    return path
 
 
 def by_ppid(intel, who, *at, enc_ppid=ENC_PPID, **changes):

@@ -77,6 +77,27 @@ def told(status):
     return [(c.reason, c.level) for c in status.concerns]
 
 
+def test_platform_without_certificate(filled, look):
+    """
+    Platforms in service without a PCK certificate are a concern until they
+    have one, or are retired.
+    """
+    before = told(look(settings=OFFLINE))
+    for who in ("one", "two"):
+        filled.platforms.enter([entry(INTEL, who)], NOW)
+    bare = look(settings=OFFLINE)
+    filled.platforms.enter([entry(INTEL, "one", tcbm(1))], NOW)
+    filled.platforms.retire(2, actor="me", now=NOW)
+    after = look(settings=OFFLINE)
+
+    assert [("pck-missing", Level.SOON)] == [
+        one for one in told(bare) if one not in before
+    ]
+    assert (2, 2) == (bare.platforms, bare.bare_platforms)
+    assert (2, 0) == (after.platforms, after.bare_platforms)
+    assert before == told(after)
+
+
 def test_revoked_platform(filled, look):
     """
     Platforms with a revoked PCK certificate are a concern, vendors asked or

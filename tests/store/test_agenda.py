@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.made import ANCHORS, day
+from thim.collateral.platforms import PlatformId
 from thim.collateral.records import FMSPCS, numbers_key, pck_crl_key
-from thim.collateral.targets import Target
+from thim.collateral.targets import Target, pck_target
 from thim.intel.names import PckCa, Tee
 from thim.store.agenda import Settlement, Since
 from thim.store.budget import Budget
@@ -245,6 +246,60 @@ class TestAdvance:
         agenda.advance([ONE], NOW + MINUTE, MINUTE)
 
         assert {ONE: NOW} == plan(watch)
+
+
+class TestPlatforms:
+    """The PCK certificates of platforms: there may be a million of them."""
+
+    MANY = tuple(
+        pck_target(PlatformId(bytes([i]) * 16, b"\0\0")) for i in range(9)
+    )
+
+    def test_documents_first(self, agenda, watch):
+        """
+        However many platforms have been due for longer, documents come first.
+        """
+        agenda.hasten(self.MANY, NOW)
+        agenda.promise({ONE: NOW + MINUTE, TWO: NOW + MINUTE})
+        found = watch.due(NOW + MINUTE, 4)
+
+        assert {ONE, TWO} == set(found[:2])
+        assert 4 == len(found)
+        assert set(found[2:]) < set(self.MANY)
+
+    def test_planned_ahead(self, agenda, watch):
+        """
+        One that a clock which was ahead has planned is due, too.
+        """
+        agenda.plan(self.MANY[0], day(60), day(40))
+
+        assert [self.MANY[0]] == watch.due(NOW, 9)
+
+    def test_apart(self, agenda, watch):
+        """
+        They are no part of what is known of documents, nor of what is
+        promised; but of what failed they are.
+        """
+        agenda.promise({ONE: NOW})
+        agenda.hasten(self.MANY[:1], NOW)
+        claim(agenda, self.MANY[0])
+        agenda.settle(self.MANY[0], "me", BAD, now=NOW)
+        agenda.promise({ONE: NOW})
+
+        assert {ONE: NOW} == plan(watch)
+        assert [self.MANY[0]] == watch.failed("timeout")
+        assert [self.MANY[0]] == watch.due(day(9), 9)[1:]
+
+    def test_leased(self, agenda, watch):
+        """
+        Who is asked for already is not due; hastened, it is.
+        """
+        agenda.hasten(self.MANY[:1], NOW)
+        claim(agenda, self.MANY[0])
+        before = watch.due(NOW, 9)
+        agenda.hasten(self.MANY[:1], NOW)
+
+        assert ([], [self.MANY[0]]) == (before, watch.due(NOW, 9))
 
 
 class TestWrongClock:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from thim.collateral.freshness import next_look
 from thim.collateral.platforms import (
     Entry,
     KnownAs,
@@ -25,6 +26,7 @@ from thim.collateral.platforms import (
     Voucher,
     digest_name,
 )
+from thim.collateral.records import Kind
 from thim.collateral.targets import pck_target
 from thim.errors import (
     ForbiddenError,
@@ -179,7 +181,10 @@ class Registrar:
         rows: Sequence[int],
         known: Mapping[PlatformId, KnownAs],
     ) -> None:
-        """Settle who waited for certificates; who has none is asked for."""
+        """
+        Settle who waited for certificates, and have them asked for: at once
+        where there are none, and in a month where they have just been brought.
+        """
         came = [
             row
             for entry, row in zip(entries, rows, strict=True)
@@ -187,7 +192,16 @@ class Registrar:
         ]
         self._ledger.registrations.settle(came, self._now)
         wanted = [e.id for e in entries if _is_wanting(e, known.get(e.id))]
-        self._ledger.agenda.hasten(map(pck_target, wanted), self._now)
+        agenda = self._ledger.agenda
+        agenda.hasten(map(pck_target, wanted), self._now)
+        brought = [e for e in entries if e.certificates and e.is_registration]
+        # They are kept fresh where a vendor can be asked.
+        agenda.hasten(
+            [pck_target(e.id) for e in brought if _is_askable(e)], self._now
+        )
+        agenda.reschedule(
+            {pck_target(e.id): _next_look(e.id, self._now) for e in brought}
+        )
 
     def _judge(self, brought: Brought, known: KnownAs | None) -> Entry | Taken:
         try:
@@ -323,9 +337,23 @@ def _is_wanting(entry: Entry, known: KnownAs | None) -> bool:
     """
     is_known = known is not None and known.certificate is not None
     has_some = bool(entry.certificates) or (is_known and not entry.is_anew)
-    is_askable = entry.enc_ppid is not None or entry.manifest is not None
+    return _is_askable(entry) and not has_some
+
+
+def _is_askable(entry: Entry) -> bool:
+    """
+    Tell whether *entry* is a registration, and has what a vendor is asked by.
+    """
     is_ours = entry.is_vouched and entry.is_registration
-    return is_ours and is_askable and not has_some
+    has_secret = entry.enc_ppid is not None or entry.manifest is not None
+    return is_ours and has_secret
+
+
+def _next_look(platform: PlatformId, now: datetime) -> datetime:
+    # Those that were brought together are not all due together: a QE ID is as
+    # good as drawn.
+    draw = int.from_bytes(platform.qe_id[:4]) / 2**32
+    return next_look(Kind.PCK_CERTIFICATES, None, now, draw)
 
 
 def _is_anew(brought: Brought, known: KnownAs | None, *, is_same: bool) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.targets import PCK_TARGETS
@@ -124,6 +124,27 @@ class Plans:
         rows = [{"name": str(target), **values} for target in targets]
         statement = upsert(schema.targets).on_conflict_do_update(
             index_elements=["name"], set_=values
+        )
+        with self._transaction() as connection:
+            if rows:
+                connection.execute(statement, rows)
+
+    def reschedule(self, due: Mapping[Target, datetime]) -> None:
+        """
+        Have targets whose documents have just come asked for at their instant,
+        whatever was planned, if they are kept fresh at all.
+        """
+        table = schema.targets
+        rows = [
+            {"target": str(target), "at": to_stored(at)}
+            for target, at in due.items()
+        ]
+        statement = (
+            update(table)
+            .where(
+                table.c.name == bindparam("target"), table.c.due.is_not(None)
+            )
+            .values(due=bindparam("at"))
         )
         with self._transaction() as connection:
             if rows:
