@@ -20,7 +20,7 @@ from tests.http.administration import (
     registration,
     svns,
 )
-from tests.platforms import NOW, entry
+from tests.platforms import NOW, entry, platform_id, tcbm
 from thim.errors import ParameterError
 from thim.services.registrations import Registry
 from thim.store.ledger import Ledger
@@ -126,6 +126,30 @@ class TestList:
                 "enc_ppid": "AB" * 384,
             }
         ] == listed(pccs, source)
+
+    def test_asked_with(self, pccs, intel):
+        """
+        Raw TCBs that somebody only asked with are no part of it, except the
+        last one where none was registered.
+        """
+        enter(
+            pccs,
+            intel,
+            entry(intel, "one", AT, raw=(AT,)),
+            entry(intel, "two", AT),
+        )
+        asked = [tcbm(n, n) for n in (5, 6, 7)]
+        with Ledger(pccs.store, intel.anchors) as ledger:
+            for raw in asked:
+                ledger.platforms.note_seen({}, {1: raw, 2: raw})
+
+        assert {
+            (platform_id("one").qe_id.hex().upper(), AT.cpusvn.hex().upper()),
+            (
+                platform_id("two").qe_id.hex().upper(),
+                asked[-1].cpusvn.hex().upper(),
+            ),
+        } == {(row["qe_id"], row["cpu_svn"]) for row in listed(pccs, "[]")}
 
     def test_other_fmspc(self, pccs, intel):
         """

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests.http.test_pck_filling import asked, path_of
+from tests.http.test_pck_filling import asked, path_of, refused
 from tests.simulate.machines import world_with
 from tests.vendors import (
     DAY,
@@ -270,6 +270,31 @@ class TestNames:
 
         assert before[0] != before[1]
         assert before == after
+
+    def test_disproven(self, simulated, store, register):
+        """
+        Bytes that have shown to be another machine's, which nobody registered,
+        name nobody.
+        """
+        mine, other = map(simulated.platform, ("ice-1", "ice-2"))
+        vendors = vendor_settings(simulated)
+        with facing(simulated, store, vendors) as served:
+            register(mine.qe_id, mine)
+            await_so(lambda: all(owners(store).values()))
+            register(mine.qe_id, other)
+            said = by_ppid(served, other.enc_ppid)
+            simulated.clock.advance(40 * DAY)
+            await_so(lambda: "ppid-conflict" in refused(store))
+            await_quiet(store, simulated, vendors)
+            shown = by_ppid(served, other.enc_ppid)
+            own = by_ppid(served, mine.enc_ppid)
+
+        assert 200 == said.status
+        assert (404, "unknown-encrypted-ppid") == (
+            shown.status,
+            shown["thim-reason"],
+        )
+        assert 200 == own.status
 
     def test_manifest_under_two(self, simulated, store, register):
         """
