@@ -107,7 +107,7 @@ def test_one(knowing, vendor, base):
     ("target", "body", "reason"),
     [
         (
-            f"pckcerts?encrypted_ppid={'AB' * 384}&pceid=0000",
+            f"pckcerts?encrypted_ppid={'5C' * 384}&pceid=0000",
             None,
             "unknown-encrypted-ppid",
         ),
