@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import pwd
 
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -199,8 +200,11 @@ class TestKey:
         Of several processes at once one makes it, and all have the same.
         """
         path = tmp_path / "thim.key"
-        with multiprocessing.get_context("spawn").Pool(4) as pool:
-            keys = set(pool.map(load_or_make_key, [path] * 40, chunksize=1))
+        spawn = multiprocessing.get_context("spawn")
+        # Not a Pool, which ends its processes by a signal that one of them may
+        # not heed while it starts.
+        with ProcessPoolExecutor(4, mp_context=spawn) as pool:
+            keys = set(pool.map(load_or_make_key, [path] * 40))
 
         assert {path.read_bytes()} == keys
 
