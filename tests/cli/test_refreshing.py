@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 
 from tests.cli.sim import standing
@@ -208,6 +210,15 @@ class TestRefresh:
 
         assert 1 == run.code
         assert "failed" in run.text
+
+    def test_log(self, refresh, caplog):
+        """
+        It keeps the log quiet while it runs, and no longer.
+        """
+        refresh(PLATFORM)
+        logging.getLogger("thim.vendors").warning("heard")
+
+        assert ["heard"] == [record.message for record in caplog.records]
 
     def test_recovers(self, refresh, sim):
         """

@@ -6,6 +6,7 @@ do with the vendors.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 
@@ -20,7 +21,7 @@ from thim.errors import OperatorError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from thim.services.once import Probe
@@ -59,9 +60,11 @@ def refresh(
     targets = list(map(parse_document, documents or []))
     place = find_place(store, config)
     _check_is_on(place)
-    _be_quiet()
     tell = _pass_over if as_json else _write_asked
-    asked = asyncio.run(_refresh(place, targets, tell, everything=everything))
+    with _quiet():
+        asked = asyncio.run(
+            _refresh(place, targets, tell, everything=everything)
+        )
     if as_json:
         typer.echo(json.dumps([_asked_json(*each) for each in asked], indent=2))
     elif not asked:
@@ -75,10 +78,18 @@ def _is_short(asked: Asked, *, is_named: bool) -> bool:
     return any(fetched.outcome.value not in enough for _, fetched in asked)
 
 
-def _be_quiet() -> None:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     # What goes wrong is in the report.
-    for name in ("thim.vendors", "stamina"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logs = [logging.getLogger(name) for name in ("thim.vendors", "stamina")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def _check_is_on(place: Place) -> None:
@@ -196,9 +207,9 @@ def check(
     """
     place = find_place(store, config)
     _check_is_on(place)
-    _be_quiet()
     tell = _pass_over if as_json else _write_probe
-    probes = asyncio.run(_check(place, tell))
+    with _quiet():
+        probes = asyncio.run(_check(place, tell))
     if as_json:
         typer.echo(json.dumps([_probe_json(p) for p in probes], indent=2))
     raise typer.Exit(1 if any(p.problem for p in probes) else 0)
