@@ -92,24 +92,28 @@ EXTENSION_ERRORS: Final = (
 )
 
 
+# AMD's VCEKs and VLEKs have the serial number 0, of which cryptography warns
+# whenever one is loaded.  There is one filter, for the whole process and for
+# good, because ``warnings.catch_warnings`` is not safe where certificates are
+# read in several threads: it restores what another thread has just changed.
+warnings.filterwarnings(
+    "ignore", message="Parsed a serial number which wasn't positive"
+)
+
+
 def parse_certificate(der: bytes) -> x509.Certificate:
     """
     Read one certificate in DER.
 
-    AMD's VCEKs have the serial number 0, of which cryptography warns; that
-    one warning is silenced here and nowhere else.
-
     Raises:
         MalformedError: Not a certificate.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Parsed a serial number")
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-            _read_names(certificate)
-        except _UNREADABLE as e:
-            msg = f"not a certificate in DER: {e}"
-            raise MalformedError(msg) from e
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        _read_names(certificate)
+    except _UNREADABLE as e:
+        msg = f"not a certificate in DER: {e}"
+        raise MalformedError(msg) from e
     return certificate
 
 
