@@ -87,8 +87,9 @@ def find_common_name(name: x509.Name) -> str | None:
     six attributes, five of them always the same.
     """
     attributes = [(attribute.oid, attribute.value) for attribute in name]
-    rest = set(attributes) - _COMMON_ATTRIBUTES
-    if len(attributes) != _NAME_SIZE or len(rest) != 1:
+    found = set(attributes)
+    rest = found - _COMMON_ATTRIBUTES
+    if not len(attributes) == len(found) == _NAME_SIZE or len(rest) != 1:
         return None
     oid, value = rest.pop()
     return str(value) if oid == NameOID.COMMON_NAME else None

@@ -12,7 +12,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from thim.amd.authorities import CaChain, find_authority
 from thim.amd.frame import Document, Frame
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 #: part is asked for.
 _UNREADABLE: Final = (
     ValueError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
+    TypeError,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )

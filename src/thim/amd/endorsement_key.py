@@ -242,7 +242,9 @@ def _read_extensions(
     for arc in sorted(wanted - found.keys()):
         _refuse("missing", _ARC + arc, "is missing")
     for arc in sorted(found.keys() - wanted):
-        _refuse("unexpected", _ARC + arc, f"in a {kind.name} of {product.value}")
+        _refuse(
+            "unexpected", _ARC + arc, f"in a {kind.name} of {product.value}"
+        )
     return found
 
 

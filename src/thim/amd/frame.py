@@ -67,6 +67,7 @@ _PEM_BLOCK: Final = re.compile(
 _UNREADABLE: Final = (
     MalformedError,
     ValueError,
+    TypeError,
     UnsupportedAlgorithm,
     x509.UnsupportedGeneralNameType,
 )

@@ -35,6 +35,11 @@ _MAX_SPL: Final = 0xFF
 _SPL: Final = re.compile("[0-9]{1,3}")
 
 _CHIP_ID_SIZE: Final = 64
+#: What is said where only the shape is wrong, by whether it is Turin's.
+_EXPECTED: Final = {
+    True: "expected in a request for Turin: it has the shape of Turin's",
+    False: "expected 16 hexadecimal digits, or 112 zeros behind them",
+}
 _HEX: Final = re.compile("(?:[0-9A-Fa-f]{2})+")
 
 
@@ -159,8 +164,7 @@ def parse_hw_id(product: ProductLine, text: str) -> bytes:
         raise ParameterError("hw_id", text, expected)
     is_turin = not any(hw_id[size:])
     if is_turin is not (product is ProductLine.TURIN):
-        expected = "expected as Turin's" if is_turin else "not a Turin's"
-        raise ParameterError("hw_id", text, expected)
+        raise ParameterError("hw_id", text, _EXPECTED[is_turin])
     return hw_id[: product.hw_id_size]
 
 

@@ -92,13 +92,17 @@ EXTENSION_ERRORS: Final = (
 )
 
 
-# AMD's VCEKs and VLEKs have the serial number 0, of which cryptography warns
-# whenever one is loaded.  There is one filter, for the whole process and for
-# good, because ``warnings.catch_warnings`` is not safe where certificates are
-# read in several threads: it restores what another thread has just changed.
+# cryptography warns of two things that are ours to judge.  AMD's VCEKs and
+# VLEKs have the serial number 0; and a name with, say, a country of three
+# letters is compared with the names that we know, and is none of them.  Where
+# warnings are errors, either would come out of here in place of an answer.
+# The filters are for the whole process and for good, because
+# ``warnings.catch_warnings`` is not safe where certificates are read in
+# several threads: it restores what another thread has just changed.
 warnings.filterwarnings(
     "ignore", message="Parsed a serial number which wasn't positive"
 )
+warnings.filterwarnings("ignore", message="Attribute's length must be")
 
 
 def parse_certificate(der: bytes) -> x509.Certificate:
