@@ -13,7 +13,7 @@ from thim.simulate.broken import Slow, Status
 from thim.simulate.clock import Clock
 from thim.simulate.forged import Older
 from thim.simulate.server import simulating
-from thim.x509.chain import parse_pem_chain
+from thim.x509.chain import common_name, parse_pem_chain, spki_sha256
 
 
 @pytest.fixture
@@ -257,14 +257,26 @@ class TestTheRest:
 
         assert "default" == world["seed"]
         assert "api_key" not in world["intel"]
+        assert [{"csp_id": "cc-north-1.thim.example"}] == (
+            world["amd"]["providers"]
+        )
 
     def test_root(self, simulated, look):
         """
-        The root certificate is what to trust.
+        The root certificates are what to trust: Intel's, and one of each
+        product line of AMD's.
         """
-        (root,) = parse_pem_chain(look("/root.pem").body)
+        roots = parse_pem_chain(look("/root.pem").body)
 
-        assert simulated.anchors.trusts(root)
+        assert [
+            "Intel SGX Root CA",
+            "ARK-Milan",
+            "ARK-Genoa",
+            "ARK-Turin",
+        ] == [common_name(root.subject) for root in roots]
+        assert {spki_sha256(root) for root in roots} == {
+            *simulated.anchors.spki_sha256
+        }
 
     def test_no_such(self, look, post):
         """

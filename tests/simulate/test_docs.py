@@ -1,16 +1,20 @@
 import re
 
 import msgspec
+import pytest
 
 from tests.conftest import PROJECT
 from tests.simulate.asking import NOW, SAPPHIRE, ask, judge, tcb
+from tests.simulate.chips import fetch
 from tests.simulate.machines import AZURE, certificates_of, playing
 from thim.simulate.admin import AnyFault, AnyQuote
+from thim.simulate.amd_part import AmdPart, ChipPart, LimitPart, SplPart
 from thim.simulate.clock import Clock
 from thim.simulate.evidence import BODIES, QuoteKind
 from thim.simulate.orders import Route
 from thim.simulate.platform_part import PlatformPart
 from thim.simulate.server import simulating
+from thim.simulate.snp_request import ReportRequest
 from thim.simulate.world import World
 
 
@@ -22,13 +26,61 @@ class TestDocs:
         """
         The world in the documentation can be played.
         """
-        text, machines = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+        text, machines, _ = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
         world = World.from_toml(text, "docs/simulate.md")
         with simulating(world, Clock(NOW, frozen=True)) as running:
             record = judge(running, ask(running.url, tcb(SAPPHIRE)))
 
         assert 20 == record.evaluation_number
         assert AZURE.read_text().endswith(machines)
+
+    def test_amd(self):
+        """
+        So can it with the chips beside it.
+        """
+        text, _, chips = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+        world = World.from_toml(text + chips, "docs/simulate.md")
+        with simulating(world, Clock(NOW, frozen=True)) as running:
+            found = fetch(running, running.chip("siena-1").path)
+            found.verify(running)
+
+        assert frozenset({0x20101}) == found.crl.revoked
+
+    @pytest.mark.parametrize("part", [AmdPart, LimitPart, ChipPart, SplPart])
+    def test_amd_fields(self, part):
+        """
+        Each field of AMD and of a chip is named.
+        """
+        _, _, text = TEXT.partition("**`[amd]`**")
+
+        assert {*part.__struct_fields__} <= {*re.findall(r"`(\w+)`", text)}
+
+    def test_vlek(self):
+        """
+        The example of a provider gets its VLEK.
+        """
+        header, path = re.findall(
+            r"-H '(CSP-Secret: .*)' 'http://\S+8181(/\S+)'", TEXT
+        )[0]
+        name, _, secret = header.partition(": ")
+        with simulating(clock=Clock(NOW, frozen=True)) as running:
+            fetch(running, path, {name: secret}).verify(running)
+
+    def test_reports(self):
+        """
+        The examples of reports are taken, and each of their fields is named.
+        """
+        bodies = re.findall(r"/reports .*-d '(.*)'", TEXT)
+        _, _, text = TEXT.partition("## SNP reports")
+        with simulating(clock=Clock(NOW, frozen=True)) as running:
+            for body in bodies:
+                wanted = msgspec.json.decode(body, type=ReportRequest)
+                assert wanted.make(running.amd)
+
+        assert 3 == len(bodies)
+        assert {*ReportRequest.__struct_fields__} <= {
+            *re.findall(r"`(\w+)`", text)
+        }
 
     def test_machine(self):
         """
@@ -58,7 +110,7 @@ class TestDocs:
         (line,) = re.findall(r"^\| `route` \| (.*)$", TEXT, re.MULTILINE)
 
         assert {route.value for route in Route} <= {
-            *re.findall(r"`(\w+)`", line)
+            *re.findall(r"`([\w-]+)`", line)
         }
 
     def test_kinds(self):

@@ -112,7 +112,7 @@ class TestFields:
             (f"sead = 'x'\n{NUMBERS}", "there is an unknown field `sead`"),
             (f"seed = 3\n{NUMBERS}", "seed: got 3, expected text"),
             (f"seed = ''\n{NUMBERS}", "seed: got '', expected text of length"),
-            (f"{NUMBERS}[[chips]]", "there is an unknown field `chips`"),
+            (f"{NUMBERS}[[ships]]", "there is an unknown field `ships`"),
             ("[[", "Invalid initial character"),
             ("a = " + "[" * 5000, ""),
         ],

@@ -13,22 +13,25 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args
 
 import msgspec
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
+from thim.amd.tcb import ProductLine
 from thim.errors import OperatorError, ParameterError
 from thim.intel.names import PckCa
 from thim.simulate import broken, forged
+from thim.simulate.chip import look_up_chip
 from thim.simulate.evidence import QuoteKind, make_quote
 from thim.simulate.explain import explain
 from thim.simulate.machine import look_up
 from thim.simulate.orders import Route as Asked
 from thim.simulate.parts import Duration, Instant
 from thim.simulate.quote_request import REQUESTS
+from thim.simulate.snp_evidence import SigningKey
+from thim.simulate.snp_request import ReportRequest
 from thim.simulate.world import parse_duration
 
 
@@ -66,6 +69,9 @@ AnyFault = (
     | forged.LateSigner
     | forged.WrongPpid
     | forged.NotAvailable
+    | forged.WrongTcb
+    | forged.OtherKey
+    | forged.Reissued
 )
 
 
@@ -75,8 +81,10 @@ _BYTES: Final = "application/octet-stream"
 _CHOICES: Final = {
     "kind": [str(kind.__struct_config__.tag) for kind in get_args(AnyFault)],
     "ca": [ca.value for ca in PckCa],
+    "product": [product.value for product in ProductLine],
 }
 _QUOTE_CHOICES: Final = {"kind": [kind.value for kind in QuoteKind]}
+_REPORT_CHOICES: Final = {"signing_key": [key.value for key in SigningKey]}
 
 
 class ClockChange(
@@ -98,6 +106,8 @@ class Admin:
         self._clock = simulation.clock
         self._faults = simulation.faults
         self._intel = simulation.intel
+        self._amd = simulation.amd
+        self._simulation = simulation
         self._requests = simulation.requests
 
     async def get_clock(self, _request: Request) -> Response:
@@ -145,6 +155,8 @@ class Admin:
             raise ParameterError("route", fault.route, expected)
         if fault.platform is not None:
             self._intel.world.platform_named(fault.platform)
+        if fault.chip is not None:
+            self._amd.chip_named(fault.chip)
 
     async def remove_faults(self, _request: Request) -> Response:
         """
@@ -178,10 +190,12 @@ class Admin:
 
     async def get_world(self, _request: Request) -> Response:
         """
-        Show the world, but for its key.
+        Show the world, but for its keys.
         """
         world = msgspec.to_builtins(self._intel.world, str_keys=True)
         world["intel"].pop("api_key")
+        for provider in (world["amd"] or {}).get("providers", ()):
+            provider.pop("secret")
         return _json(world)
 
     async def make_quote(self, request: Request) -> Response:
@@ -201,6 +215,16 @@ class Admin:
             return Response(quote, media_type=_BYTES)
         return _json({"quote": quote.hex()})
 
+    async def make_report(self, request: Request) -> Response:
+        """
+        Make an SNP report of one of the world's chips.
+        """
+        wanted = await _read(request, ReportRequest, _REPORT_CHOICES)
+        report = wanted.make(self._amd)
+        if _BYTES in request.headers.get("accept", ""):
+            return Response(report, media_type=_BYTES)
+        return _json({"report": report.hex()})
+
     async def get_platform(self, request: Request) -> Response:
         """
         Tell what a machine would ask with, and what it would get.
@@ -211,11 +235,21 @@ class Admin:
         machine = look_up(self._intel, name, self._clock())
         return _json(machine.to_json())
 
+    async def get_chip(self, request: Request) -> Response:
+        """
+        Tell what a chip is, and what it would get.
+        """
+        name = request.path_params["name"]
+        if all(part.name != name for part in self._amd.world.chips):
+            raise HTTPException(404, "no such chip")
+        chip = look_up_chip(self._amd, name, self._clock())
+        return _json(chip.to_json())
+
     async def get_root(self, _request: Request) -> Response:
         """
-        Return the root certificate.
+        Return the root certificates.
         """
-        pem = self._intel.pki.root.public_bytes(Encoding.PEM)
+        pem = self._simulation.roots
         return Response(pem, media_type="application/x-pem-file")
 
 
@@ -235,7 +269,9 @@ def create_admin(simulation: Simulation) -> Starlette:
         ("/requests", "DELETE", admin.clear_requests),
         ("/world", "GET", admin.get_world),
         ("/platforms/{name:path}", "GET", admin.get_platform),
+        ("/chips/{name:path}", "GET", admin.get_chip),
         ("/quotes", "POST", admin.make_quote),
+        ("/reports", "POST", admin.make_report),
         ("/root.pem", "GET", admin.get_root),
     ]
     return Starlette(

@@ -23,7 +23,8 @@ class Request:
     """
     A request as it came; names of *headers* in lower case.
 
-    A *body* that is None was too large to be read.
+    A *body* that is None was too large to be read; *client* is the address of
+    the caller.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes | None = b""
+    client: str = ""
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -115,6 +115,7 @@ def _read(scope: MutableMapping[str, Any], body: bytes | None) -> Request:
             for name, value in scope["headers"]
         },
         body=body,
+        client=scope["client"][0],
     )
 
 

@@ -8,6 +8,7 @@ import re
 
 from typing import TYPE_CHECKING, Final
 
+from thim.amd.tcb import ProductLine
 from thim.errors import shorten
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.intel.tcb import TcbStatus
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 DURATION: Final = r"^[0-9]{1,9}[smhd]\Z"
 #: A platform manifest: 16862 to 112884 digits.
 MANIFEST: Final = r"^(?:[0-9a-fA-F]{2}){8431,56442}\Z"
+#: The hardware ID of a chip of AMD's: of Turin, or of another.
+HW_ID: Final = r"^(?:[0-9a-fA-F]{16}|[0-9a-fA-F]{128})\Z"
+#: The name of a cloud service provider.
+CSP_ID: Final = r"^[\x21-\x7e]{1,100}\Z"
 _AT: Final = re.compile(
     r"(?P<what>.*?)(?: - at (?:`key` in )?`(?:key in )?\$(?P<path>.*)`)?\Z",
     re.DOTALL,
@@ -32,6 +37,8 @@ _ENUM: Final = re.compile(r"Invalid (?:enum )?value '(.*)'", re.DOTALL)
 _WORDS: Final[Mapping[str, str]] = {
     DURATION: "a duration with its unit, such as 90s, 15m, 24h, 30d",
     MANIFEST: "16862 to 112884 hexadecimal digits, an even number",
+    HW_ID: "128 hexadecimal digits, 16 of Turin",
+    CSP_ID: "a name without spaces",
     r"^TDX_[0-9A-F]{2}\Z": "a name such as TDX_01",
     r"^[\x20-\x7e]*\Z": "printable text",
     r"^[A-Za-z0-9-]+\Z": "the name of a header",
@@ -61,6 +68,9 @@ _CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "enclave": [kind.value for kind in EnclaveKind],
     "platform": ["E3", "E5", "client"],
     "ca": [*(ca.value for ca in PckCa), "root"],
+    "product": [product.value for product in ProductLine],
+    "authority": ["ask", "asvk", "first-ask"],
+    "clock": ["simulation", "real"],
 }
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from msgspec import Meta
 
+from thim.amd.tcb import ProductLine
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.simulate.parts import Hex6, Name
 
@@ -36,8 +37,8 @@ class Fault(
 
     Attributes:
         route: Which routes, as a shell pattern: ``tcb``, ``*crl``, ``*``.
-        tee, enclave, ca, fmspc, number, platform: Only requests that name
-            this one.
+        tee, enclave, ca, fmspc, number, platform, product, chip: Only
+            requests that name this one.
         count: How many requests it hits; None: until it is removed.
     """
 
@@ -48,6 +49,8 @@ class Fault(
     fmspc: Hex6 | None = None
     number: int | None = None
     platform: Name | None = None
+    product: ProductLine | None = None
+    chip: Name | None = None
     count: Annotated[int, Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
@@ -56,6 +59,7 @@ class Fault(
             ("tee", Tee),
             ("enclave", EnclaveKind),
             ("ca", PckCa),
+            ("product", ProductLine),
         ):
             if (value := getattr(self, name)) is not None:
                 msgspec.structs.force_setattr(self, name, kind(value))
@@ -74,6 +78,8 @@ class Fault(
                 (fmspc, target.fmspc and target.fmspc.upper()),
                 (self.number, target.number),
                 (self.platform, target.platform),
+                (self.product, target.product),
+                (self.chip, target.chip),
             )
         )
 

@@ -158,3 +158,33 @@ class NotAvailable(Fault, frozen=True, kw_only=True, tag="not-available"):
         Withhold them.
         """
         return dataclasses.replace(order, unavailable=True)
+
+
+class WrongTcb(Fault, frozen=True, kw_only=True, tag="wrong-tcb"):
+    """A VCEK or VLEK for another TCB."""
+
+    def reorder(self, order: Order) -> Order:
+        """
+        Make another's.
+        """
+        return dataclasses.replace(order, other_tcb=True)
+
+
+class OtherKey(Fault, frozen=True, kw_only=True, tag="other-key"):
+    """A VCEK or VLEK with another key than the right one."""
+
+    def reorder(self, order: Order) -> Order:
+        """
+        Change the key.
+        """
+        return dataclasses.replace(order, other_key=True)
+
+
+class Reissued(Fault, frozen=True, kw_only=True, tag="reissued"):
+    """A VCEK or VLEK issued this very second, with the same key as ever."""
+
+    def reorder(self, order: Order) -> Order:
+        """
+        Issue it once more.
+        """
+        return dataclasses.replace(order, reissued=True)

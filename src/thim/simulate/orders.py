@@ -1,5 +1,5 @@
 """
-What is asked of the simulated Intel, and how it shall be made.
+What is asked of the simulated vendors, and how it shall be made.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ import dataclasses
 import datetime
 import enum
 
+from typing import Final
+
+from thim.amd.tcb import ProductLine
 from thim.intel.names import EnclaveKind, PckCa, Tee
 
 
@@ -26,6 +29,17 @@ class Route(enum.Enum):
     REGISTRATION = "registration"
     OLD = "old"
     OTHER = "other"
+    VCEK = "vcek"
+    VLEK = "vlek"
+    AMD_CHAIN = "amd-chain"
+    AMD_CRL = "amd-crl"
+
+
+#: The names of those that AMD answers.
+AMD_ROUTES: Final = tuple(
+    route.value
+    for route in (Route.VCEK, Route.VLEK, Route.AMD_CHAIN, Route.AMD_CRL)
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +48,8 @@ class Target:
     One document, as far as a request names it.
 
     *fmspc* is in the case in which it was asked for: Intel signs it so.
-    *platform* is the name of a machine in the world.
+    *platform* is the name of a machine in the world, *chip* that of a chip.
+    *is_vlek* tells AMD's two chains apart, and its two addresses of a CRL.
     """
 
     route: Route
@@ -44,6 +59,9 @@ class Target:
     fmspc: str | None = None
     number: int | None = None
     platform: str | None = None
+    product: ProductLine | None = None
+    chip: str | None = None
+    is_vlek: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +81,10 @@ class Order:
         late_signer: Whether its signer was not valid yet when it was issued.
         broken_signature: Whether a bit of its signature is wrong.
         other_ppid: Whether it says another PPID of the machine.
-        unavailable: Whether there are no PCK certificates to be had.
+        unavailable: Whether there are no PCK certificates or VCEKs to be had.
+        other_tcb: Whether a VCEK is for another TCB.
+        other_key: Whether a VCEK has another key than the chip.
+        reissued: Whether a VCEK is issued now, though there is one already.
     """
 
     target: Target
@@ -78,6 +99,9 @@ class Order:
     broken_signature: bool = False
     other_ppid: bool = False
     unavailable: bool = False
+    other_tcb: bool = False
+    other_key: bool = False
+    reissued: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

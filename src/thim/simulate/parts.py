@@ -12,7 +12,7 @@ import msgspec
 
 from msgspec import Meta
 
-from thim.simulate.explain import DURATION, MANIFEST
+from thim.simulate.explain import CSP_ID, DURATION, HW_ID, MANIFEST
 
 
 Instant = Annotated[datetime.datetime, Meta(tz=True)]
@@ -26,6 +26,8 @@ Hex16 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}\Z")]
 Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
 Hex384 = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{768}\Z")]
 Manifest = Annotated[str, Meta(pattern=MANIFEST)]
+HwId = Annotated[str, Meta(pattern=HW_ID)]
+CspId = Annotated[str, Meta(pattern=CSP_ID)]
 
 
 class Part(

@@ -54,7 +54,7 @@ _EVENTS: Final = tuple(_specimen(f"rtmr{i}", 48) for i in range(3))
 _AUTHENTICATION_DATA: Final = bytes(range(32))
 
 
-class _Body:
+class Body:
     """
     A report: the fields of a dataclass at the offsets of a *layout*.
     """
@@ -108,7 +108,7 @@ def _to_octets(value: _Value, size: int) -> bytes:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SgxBody(_Body):
+class SgxBody(Body):
     """
     The report of an SGX enclave, 384 bytes.
 
@@ -151,7 +151,7 @@ class SgxBody(_Body):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TdBody(_Body):
+class TdBody(Body):
     """
     The report of a trust domain in the form of TDX 1.0, 584 bytes.
 

@@ -18,7 +18,7 @@ from thim.simulate.parts import Name
 
 
 if TYPE_CHECKING:
-    from thim.simulate.quote_body import SgxBody, TdBody
+    from thim.simulate.quote_body import Body
 
 
 class _Request(
@@ -42,14 +42,17 @@ class _Request(
             kind=QuoteKind(self.__struct_config__.tag),
             raw_tcb=self.raw_tcb,
             fields={
-                name: _from_hex(value)
+                name: from_hex(value)
                 for name, value in written.items()
                 if name not in names and value is not None
             },
         )
 
 
-def _from_hex(value: int | str | list[str]) -> object:
+def from_hex(value: int | str | list[str]) -> object:
+    """
+    Return the value of a field: bytes, unless it is a number.
+    """
     if isinstance(value, int):
         return value
     if isinstance(value, list):
@@ -62,13 +65,17 @@ def _hex(size: int) -> Any:  # noqa: ANN401 - a type
     return Annotated[str, Meta(pattern=pattern)]
 
 
-def _types(body: type[SgxBody | TdBody]) -> list[tuple[str, Any, None]]:
+def types_of(body: type[Body]) -> list[tuple[str, Any, None]]:
+    """
+    Return the fields of *body* as those of a request, all of them optional.
+    """
     ordinary = body()
     found = []
     for name, (_, size) in body.layout.items():
         value = getattr(ordinary, name)
         if isinstance(value, int):
-            number = Meta(ge=0, le=256**size - 1)
+            # msgspec knows no bounds of more bits; the body does.
+            number = Meta(ge=0, le=256**size - 1 if size < 8 else None)
             kind: Any = Annotated[int, number]
         elif isinstance(value, tuple):
             count = len(value)
@@ -84,7 +91,7 @@ def _types(body: type[SgxBody | TdBody]) -> list[tuple[str, Any, None]]:
 REQUESTS: Final = tuple(
     msgspec.defstruct(
         f"{kind.name.title()}Request",
-        _types(body),
+        types_of(body),
         bases=(_Request,),
         frozen=True,
         kw_only=True,

@@ -30,8 +30,10 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         query: The query; see ``thim.simulate.redact`` for what is missing.
         route: What was asked for.
         number: The TCB evaluation data number that it came down to.
-        has_key: Whether there was a subscription key.
-        platform: The machine of the world that it is about.
+        has_key: Whether there was a subscription key, or the secret of a
+            provider.
+        platform, product, chip: The machine, product line or chip that it is
+            about.
         body: The body, in the form of a query, again without secrets.
     """
 
@@ -44,6 +46,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     has_key: bool
     platform: str | None = None
     body: str = ""
+    product: str | None = None
+    chip: str | None = None
 
 
 class Requests:

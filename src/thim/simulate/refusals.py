@@ -1,5 +1,5 @@
 """
-What the simulated Intel refuses, and how it says so.
+What the simulated vendors refuse, and how they say so.
 """
 
 from __future__ import annotations
@@ -56,6 +56,19 @@ class CodedError(ThimError):
         self.code = code
 
 
+class LimitedError(ThimError):
+    """
+    More requests than are allowed; the next one is after *seconds*, where
+    that is told.
+    """
+
+    default_reason = "limited"
+
+    def __init__(self, seconds: int | None) -> None:
+        super().__init__("too many requests")
+        self.seconds = seconds
+
+
 _STATUSES: Final[tuple[tuple[type[ThimError], int], ...]] = (
     (GoneError, 410),
     (NotFoundError, 404),
@@ -65,6 +78,7 @@ _STATUSES: Final[tuple[tuple[type[ThimError], int], ...]] = (
     (MethodError, 405),
     (TooLargeError, 413),
     (MediaTypeError, 415),
+    (LimitedError, 429),
 )
 #: The routes whose 400 carries a code and a message.
 _CODED: Final = frozenset(
@@ -82,6 +96,8 @@ def refuse(error: ThimError, target: Target) -> Answer:
         headers=(("Content-Type", "text/plain; charset=utf-8"),),
         body=f"{error}\n".encode(),
     )
+    if isinstance(error, LimitedError) and error.seconds is not None:
+        return answer.with_headers(Retry_After=str(error.seconds))
     if status != 400 or target.route not in _CODED:
         return answer
     code = error.code if isinstance(error, CodedError) else _SYNTAX

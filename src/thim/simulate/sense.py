@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from thim.errors import OperatorError
 from thim.intel.names import PckCa, Tee
 from thim.intel.tcb import ENCLAVE_STATUSES
+from thim.simulate.amd_sense import find_amd_problems
 from thim.simulate.identifiers import enc_ppid_of, manifest_of, ppid_of
+from thim.simulate.repeats import find_repeats
 from thim.simulate.world import parse_duration
 
 
@@ -44,20 +46,20 @@ def _problems(world: World) -> Iterator[str]:
     yield from _duration_problems(world)
     if intel.require_api_key and intel.api_key is None:
         yield "intel.require_api_key: there is no intel.api_key to require"
-    yield from _twice(
+    yield from find_repeats(
         "intel.numbers", "number", [n.number for n in intel.numbers]
     )
     for i, number in enumerate(intel.numbers):
         yield from _number_problems(f"intel.numbers[{i}]", number)
     fmspcs = [f.fmspc.upper() for f in intel.fmspcs]
-    yield from _twice("intel.fmspcs", "fmspc", fmspcs)
+    yield from find_repeats("intel.fmspcs", "fmspc", fmspcs)
     for i, fmspc in enumerate(intel.fmspcs):
         yield from _fmspc_problems(f"intel.fmspcs[{i}]", fmspc)
     kinds = [e.kind.value for e in intel.enclaves]
-    yield from _twice("intel.enclaves", "kind", kinds)
+    yield from find_repeats("intel.enclaves", "kind", kinds)
     for i, enclave in enumerate(intel.enclaves):
         yield from _isv_problems(f"intel.enclaves[{i}]", enclave.levels)
-    yield from _twice(
+    yield from find_repeats(
         "intel.tdx_modules", "id", [m.id for m in intel.tdx_modules]
     )
     for i, module in enumerate(intel.tdx_modules):
@@ -66,6 +68,7 @@ def _problems(world: World) -> Iterator[str]:
     for i, revocation in enumerate(intel.revocations):
         where = f"intel.revocations[{i}]"
         yield from _revocation_problems(where, world, revocation)
+    yield from find_amd_problems(world)
 
 
 def _duration_problems(world: World) -> Iterator[str]:
@@ -85,12 +88,14 @@ def _number_problems(where: str, number: NumberPart) -> Iterator[str]:
 
 
 def _fmspc_problems(where: str, fmspc: FmspcPart) -> Iterator[str]:
-    yield from _twice(f"{where}.tees", "name", [t.value for t in fmspc.tees])
+    yield from find_repeats(
+        f"{where}.tees", "name", [t.value for t in fmspc.tees]
+    )
     for i, level in enumerate(fmspc.levels):
         if (level.tdx is not None) != (Tee.TDX in fmspc.tees):
             word = "missing" if level.tdx is None else "there"
             yield f"{where}.levels[{i}].tdx: {word}, but tees say otherwise"
-    yield from _twice(
+    yield from find_repeats(
         f"{where}.levels", "sgx and pcesvn", [_svns(x) for x in fmspc.levels]
     )
 
@@ -100,7 +105,9 @@ def _svns(level: LevelPart) -> tuple[bytes, int]:
 
 
 def _isv_problems(where: str, levels: Sequence[IsvLevelPart]) -> Iterator[str]:
-    yield from _twice(f"{where}.levels", "isvsvn", [x.isvsvn for x in levels])
+    yield from find_repeats(
+        f"{where}.levels", "isvsvn", [x.isvsvn for x in levels]
+    )
     for i, level in enumerate(levels):
         listed = level.status
         statuses = listed.values() if isinstance(listed, dict) else [listed]
@@ -121,7 +128,7 @@ def _platform_problems(world: World) -> Iterator[str]:
         "manifest": (manifest_of(p) or p.name for p in platforms),
     }
     for what, values in keys.items():
-        yield from _twice("platforms", what, values)
+        yield from find_repeats("platforms", what, values)
     for i, platform in enumerate(platforms):
         where = f"platforms[{i}]"
         if world.find_fmspc(platform.fmspc) is None:
@@ -132,7 +139,9 @@ def _platform_problems(world: World) -> Iterator[str]:
         pck_tcbs = [
             (tcb.cpusvn.upper(), tcb.pcesvn) for tcb in platform.pck_tcbs or []
         ]
-        yield from _twice(f"{where}.pck_tcbs", "cpusvn and pcesvn", pck_tcbs)
+        yield from find_repeats(
+            f"{where}.pck_tcbs", "cpusvn and pcesvn", pck_tcbs
+        )
         yield from _registration_problems(where, world, platform)
 
 
@@ -168,11 +177,3 @@ def _revocation_problems(
             yield f"{at}: got {name!r}, expected one of platforms"
         elif (ca := world.find_ca(platform)).value != revocation.ca:
             yield f"{at}: {name!r} has certificates of the {ca.value} CA"
-
-
-def _twice(where: str, what: str, keys: Iterable[Hashable]) -> Iterator[str]:
-    seen: set[Hashable] = set()
-    for i, key in enumerate(keys):
-        if key in seen:
-            yield f"{where}[{i}]: the {what} is there already"
-        seen.add(key)

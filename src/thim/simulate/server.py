@@ -1,5 +1,5 @@
 """
-The simulation as a running service: the vendor, and the port that moves it.
+The simulation as a running service: the vendors, and the port that moves it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from thim.simulate.admin import create_admin
 from thim.simulate.delivery import VendorApp
 from thim.simulate.listen import Listener, open_loopback, url_of
-from thim.simulate.pcs import Pcs
 from thim.simulate.simulation import Simulation
+from thim.simulate.vendors import Vendors
 from thim.simulate.world import World, default_world, load_world
 
 
@@ -35,7 +35,7 @@ class Simulated(Simulation):
     A running simulation.
 
     Attributes:
-        url: The vendor's base URL: the API's and that of the root CRL.
+        url: The vendors' base URL: Intel's API, its root CRL, and AMD's KDS.
         admin_url: The base URL of the admin port.
     """
 
@@ -84,7 +84,7 @@ def simulating(
     with contextlib.ExitStack() as stack:
         socket = stack.enter_context(open_loopback(listen))
         admin_socket = stack.enter_context(open_loopback(admin))
-        vendor = Listener(VendorApp(Pcs(simulation).respond), socket)
+        vendor = Listener(VendorApp(Vendors(simulation).respond), socket)
         administration = Listener(create_admin(simulation), admin_socket)
         loop = stack.enter_context(_looping())
         for listener in (vendor, administration):
@@ -94,6 +94,7 @@ def simulating(
             url=url_of(socket),
             admin_url=url_of(admin_socket),
             intel=simulation.intel,
+            amd=simulation.amd,
             clock=simulation.clock,
             faults=simulation.faults,
             requests=simulation.requests,

@@ -29,6 +29,7 @@ from thim.errors import OperatorError, ParameterError, shorten
 from thim.intel.fields import IsvSvn, Number, Svn
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.intel.tcb import TcbStatus
+from thim.simulate.amd_part import AmdPart, ChipPart
 from thim.simulate.explain import DURATION, explain
 from thim.simulate.parts import (
     Duration,
@@ -262,6 +263,8 @@ class World(Part, frozen=True, kw_only=True):
     seed: Name = "default"
     clock: ClockPart = ClockPart()
     platforms: list[PlatformPart] = msgspec.field(default_factory=list)
+    amd: AmdPart | None = None
+    chips: list[ChipPart] = msgspec.field(default_factory=list)
 
     @classmethod
     def from_toml(cls, text: str, source: str = "world") -> World:
