@@ -128,6 +128,9 @@ class TestRecord:
             "tcb-evaluation-data-numbers",
             "fmspcs",  # asked for, never stored
             "pck-certificates",  # kept with their platforms
+            "cert-chain",
+            "crl",
+            "vcek",  # kept by its chip and TCB
         }
 
         assert expected == {kind.value for kind in Kind}

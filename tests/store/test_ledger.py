@@ -1,3 +1,4 @@
+import hashlib
 import resource
 import signal
 import sqlite3
@@ -428,7 +429,7 @@ class TestDamage:
         """
         What it finds wrong in a damaged file comes back as text.
         """
-        digest = make_record().sha256
+        digest = hashlib.sha256(make_record().issuer_chain).digest()
         ledger.add(make_record())
         ledger.close()
         raw = bytearray(store.read_bytes())

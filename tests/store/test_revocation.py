@@ -3,11 +3,24 @@ import hashlib
 
 import pytest
 
+from tests.made_amd import (
+    ASK,
+    ASVK,
+    GENOA,
+    MILAN,
+    NOW,
+    chain_record,
+    crl_record,
+    fill,
+)
 from tests.store.made import KEY, OTHER_KEY, all_stored, day, make_record
+from thim.amd.authorities import KeyKind
+from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
 from thim.collateral.records import ROOT_CA_CRL, pck_crl_key
 from thim.collateral.transition import Transition
 from thim.intel.authorities import Authority
 from thim.intel.names import PckCa, Tee
+from thim.simulate.amd_profile import Role
 from thim.simulate.pki import Intel
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
@@ -236,3 +249,155 @@ def replica(store):
     opened = Replica(store)
     yield opened
     opened.close()
+
+
+AMD_KEY = cert_chain_key(KeyKind.VCEK, MILAN)
+VLEK_KEY = cert_chain_key(KeyKind.VLEK, MILAN)
+OTHER = cert_chain_key(KeyKind.VCEK, GENOA)
+
+
+def serials(ledger):
+    """
+    Return the serial numbers of AMD's intermediates, those in use and those
+    revoked.
+    """
+    return [
+        [c.intermediate.serial_number for c in ledger.amd_chains(revoked=each)]
+        for each in (False, True)
+    ]
+
+
+class TestAmd:
+    @pytest.mark.parametrize("kind", KeyKind)
+    @pytest.mark.parametrize(
+        ("serial", "gone", "left"),
+        [(ASK, AMD_KEY, VLEK_KEY), (ASVK, VLEK_KEY, AMD_KEY)],
+    )
+    def test_takes_a_chain_out(self, ledger, replica, kind, serial, gone, left):
+        """
+        An intermediate that either of the two lists names takes its chain out
+        of what is served, and no other.
+        """
+        fill(ledger)
+        ledger.add(chain_record(GENOA))
+        ledger.add(crl_record(serial, kind=kind))
+
+        assert replica.find(gone) is None
+        assert replica.find(gone, None, NOW) is None
+        assert replica.find(left) is not None
+        assert replica.find(OTHER) is not None
+
+    def test_either_list(self, ledger, replica):
+        """
+        What one list names stays revoked, whatever the other says.
+        """
+        fill(ledger)
+        ledger.add(crl_record(ASK, kind=KeyKind.VLEK, issued=1))
+        ledger.add(crl_record(kind=KeyKind.VCEK, issued=2))
+        assert replica.find(AMD_KEY) is None
+
+        ledger.add(crl_record(kind=KeyKind.VLEK, issued=3))
+        assert replica.find(AMD_KEY) is not None
+
+    def test_one_body_as_both(self, ledger, replica):
+        """
+        The very same list is a document under both names.
+        """
+        fill(ledger)
+        records = [crl_record(ASK, kind=kind) for kind in KeyKind]
+
+        assert records[0].body == records[1].body
+        assert [Transition.NEWER] * 2 == list(map(ledger.add, records))
+        assert [Transition.EQUAL] * 2 == list(map(ledger.add, records))
+        for record in records:
+            assert record.body == replica.find(record.key).body
+        assert replica.find(AMD_KEY) is None
+
+    def test_order_of_lists(self, ledger, replica):
+        """
+        The newest list decides, whatever came last.
+        """
+        fill(ledger)
+        ledger.add(crl_record(issued=5))
+        assert Transition.OLDER is ledger.add(crl_record(ASK, issued=4))
+        assert replica.find(AMD_KEY) is not None
+
+        ledger.add(crl_record(ASK, issued=6))
+        assert Transition.OLDER is ledger.add(crl_record(issued=3))
+        assert replica.find(AMD_KEY) is None
+
+    def test_chain_after_the_list(self, ledger, replica):
+        """
+        A chain that arrives after the list that names it is archived, and not
+        served.
+        """
+        ledger.add(chain_record(role=Role.ASVK))
+        ledger.add(crl_record(ASK))
+
+        assert Transition.NEWER is ledger.add(chain_record())
+        assert replica.find(AMD_KEY) is None
+        assert replica.begin(AMD_KEY) is not None
+
+    def test_chains_of_the_ledger(self, ledger):
+        """
+        The ledger tells chains in use from those that are revoked.
+        """
+        fill(ledger)
+        assert [[ASVK, ASK], []] == serials(ledger)
+
+        ledger.add(crl_record(ASK))
+        assert [[ASVK], [ASK]] == serials(ledger)
+
+    def test_list_stays(self, ledger, replica):
+        """
+        The list is served all the same: it is the ARK's.
+        """
+        fill(ledger)
+        ledger.add(crl_record(ASK, ASVK))
+
+        assert replica.find(amd_crl_key(KeyKind.VCEK, MILAN)) is not None
+
+    def test_serial_of_another_line(self, ledger, replica):
+        """
+        A number that another product line's list names is another's.
+        """
+        ledger.add(chain_record(GENOA))
+        fill(ledger)
+        ledger.add(crl_record(ASK, product=GENOA))
+
+        assert replica.find(AMD_KEY) is not None
+
+
+class TestOfTwoVendors:
+    def test_by_the_others_list(self, ledger, replica):
+        """
+        A number counts among the certificates of the vendor that lists it.
+        """
+        ledger.add(SIGNED)
+        fill(ledger)
+        ledger.add(root_crl(5, ASK))
+        ledger.add(crl_record(SIGNER))
+
+        assert replica.find(KEY, 17) is not None
+        assert replica.find(AMD_KEY) is not None
+
+    @pytest.mark.parametrize("is_turned", [False, True])
+    def test_stays(self, ledger, replica, is_turned):
+        """
+        A list of one vendor's brings nothing of the other's back.
+        """
+        ledger.add(SIGNED)
+        fill(ledger)
+        lists = [root_crl(5, SIGNER), crl_record(ASK)]
+        empty = [root_crl(6), crl_record(issued=6)]
+        if is_turned:
+            lists.reverse()
+            empty.reverse()
+        for each in lists:
+            ledger.add(each)
+        assert replica.find(KEY, 17) is None
+        assert replica.find(AMD_KEY) is None
+
+        ledger.add(empty[0])
+        back = (replica.find(KEY, 17), replica.find(AMD_KEY))
+        assert [is_turned, not is_turned] == [each is None for each in back]

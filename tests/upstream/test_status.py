@@ -62,6 +62,23 @@ class TestStatus:
         assert is_sound(answer(status))
 
     @pytest.mark.parametrize(
+        ("reason", "expected"),
+        [
+            ("fill-in-progress", True),
+            ("not-now", True),
+            ("fill-rate", False),
+            ("", False),
+        ],
+    )
+    def test_being_fetched(self, reason, expected):
+        """
+        So is another thim that is having a document fetched itself.
+        """
+        got = dataclasses.replace(answer(503), headers={"thim-reason": reason})
+
+        assert expected is is_sound(got)
+
+    @pytest.mark.parametrize(
         "status", [101, 204, 206, 299, 401, 403, 405, 429, 460, 462, 500, 999]
     )
     def test_not_sound(self, status):

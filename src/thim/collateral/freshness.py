@@ -30,6 +30,7 @@ _LOOKED_AT: Final[Mapping[Kind, timedelta]] = {
     Kind.ROOT_CA_CRL: _DAY,
     Kind.TCB_EVALUATION_DATA_NUMBERS: _DAY / 2,
     Kind.FMSPCS: _DAY,
+    Kind.CRL: _DAY,
 }
 _CHANNEL: Final = _DAY / 2
 _SHORTEST: Final = timedelta(hours=1)

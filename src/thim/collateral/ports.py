@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from thim.amd.authorities import KeyKind
+    from thim.amd.tcb import ProductLine
     from thim.collateral.records import CollateralKey
     from thim.intel.names import Tee, Update
 
@@ -92,4 +94,14 @@ class CollateralReader(Protocol):
     def platform_fmspcs(self) -> Sequence[str]:
         """
         Return each FMSPC (upper-case hex) that a known platform has.
+        """
+
+    def amd_chains(self) -> Collection[tuple[KeyKind, ProductLine]]:
+        """
+        Return of which keys and product lines there is a chain of AMD's.
+        """
+
+    def awaited_products(self) -> Collection[ProductLine]:
+        """
+        Return the product lines of the VCEKs that are waited for.
         """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 INTEL: Final = "intel"
+AMD: Final = "amd"
 
 
 class Kind(enum.Enum):
@@ -31,6 +32,12 @@ class Kind(enum.Enum):
     FMSPCS = "fmspcs"
     #: All PCK certificates of a platform: kept with it, never as a record.
     PCK_CERTIFICATES = "pck-certificates"
+    #: AMD: an ASK or ASVK, and the ARK behind it.
+    CERT_CHAIN = "cert-chain"
+    #: AMD: the ARK's revocation list, as it is published for VCEKs or VLEKs.
+    CRL = "crl"
+    #: AMD: a chip's key at a TCB: kept by its name, never as a record.
+    VCEK = "vcek"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +63,18 @@ class CollateralKey:
     @classmethod
     def from_name(cls, name: str) -> CollateralKey:
         """
-        Read a key as it is written, an FMSPC in either case.
+        Read a key as it is written, an FMSPC or a chip in either case.
 
         Raises:
             ValueError: Not VENDOR/KIND/SUBJECT/STRUCTURE.
         """
         vendor, kind, subject, structure = name.split("/")
-        tee, colon, fmspc = subject.partition(":")
+        first, colon, rest = subject.partition(":")
+        is_hex = vendor == INTEL or Kind(kind) is Kind.VCEK
         return cls(
             vendor=vendor,
             kind=Kind(kind),
-            subject=f"{tee}{colon}{fmspc.upper()}",
+            subject=f"{first}{colon}{rest.upper() if is_hex else rest}",
             structure=int(structure),
         )
 

@@ -16,11 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, case, delete, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from thim.collateral.targets import (
-    CLOCK_SKEW,
-    LONGEST_LEASE,
-    LONGEST_PLAN,
-)
+from thim.collateral.amd_keys import longest_plan
+from thim.collateral.targets import CLOCK_SKEW, LONGEST_LEASE
 from thim.store import schema
 from thim.store.budget import refused_until, spend_one
 from thim.store.instants import from_stored, to_stored
@@ -50,13 +47,13 @@ class Settlement:
     """
     How asking for a target went.
 
-    *due* is when to ask again, if the target is kept fresh at all; *answered*
-    whether a document that held came.  *reason* and *detail* say what went
-    wrong, *absent_until* for how long the vendor's word that there is none
-    counts.
+    *due* is when to ask again, if the target is kept fresh at all, or None if
+    it is not to be any more; *answered* whether a document that held came.
+    *reason* and *detail* say what went wrong, *absent_until* for how long the
+    vendor's word that there is none counts.
     """
 
-    due: datetime
+    due: datetime | None
     answered: bool
     reason: str | None = None
     detail: str | None = None
@@ -102,7 +99,7 @@ class Agenda(Plans):
             statement = statement.where(
                 or_(
                     table.c.due <= to_stored(now),
-                    table.c.due > to_stored(now + LONGEST_PLAN),
+                    table.c.due > to_stored(now + longest_plan(target)),
                     and_(
                         table.c.due.is_not(None),
                         table.c.attempted > to_stored(now + CLOCK_SKEW),
@@ -156,19 +153,22 @@ class Agenda(Plans):
                 .values(values)
             )
 
-    def postpone(self, target: Target, owner: str, due: datetime) -> None:
+    def postpone(
+        self, target: Target, owner: str, due: datetime | None
+    ) -> None:
         """
         End *owner*'s lease without an attempt; ask again at *due*, if the
-        target is kept fresh at all.
+        target is kept fresh at all, or as was planned where that is None.
         """
         table = schema.targets
         mine = (table.c.name == str(target), table.c.leased_by == owner)
         with self._transaction() as connection:
-            connection.execute(
-                update(table)
-                .where(*mine, table.c.due.is_not(None))
-                .values(due=to_stored(due))
-            )
+            if due is not None:
+                connection.execute(
+                    update(table)
+                    .where(*mine, table.c.due.is_not(None))
+                    .values(due=to_stored(due))
+                )
             connection.execute(
                 update(table)
                 .where(*mine)

@@ -5,24 +5,18 @@ The archive's statements: what one transaction of the ledger does.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, func, insert, select, update
 
-from thim.collateral.records import (
-    ROOT_CA_CRL,
-    CollateralKey,
-    Kind,
-    Record,
-    Stamp,
-)
+from thim.collateral.records import CollateralKey, Kind, Record, Stamp
 from thim.collateral.transition import Transition, transition
 from thim.store import schema
 from thim.store.instants import from_stored, to_stored
-from thim.x509.chain import parse_pem_chain
-from thim.x509.crl import Crl
+from thim.store.revocation import DECIDING, Revocations, mark_chains
 
 
 if TYPE_CHECKING:
@@ -65,10 +59,10 @@ def add_record(connection: Connection, record: Record) -> Transition:
     if verdict in {Transition.EQUAL, Transition.FORK}:
         return verdict
     record_id = _insert_record(connection, series_id, record)
-    if record.key == ROOT_CA_CRL and verdict is Transition.NEWER:
-        _mark_revoked_chains(connection, Crl.from_der(record.body))
     if verdict is Transition.NEWER and not record.is_archive_only:
         _move_head(connection, series_id, head_id, record_id, record.verified)
+        if record.key.kind in DECIDING:
+            mark_chains(connection, _revocations(connection))
     return verdict
 
 
@@ -187,11 +181,12 @@ def find_chain_id(connection: Connection, pem: bytes) -> int:
     )
     if found is not None:
         return int(found)
-    body = find_head_body(connection, ROOT_CA_CRL)
-    revoked = body is not None and is_revoked(pem, Crl.from_der(body))
-    return _insert(
-        connection, table, sha256=digest, pem=pem, revoked=int(revoked)
-    )
+    revoked = int(_revocations(connection).is_revoked(pem))
+    return _insert(connection, table, sha256=digest, pem=pem, revoked=revoked)
+
+
+def _revocations(connection: Connection) -> Revocations:
+    return Revocations(functools.partial(find_head_body, connection))
 
 
 def _replace_revoked_chain(
@@ -210,16 +205,6 @@ def _replace_revoked_chain(
         )
         .values(chain_id=find_chain_id(connection, record.issuer_chain))
     )
-
-
-def _mark_revoked_chains(connection: Connection, root_crl: Crl) -> None:
-    table = schema.issuer_chains
-    for row in connection.execute(select(table.c.id, table.c.pem)).all():
-        connection.execute(
-            update(table)
-            .where(table.c.id == row.id)
-            .values(revoked=int(is_revoked(row.pem, root_crl)))
-        )
 
 
 def _move_head(
@@ -336,15 +321,23 @@ def read_chains(connection: Connection) -> Sequence[tuple[bytes, bool]]:
     return [(row.pem, bool(row.revoked)) for row in rows]
 
 
-def is_revoked(pem: bytes, root_crl: Crl) -> bool:
+def read_amd_chains(
+    connection: Connection, *, revoked: bool
+) -> Sequence[bytes]:
     """
-    Tell whether *root_crl* lists a certificate of the chain *pem*.
-
-    Raises:
-        MalformedError: The chain cannot be read.
+    Read AMD's chains (PEM), those that are *revoked* or those that are not,
+    the newest first.
     """
-    below_the_root = parse_pem_chain(pem)[:-1]
-    return any(c.serial_number in root_crl.revoked for c in below_the_root)
+    r, s, c = schema.records, schema.series, schema.issuer_chains
+    query = (
+        select(c.c.pem)
+        .select_from(r)
+        .join(s, s.c.id == r.c.series_id)
+        .join(c, c.c.id == r.c.chain_id)
+        .where(s.c.kind == Kind.CERT_CHAIN.value, c.c.revoked == int(revoked))
+        .order_by(r.c.issued.desc())
+    )
+    return connection.scalars(query).all()
 
 
 def find_orphans(connection: Connection) -> Sequence[str]:

@@ -36,11 +36,23 @@ class Events:
         """
         Write down that *actor* did something.
         """
-        row = {
-            "at": to_stored(now),
-            "actor": actor,
-            "action": action,
-            "detail": detail,
-        }
         with self._transaction() as connection:
-            connection.execute(insert(schema.events).values(row))
+            add_event(connection, action, detail, actor=actor, now=now)
+
+
+def add_event(
+    connection: Connection,
+    action: str,
+    detail: str,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """
+    Write down that *actor* did something, with what else is done.
+    """
+    connection.execute(
+        insert(schema.events).values(
+            at=to_stored(now), actor=actor, action=action, detail=detail
+        )
+    )

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError
 
+from thim.amd.authorities import CaChain
 from thim.collateral.records import ROOT_CA_CRL, Kind
 from thim.collateral.transition import Transition
 from thim.errors import OperatorError
@@ -30,6 +31,9 @@ from thim.intel.names import PckCa
 from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
 from thim.store.certificates import mark_revoked
+from thim.store.chip_queue import ChipQueue
+from thim.store.chips import ChipTable
+from thim.store.endorsements import Endorsements
 from thim.store.engine import open_engine
 from thim.store.events import Events
 from thim.store.instants import to_stored
@@ -97,6 +101,9 @@ class Ledger:
         self.keys = Keys(self._transaction)
         self.registrations = Registrations(self._transaction)
         self.policies = Policies(self._transaction)
+        self.chips = ChipQueue(self._transaction)
+        self.chip_table = ChipTable(self._transaction)
+        self.endorsements = Endorsements(self._transaction)
         self.events = Events(self._transaction)
 
     def __enter__(self) -> Self:
@@ -207,6 +214,15 @@ class Ledger:
         with self._transaction() as connection:
             ders = connection.scalars(select(schema.certificates.c.der)).all()
         return [parse_certificate(der) for der in ders]
+
+    def amd_chains(self, *, revoked: bool = False) -> list[CaChain]:
+        """
+        Return AMD's chains, those that are not revoked or those that are, the
+        newest first.
+        """
+        with self._transaction() as connection:
+            pems = archive.read_amd_chains(connection, revoked=revoked)
+        return list(map(CaChain.from_pem, pems))
 
     def root_crl(self) -> Crl | None:
         """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from thim.collateral.amd_keys import AMD_TARGETS
 from thim.collateral.targets import PCK_TARGETS
 from thim.store import schema
 from thim.store.instants import to_stored
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
     from thim.collateral.targets import Target
 
@@ -38,7 +39,8 @@ class Plans:
     def promise(self, due: Mapping[Target, datetime]) -> None:
         """
         Keep exactly the targets of *due* fresh from now on, beside the PCK
-        certificates of platforms: each of those looks after itself.
+        certificates of platforms and AMD's documents: those look after
+        themselves.
 
         A target that is new on the agenda is first asked for at its instant,
         or one that has never been asked for, if that is earlier; any other
@@ -50,10 +52,7 @@ class Plans:
             rows = connection.execute(
                 select(table.c.name, table.c.due, table.c.attempted).where(
                     table.c.due.is_not(None),
-                    or_(
-                        table.c.name < PCK_TARGETS[0],
-                        table.c.name >= PCK_TARGETS[1],
-                    ),
+                    *map(_is_outside, (PCK_TARGETS, AMD_TARGETS)),
                 )
             ).all()
             for name in {row.name for row in rows} - names.keys():
@@ -129,6 +128,22 @@ class Plans:
             if rows:
                 connection.execute(statement, rows)
 
+    def ask_for(self, target: Target, now: datetime) -> None:
+        """
+        Have *target* asked for from *now* on, and keep it fresh.
+        """
+        table = schema.targets
+        at = to_stored(now)
+        with self._transaction() as connection:
+            connection.execute(
+                upsert(table)
+                .values(name=str(target), due=at)
+                .on_conflict_do_update(
+                    index_elements=["name"],
+                    set_={"due": func.min(func.coalesce(table.c.due, at), at)},
+                )
+            )
+
     def reschedule(self, due: Mapping[Target, datetime]) -> None:
         """
         Have targets whose documents have just come asked for at their instant,
@@ -193,6 +208,11 @@ class Plans:
                     )
                     .values(due=at)
                 )
+
+
+def _is_outside(names: tuple[str, str]) -> ColumnElement[bool]:
+    name = schema.targets.c.name
+    return or_(name < names[0], name >= names[1])
 
 
 def _upsert_due(row: Mapping[str, object]) -> Any:  # noqa: ANN401

@@ -10,6 +10,8 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.amd.authorities import KeyKind
+from thim.amd.tcb import ProductLine
 from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
 from thim.errors import OperatorError
@@ -19,7 +21,7 @@ from thim.store.instants import from_stored, to_stored
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from thim.x509.chain import TrustAnchors
@@ -85,6 +87,16 @@ _ENTRIES: Final = """
       LEFT JOIN heads h ON h.record_id = r.id
      ORDER BY s.vendor, s.kind, s.subject, s.structure,
               s.evaluation_number, r.issued
+"""
+_AMD_CHAINS: Final = """
+    SELECT s.subject FROM series s JOIN heads h ON h.series_id = s.id
+     WHERE s.vendor = 'amd' AND s.kind = 'cert-chain'
+"""
+#: All names of product lines have five letters.
+_AWAITED: Final = """
+    SELECT DISTINCT substr(name, 10, 5)
+      FROM targets INDEXED BY targets_of_chips
+     WHERE name >= 'amd/vcek/' AND name < 'amd/vcek0' AND due IS NOT NULL
 """
 _ANCHORS: Final = "SELECT value FROM settings WHERE name = 'anchors'"
 _COUNT: Final = """
@@ -209,6 +221,21 @@ class Replica(StoreFile):
         Return each FMSPC (upper-case hex) that a known platform has.
         """
         return [row[0].hex().upper() for row in self.rows(_PLATFORM_FMSPCS)]
+
+    def amd_chains(self) -> Collection[tuple[KeyKind, ProductLine]]:
+        """
+        Return of which keys and product lines there is a chain of AMD's.
+        """
+        with making_sense():
+            pairs = [s.split(":") for (s,) in self.rows(_AMD_CHAINS)]
+            return [(KeyKind(kind), ProductLine(name)) for name, kind in pairs]
+
+    def awaited_products(self) -> Collection[ProductLine]:
+        """
+        Return the product lines of the VCEKs that are waited for.
+        """
+        with making_sense():
+            return [ProductLine(name) for (name,) in self.rows(_AWAITED)]
 
 
 def spell_anchors(anchors: TrustAnchors) -> str:

@@ -19,12 +19,14 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
     func,
+    literal_column,
 )
 
 
 #: The Alembic revision that this code reads and writes.
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 
 metadata: Final = MetaData()
 _Big: Final = Integer().with_variant(BigInteger(), "postgresql")
@@ -87,7 +89,7 @@ records = _table(
     Column("series_id", Integer, ForeignKey(series.c.id), nullable=False),
     Column("issued", _Big, nullable=False),
     Column("next_update", _Big),
-    Column("sha256", LargeBinary, nullable=False, unique=True),
+    Column("sha256", LargeBinary, nullable=False),
     Column("signed_sha256", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("chain_id", Integer, ForeignKey(issuer_chains.c.id), nullable=False),
@@ -151,6 +153,19 @@ targets = _table(
     Column("leased_by", Text),
     Column("leased_until", _Big),
     Index("targets_by_due", "due"),
+)
+
+#: Which of them are VCEKs that are waiting (``store.chip_queue``).
+IN_CHIP_QUEUE: Final = (
+    targets.c.name >= literal_column("'amd/vcek/'"),
+    targets.c.name < literal_column("'amd/vcek0'"),
+    targets.c.due.is_not(None),
+)
+Index(
+    "targets_of_chips",
+    targets.c.due,
+    sqlite_where=and_(*IN_CHIP_QUEUE),
+    postgresql_where=and_(*IN_CHIP_QUEUE),
 )
 
 #: Each vendor address: when its budget is free again, whether its breaker is
@@ -340,6 +355,60 @@ pck_selections = _table(
     "pck_selections",
     Column("fmspc", LargeBinary, primary_key=True),
     Column("floors", LargeBinary, nullable=False),
+)
+
+#: AMD's VCEKs and VLEKs, each under the chain that it was verified under.
+#: ``holder`` is the chip's hardware ID, or the provider's CSP_ID for a VLEK;
+#: ``tcb`` the eight bytes of TCB_VERSION; ``body`` DER, packed
+#: (``store.endorsement_packing``).
+endorsement_keys = _table(
+    "endorsement_keys",
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("holder", LargeBinary, nullable=False),
+    Column("tcb", LargeBinary, nullable=False),
+    Column("not_before", _Big, nullable=False),
+    Column("not_after", _Big, nullable=False),
+    Column("spki_sha256", LargeBinary, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("chain_id", Integer, ForeignKey(issuer_chains.c.id), nullable=False),
+    Column("packing", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("fetched", _Big, nullable=False),
+    Index("endorsement_keys_by_name", "holder", "tcb", "not_before"),
+)
+Index(
+    "endorsement_keys_of_providers",
+    endorsement_keys.c.product,
+    endorsement_keys.c.tcb,
+    sqlite_where=endorsement_keys.c.kind == "vlek",
+    postgresql_where=endorsement_keys.c.kind == "vlek",
+)
+
+#: AMD machines: a hardware ID each, as their agents and operators tell it.
+#: ``tcb`` is the one last told, which a report has confirmed or not.
+chips = _table(
+    "chips",
+    Column("id", Integer, primary_key=True),
+    Column("product", Text, nullable=False),
+    Column("hw_id", LargeBinary, nullable=False),
+    Column("tcb", LargeBinary, nullable=False),
+    Column("is_confirmed", Integer, nullable=False),
+    Column("name", Text),
+    Column("registered", _Big, nullable=False),
+    Column("registered_by", Text, nullable=False),
+    Column("last_seen", _Big, nullable=False),
+    Column("retired", _Big),
+    Index("chips_by_id", "hw_id", "product", unique=True),
+)
+Index(
+    "chips_by_name",
+    chips.c.name,
+    unique=True,
+    sqlite_where=chips.c.name.is_not(None),
+    postgresql_where=chips.c.name.is_not(None),
 )
 
 #: Registrations as PCCS's tools see them: what was asked for, and what came

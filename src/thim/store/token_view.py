@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+#: The role of tokens that count once.
+_ONCE: Final = "enrolment"
 _COLUMNS: Final = """
     SELECT id, name, role, sha256, created, created_by, expires, last_used,
            revoked
@@ -45,10 +47,12 @@ class StoredToken:
 
     def state(self, now: datetime) -> str:
         """
-        Return ``living``, ``expired`` or ``revoked``.
+        Return ``living``, ``expired``, ``revoked``, or ``used`` of one that
+        counted once.
         """
         if self.revoked is not None:
-            return "revoked"
+            is_used = self.role == _ONCE and self.last_used == self.revoked
+            return "used" if is_used else "revoked"
         is_over = self.expires is not None and self.expires <= now
         return "expired" if is_over else "living"
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, or_, select, update
 
 from thim.errors import NotFoundError, OperatorError
 from thim.store import schema
+from thim.store.events import add_event
 from thim.store.instants import to_stored
 
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
     from thim.store.token_view import StoredToken
 
+#: The role of agents' tokens.
+AGENT: Final = "agent"
 MOST_LIVING: Final = 1000
+MOST_AGENTS: Final = 1_000_000
 
 
 class Tokens:
@@ -42,32 +46,30 @@ class Tokens:
         Raises:
             OperatorError: There are too many.
         """
-        table = schema.api_tokens
-        expires = token.expires and to_stored(token.expires)
-        row = {
-            "id": token.id,
-            "name": token.name,
-            "role": token.role,
-            "sha256": token.sha256,
-            "created": to_stored(token.created),
-            "created_by": token.created_by,
-            "expires": expires,
-        }
-        until = "never" if expires is None else f"{token.expires:%FT%TZ}"
-        detail = (
-            f"token {token.id} ({token.name}), role {token.role}, "
-            f"expires {until}"
-        )
         with self._transaction() as connection:
-            _check_number(connection, to_stored(token.created))
-            connection.execute(insert(table).values(row))
-            _note(
-                connection,
-                "token-create",
-                detail,
-                actor=token.created_by,
-                now=token.created,
+            _add(connection, token)
+
+    def exchange(self, token_id: str, new: StoredToken) -> bool:
+        """
+        Keep *new* in the place of a token that counts but once; return False
+        where that has been used already, or counts no more.
+        """
+        table = schema.api_tokens
+        at = to_stored(new.created)
+        with self._transaction() as connection:
+            used = connection.execute(
+                update(table)
+                .where(
+                    table.c.id == token_id,
+                    table.c.revoked.is_(None),
+                    or_(table.c.expires.is_(None), table.c.expires > at),
+                )
+                .values(revoked=at, last_used=at)
             )
+            if used.rowcount != 1:
+                return False
+            _add(connection, new)
+        return True
 
     def revoke(self, token_id: str, *, actor: str, now: datetime) -> bool:
         """
@@ -92,7 +94,7 @@ class Tokens:
                 .values(revoked=to_stored(now))
             )
             detail = f"token {token_id} ({row.name}), role {row.role}"
-            _note(connection, "token-revoke", detail, actor=actor, now=now)
+            add_event(connection, "token-revoke", detail, actor=actor, now=now)
         return True
 
     def note_uses(self, uses: Mapping[str, datetime]) -> None:
@@ -113,29 +115,45 @@ class Tokens:
                 )
 
 
-def _check_number(connection: Connection, at: int) -> None:
+def _add(connection: Connection, token: StoredToken) -> None:
+    expires = token.expires and to_stored(token.expires)
+    row = {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "sha256": token.sha256,
+        "created": to_stored(token.created),
+        "created_by": token.created_by,
+        "expires": expires,
+    }
+    until = "never" if expires is None else f"{token.expires:%FT%TZ}"
+    detail = (
+        f"token {token.id} ({token.name}), role {token.role}, expires {until}"
+    )
+    _check_number(connection, token)
+    connection.execute(insert(schema.api_tokens).values(row))
+    add_event(
+        connection,
+        "token-create",
+        detail,
+        actor=token.created_by,
+        now=token.created,
+    )
+
+
+def _check_number(connection: Connection, token: StoredToken) -> None:
+    # There are as many agents as machines, and few people.
     table = schema.api_tokens
+    is_agents = token.role == AGENT
+    at = to_stored(token.created)
     living = connection.scalar(
         select(func.count()).where(
             table.c.revoked.is_(None),
             or_(table.c.expires.is_(None), table.c.expires > at),
+            (table.c.role == AGENT) == is_agents,
         )
     )
-    if living is not None and living >= MOST_LIVING:
+    most = MOST_AGENTS if is_agents else MOST_LIVING
+    if living is not None and living >= most:
         msg = f"there are {living} living tokens: revoke what nobody uses"
         raise OperatorError(msg, reason="too-many-tokens")
-
-
-def _note(
-    connection: Connection,
-    action: str,
-    detail: str,
-    *,
-    actor: str,
-    now: datetime,
-) -> None:
-    connection.execute(
-        insert(schema.events).values(
-            at=to_stored(now), actor=actor, action=action, detail=detail
-        )
-    )

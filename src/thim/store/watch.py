@@ -9,6 +9,7 @@ import hashlib
 
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.collateral.amd_keys import VCEK_TARGETS
 from thim.collateral.records import CollateralKey, Kind
 from thim.collateral.targets import (
     CLOCK_SKEW,
@@ -39,9 +40,12 @@ _ONE: Final = f"SELECT {_COLUMNS} FROM targets WHERE name = ?"  # noqa: S608
 #: million of them.
 _FIRST: Final = PCK_TARGETS[0]
 _BEHIND: Final = PCK_TARGETS[1]
-#: Two ranges of the index of names, without what lies between.
+#: Three ranges of the index of names, without what lies between: neither these
+#: nor VCEKs.
 _OF_DOCUMENTS: Final = f"""(
-    SELECT * FROM targets WHERE name < '{_FIRST}' UNION ALL
+    SELECT * FROM targets WHERE name < '{VCEK_TARGETS[0]}' UNION ALL
+    SELECT * FROM targets
+     WHERE name >= '{VCEK_TARGETS[1]}' AND name < '{_FIRST}' UNION ALL
     SELECT * FROM targets WHERE name >= '{_BEHIND}'
 )"""  # noqa: S608 - constants only
 _DOCUMENTS: Final = f"SELECT {_COLUMNS} FROM {_OF_DOCUMENTS} ORDER BY name"  # noqa: S608
@@ -174,7 +178,7 @@ class Watch:
     def progress(self) -> Sequence[Progress]:
         """
         Return what is known of each target that is a document; not of the PCK
-        certificates of platforms.
+        certificates of platforms, nor of VCEKs.
         """
         rows = self._replica.rows(_DOCUMENTS)
         with making_sense():

@@ -28,6 +28,7 @@ class Service(enum.Enum):
     PCCS = "pccs"
     THIM = "thim"
     AZURE = "azure"
+    KDS = "kds"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,8 @@ def find_request(upstream: Upstream, target: Target) -> Request | None:
     """
     Write the request for *target*, None where this upstream cannot have it.
     """
-    place = _PLACES[upstream.service](upstream, target)
+    find_place = _PLACES.get(upstream.service, _nowhere)
+    place = find_place(upstream, target)
     if place is None or not _exists(target):
         return None
     path, parameters = place
@@ -174,6 +175,10 @@ def _azure(upstream: Upstream, target: Target) -> Place | None:
     if target.number is not None:
         parameters["customParameter"] = _custom(target.number, upstream.region)
     return path, parameters
+
+
+def _nowhere(_upstream: Upstream, _target: Target) -> None:
+    """Say where a service of another vendor has it."""
 
 
 def _custom(number: int, region: str | None) -> str:

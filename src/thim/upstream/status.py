@@ -30,6 +30,9 @@ _REASONS: Final = {
 #: Answers of a service that is there and well.
 _SOUND: Final = frozenset({OK, 400, *ABSENT})
 _SERVER_ERROR: Final = 500
+_UNAVAILABLE: Final = 503
+#: What a thim says that is well, and whose vendor is.
+_IN_PROGRESS: Final = frozenset({"fill-in-progress", "not-now"})
 _LONGEST: Final = timedelta(hours=1)
 
 
@@ -37,7 +40,16 @@ def is_sound(response: Response) -> bool:
     """
     Tell whether it is the answer of a service that is there and well.
     """
-    return response.status in _SOUND
+    return response.status in _SOUND or is_being_fetched(response)
+
+
+def is_being_fetched(response: Response) -> bool:
+    """
+    Tell whether another thim is having it fetched itself, or will be when it
+    may ask again.
+    """
+    reason = response.headers.get("thim-reason")
+    return response.status == _UNAVAILABLE and reason in _IN_PROGRESS
 
 
 def status_error(response: Response) -> UpstreamError:

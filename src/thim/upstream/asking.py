@@ -1,0 +1,34 @@
+"""
+The request for any document: what one vendor's services are asked, and how.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from thim.collateral.records import AMD
+from thim.upstream.kds import find_kds_request
+from thim.upstream.pck import find_pck_request
+from thim.upstream.pcs import find_request
+
+
+if TYPE_CHECKING:
+    from thim.collateral.targets import Target
+    from thim.upstream.model import Request, Upstream
+    from thim.upstream.pck import PlatformSecrets
+
+
+def write_request(
+    upstream: Upstream, target: Target, secrets: PlatformSecrets | None = None
+) -> Request | None:
+    """
+    Write the request for *target*, None where this upstream cannot have it;
+    where that are a platform's PCK certificates, by *secrets*.
+    """
+    if upstream.vendor != target.key.vendor:
+        return None
+    if target.key.vendor == AMD:
+        return find_kds_request(upstream, target)
+    if secrets is not None:
+        return find_pck_request(upstream, secrets)
+    return find_request(upstream, target)
