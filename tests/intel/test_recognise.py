@@ -390,7 +390,9 @@ class TestRefused:
         """
         raw = header + bytes([version, 0, 2, 0]) + bytes(1000)
 
-        with pytest.raises(MalformedError, match="a quote: evidence") as e:
+        with pytest.raises(
+            MalformedError, match="a quote or report: evidence"
+        ) as e:
             recognise(raw)
 
         assert "evidence" == e.value.reason

@@ -89,6 +89,7 @@ class TestSound:
             "records": 0,
             "heads": 0,
             "platforms": 0,
+            "endorsement_keys": 0,
             "revoked": 0,
             "findings": (),
         } == report.to_json()
@@ -350,7 +351,7 @@ class TestFile:
         """
         Damage that only SQLite can see is reported as it says it.
         """
-        digest = next_digest(filled)
+        digest = next_chain_digest(filled)
         raw = bytearray(filled.read_bytes())
         raw[raw.rindex(digest)] ^= 1
         filled.write_bytes(raw)
@@ -370,13 +371,13 @@ class TestFile:
                 check(filled)
 
 
-def next_digest(store) -> bytes:
+def next_chain_digest(store) -> bytes:
     """
-    Return the digest of some record.
+    Return the digest of some issuer chain; there is an index of them.
     """
     with contextlib.closing(sqlite3.connect(store)) as db:
         (digest,) = db.execute(
-            "SELECT sha256 FROM records WHERE id = 3"
+            "SELECT sha256 FROM issuer_chains WHERE id = 1"
         ).fetchone()
     return bytes(digest)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.store.made import all_stored
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.audit import audit
 from thim.services.ingest import Outcome, ingest
 from thim.store.create import create_store
@@ -29,8 +29,8 @@ class Import:
 
     def __init__(self, path, corpus, names):
         self.path = path
-        create_store(path, INTEL_SGX_ROOT)
-        with Ledger(path, INTEL_SGX_ROOT) as ledger:
+        create_store(path, VENDOR_ROOTS)
+        with Ledger(path, VENDOR_ROOTS) as ledger:
             self.results = list(
                 ingest(
                     ((name, (corpus / name).read_bytes()) for name in names),
@@ -191,7 +191,7 @@ class TestNegative:
         """
         sources = {s.record.source.split("/")[0] for s in in_order.stored}
 
-        assert sources <= {"attestation", "intel"}
+        assert sources <= {"amd", "attestation", "intel"}
 
 
 class TestRefusals:
@@ -223,13 +223,14 @@ class TestRefusals:
             ("quotes/", {"evidence"}),
             ("intel/pck/", {"pck-certificate"}),
             ("intel/fmspcs/", {"unsigned"}),
-            ("amd/", {"foreign-certificate", "unknown-issuer"}),
+            ("snp/", {"evidence"}),
+            ("amd/", {"evidence"}),
         ],
     )
     def test_by_folder(self, imported, folder, reasons):
         """
-        Evidence, PCK certificates and another vendor's certificates are
-        refused as what they are.
+        Evidence, PCK certificates and unsigned lists are refused as what
+        they are.
         """
         found = collections.Counter(
             r.reason
@@ -256,7 +257,7 @@ class TestOrder:
         """
         The archive that they leave passes its own audit.
         """
-        with Ledger(shuffled.path, INTEL_SGX_ROOT) as ledger:
+        with Ledger(shuffled.path, VENDOR_ROOTS) as ledger:
             report = audit(ledger)
 
         assert () == report.findings

@@ -42,7 +42,7 @@ from tests.services.vendor_corpus import (
 )
 from tests.store.made import all_stored
 from tests.upstream.raw import answering
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.intel.names import Update
 from thim.services.ingest import ingest
 from thim.services.outcome import Outcome
@@ -644,11 +644,11 @@ class TestCorpus:
         """
         reals = read_real(Corpus.read(corpus))
         store = tmp_path / "thim.db"
-        create_store(store, INTEL_SGX_ROOT)
+        create_store(store, VENDOR_ROOTS)
 
         asyncio.run(self.attack(reals, store))
 
-        with Ledger(store, INTEL_SGX_ROOT) as ledger:
+        with Ledger(store, VENDOR_ROOTS) as ledger:
             assert [] == ledger.integrity_problems()
             assert {real.signed() for real in reals} == {
                 signed_part(s.record.body) for s in all_stored(ledger)
@@ -673,7 +673,7 @@ class TestCorpus:
             side = await stack.enter_async_context(
                 facing_vendors(
                     store,
-                    INTEL_SGX_ROOT,
+                    VENDOR_ROOTS,
                     VendorSettings(upstreams=(vendors,), mode=FillMode.LAZY),
                     clock,
                 )

@@ -6,8 +6,18 @@ from datetime import timedelta
 
 import pytest
 
+from tests.services.amd_bench import (
+    CHAIN,
+    GENOA,
+    MILAN,
+    amd_bench,
+    have_chain,
+)
 from tests.services.vendor import DAY, NOW, WORLD, small_settings
+from thim.amd.authorities import KeyKind
+from thim.collateral.amd_keys import amd_crl_key, cert_chain_key, vcek_target
 from thim.collateral.records import (
+    AMD,
     FMSPCS,
     ROOT_CA_CRL,
     identity_key,
@@ -23,7 +33,13 @@ from thim.services.promise import list_core, list_promises
 from thim.services.side import facing_vendors
 from thim.simulate.broken import Down, Status
 from thim.simulate.clock import Clock
-from thim.simulate.forged import Forked, MovedRoot
+from thim.simulate.forged import (
+    Forked,
+    MovedRoot,
+    WrongSignature,
+    WrongSubject,
+    WrongTcb,
+)
 from thim.simulate.server import simulating
 from thim.store.create import create_store
 
@@ -379,3 +395,87 @@ class TestProbe:
 
         settings = small_settings(vendor, burst=1, interval=timedelta(hours=1))
         assert ([], []) == run(work, settings)
+
+
+CRL = Target(key=amd_crl_key(KeyKind.VCEK, MILAN))
+
+
+class TestAmd:
+    @pytest.fixture
+    def amd(self, tmp_path):
+        """
+        An empty store, and AMD.
+        """
+        with amd_bench(tmp_path) as bench:
+            yield bench
+
+    def probe(self, amd, *targets):
+        """
+        Ask AMD for *targets* where its chain is known; return what is wrong
+        with each answer.
+        """
+
+        async def scenario(side):
+            await have_chain(side)
+            probes = probe(side, amd.upstream(), targets)
+            return {p.target: p.problem async for p in probes}
+
+        return amd.run(scenario)
+
+    def test_good(self, amd):
+        """
+        AMD's answers are judged by AMD's rules, and nothing is kept.
+        """
+        vcek = vcek_target(amd.name())
+
+        assert {CHAIN: None, CRL: None, vcek: None} == (
+            self.probe(amd, CHAIN, CRL, vcek)
+        )
+        assert not amd.has(amd.name())
+        with amd.replica() as replica:
+            assert replica.find(CRL.key) is None
+
+    @pytest.mark.parametrize(
+        ("fault", "target", "reason"),
+        [
+            (WrongSubject, CRL, "wrong-subject"),
+            (WrongSignature, CRL, "crl-signature"),
+            (WrongTcb, None, "tcb-mismatch"),
+        ],
+    )
+    def test_bad(self, amd, fault, target, reason):
+        """
+        What does not hold is a problem, by its reason.
+        """
+        target = target or vcek_target(amd.name())
+        genoa = Target(key=cert_chain_key(KeyKind.VCEK, GENOA))
+
+        async def scenario(side):
+            await have_chain(side)
+            await have_chain(side, genoa)
+            amd.vendor.faults.add(fault())
+            probes = probe(side, amd.upstream(), [target])
+            return [p.problem async for p in probes]
+
+        (problem,) = amd.run(scenario)
+        assert problem.startswith(f"{reason}: ")
+
+    def test_refresh(self, amd):
+        """
+        What is due of AMD's is fetched with the rest: the list whose chain is
+        known.
+        """
+
+        async def scenario(side):
+            await have_chain(side)
+            before = [t for t in choose_due(side) if t.key.vendor == AMD]
+            found = refresh_once(side, lambda: before)
+            outcomes = {target: f.outcome async for target, f in found}
+            after = [t for t in choose_due(side) if t.key.vendor == AMD]
+            return before, outcomes, after
+
+        before, outcomes, after = amd.run(scenario)
+
+        assert [CRL] == before
+        assert {CRL: Outcome.TAKEN} == outcomes
+        assert [] == after

@@ -3,8 +3,19 @@ import sqlite3
 
 import pytest
 
+from tests.made_amd import (
+    ASK,
+    GENOA,
+    MILAN,
+    chain_record,
+    crl_record,
+    name_of,
+)
 from tests.services.made import INTEL, KEY, day, fill
+from thim.amd.authorities import KeyKind
+from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
 from thim.collateral.records import (
+    AMD,
     FMSPCS,
     ROOT_CA_CRL,
     identity_key,
@@ -16,6 +27,7 @@ from thim.collateral.targets import Target
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.services.promise import list_core, list_promises, read_signed
 from thim.services.vendors import FillMode, VendorSettings
+from thim.simulate.amd_profile import Role
 from thim.simulate.documents import ISSUED, NUMBERS
 
 
@@ -182,3 +194,59 @@ class TestTcbInfos:
 
         found = list_promises(replica, settings)
         assert len(set(found)) == len(found)
+
+
+def of_amd(replica):
+    """
+    Return what is promised of AMD's.
+    """
+    found = list_promises(replica, LAZY)
+    return [target.key for target in found if target.key.vendor == AMD]
+
+
+VCEK, VLEK = KeyKind
+MILANS = [cert_chain_key(VCEK, MILAN), amd_crl_key(VCEK, MILAN)]
+
+
+class TestAmd:
+    def test_of_a_chain(self, ledger, replica):
+        """
+        A chain that is there is kept fresh, and with it the list of its ARK
+        that is published for such keys; of no other product line.
+        """
+        ledger.add(chain_record())
+        assert MILANS == of_amd(replica)
+
+        ledger.add(chain_record(role=Role.ASVK))
+        assert {
+            *MILANS,
+            cert_chain_key(VLEK, MILAN),
+            amd_crl_key(VLEK, MILAN),
+        } == set(of_amd(replica))
+
+    def test_of_a_revoked_one(self, ledger, replica):
+        """
+        Also one that is revoked: there may be a new one.
+        """
+        ledger.add(chain_record())
+        ledger.add(crl_record(ASK))
+
+        assert MILANS == of_amd(replica)
+
+    def test_awaited(self, ledger, replica):
+        """
+        While a VCEK of a product line is waited for, its chain is promised:
+        it cannot be verified without.
+        """
+        ledger.chips.add(name_of(1, GENOA), day(0), 9)
+
+        assert [cert_chain_key(VCEK, GENOA)] == of_amd(replica)
+
+    def test_each_once(self, ledger, replica):
+        """
+        What is there and waited for is promised once.
+        """
+        ledger.add(chain_record())
+        ledger.chips.add(name_of(1), day(0), 9)
+
+        assert MILANS == of_amd(replica)

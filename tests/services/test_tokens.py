@@ -73,7 +73,9 @@ class TestMake:
 
         assert name == kept.name
 
-    @pytest.mark.parametrize("name", ["", "x" * 65, "a\nb", "\x1b[31m"])
+    @pytest.mark.parametrize(
+        "name", ["", "x" * 65, "a\nb", "\x1b[31m", "a\u202eb"]
+    )
     def test_bad_name(self, name):
         """
         ... or is refused.
@@ -86,10 +88,15 @@ class TestRoles:
     @pytest.mark.parametrize(
         ("role", "permissions"),
         [
-            (Role.ADMIN, {"read", "register", "operate", "administer"}),
-            (Role.OPERATOR, {"read", "register", "operate"}),
-            (Role.REGISTRAR, {"register"}),
+            (Role.ADMIN, {p.value for p in Permission}),
+            (
+                Role.OPERATOR,
+                {"read", "register", "report", "enrol", "operate"},
+            ),
+            (Role.REGISTRAR, {"register", "report", "enrol"}),
             (Role.READER, {"read"}),
+            (Role.AGENT, {"report"}),
+            (Role.ENROLMENT, {"enrol"}),
         ],
     )
     def test_table(self, role, permissions):

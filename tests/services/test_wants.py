@@ -2,9 +2,12 @@ import asyncio
 
 import pytest
 
-from tests.vendors import ICE, standing, vendor_settings
+from tests.made_amd import GENOA
+from tests.vendors import ICE, standing, upstream, vendor_settings
+from thim.amd.authorities import KeyKind
 from thim.baseline.select import Wish
-from thim.collateral.records import FMSPCS, tcb_info_key
+from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
+from thim.collateral.records import AMD, FMSPCS, tcb_info_key
 from thim.collateral.targets import Target
 from thim.errors import NotFoundError, UnavailableError
 from thim.intel.names import Tee
@@ -13,6 +16,14 @@ from thim.services.side import facing_vendors
 from thim.services.wants import list_wants
 from thim.simulate.server import simulating
 from thim.store.create import create_store
+from thim.upstream.model import Service
+
+
+def kds_of(vendor):
+    """
+    Make an upstream of the simulated AMD.
+    """
+    return upstream(vendor, vendor=AMD, service=Service.KDS)
 
 
 QUERY = Query(keys=(tcb_info_key(Tee.SGX, bytes.fromhex(ICE), 3),), wish=Wish())
@@ -33,7 +44,9 @@ def look(tmp_path):
                 async with facing_vendors(
                     store,
                     vendor.anchors,
-                    vendor_settings(vendor, **settings),
+                    vendor_settings(
+                        vendor, upstreams=[kds_of(vendor)], **settings
+                    ),
                     vendor.clock,
                 ) as side:
                     return await work(side)
@@ -91,3 +104,38 @@ class TestUnknownFmspc:
 
         kinds = {want.key.kind.value for want in look(work, asks_unknown=True)}
         assert {"tcb-evaluation-data-numbers"} == kinds
+
+
+CHAIN = Target(key=cert_chain_key(KeyKind.VLEK, GENOA))
+CRL = Target(key=amd_crl_key(KeyKind.VLEK, GENOA))
+
+
+class TestAmd:
+    def test_list_after_its_chain(self, look):
+        """
+        An ARK's list needs the chain that the ARK comes with; then itself,
+        then nothing.
+        """
+        query = Query(keys=(CRL.key,), wish=Wish())
+
+        async def work(side):
+            found = []
+            for _ in range(3):
+                wants = list_wants(side, query, frozenset())
+                found.append(wants)
+                for want in wants:
+                    await side.fetcher.fetch(want, is_refresh=False)
+            return found
+
+        assert [[CHAIN], [CRL], []] == look(work)
+
+    def test_chain(self, look):
+        """
+        A chain needs nothing but itself.
+        """
+        query = Query(keys=(CHAIN.key,), wish=Wish())
+
+        async def work(side):
+            return list_wants(side, query, frozenset())
+
+        assert [CHAIN] == look(work)

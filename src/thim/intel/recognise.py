@@ -1,10 +1,10 @@
 """
 What is in these bytes: signed JSON, certificates, revocation lists.
 
-Files come as Intel's services and people's tools leave them: a PCS body, PEM
+Files come as vendors' services and people's tools leave them: a PCS body, PEM
 blocks, DER, DER as hexadecimal text, or a JSON object whose strings hold such
-parts (recorded answers with their issuer chain beside the body).  Recognising
-proves nothing; every part is verified afterwards.
+parts (recorded answers with their issuer chain beside the body, THIM's answer
+for AMD).  Recognising proves nothing; every part is verified afterwards.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ _DER_SEQUENCE: Final = b"\x30"
 _QUOTE: Final = re.compile(
     rb"(?:\x01\0\0\0\x02\0\0\0.{8})?[\x03-\x05]\0\x02\0", re.DOTALL
 )
+#: AMD's report: its version in four bytes, and always of one size.
+_REPORT: Final = re.compile(rb"[\x01-\x0f]\0\0\0")
+_REPORT_SIZE: Final = 1184
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +92,8 @@ def _gather(parts: Iterator[_Part]) -> Recognised:
 
 def _parts(raw: bytes, *, nested: bool) -> Iterator[_Part]:
     text = raw.strip(_WHITESPACE)  # DER may end in a byte that looks like one
-    if _QUOTE.match(raw):
-        msg = "a quote: evidence, not collateral"
+    if _QUOTE.match(raw) or (len(raw) == _REPORT_SIZE and _REPORT.match(raw)):
+        msg = "a quote or report: evidence, not collateral"
         raise MalformedError(msg, reason="evidence")
     if text[:1] in {b"{", b"["}:
         yield from _json_parts(text, nested=nested)

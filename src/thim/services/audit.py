@@ -12,13 +12,15 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from thim.collateral.intake import Intake, verify_crl, verify_document
-from thim.collateral.records import Kind, Record
+from thim.collateral.records import AMD, Kind, Record
 from thim.errors import ThimError
 from thim.intel.signed import SignedJson
+from thim.services.audit_amd import AmdAudit
 from thim.services.audit_platforms import PlatformAudit
 from thim.services.finding import Finding
-from thim.store.archive import Damaged, Stored, is_revoked
+from thim.store.archive import Damaged, Stored
 from thim.store.replica import Replica
+from thim.store.revocation import Revocations
 from thim.x509.chain import parse_pem_chain
 from thim.x509.crl import Crl
 
@@ -46,13 +48,14 @@ class Report:
     """
     What was checked, and what is wrong.
 
-    *revoked* counts records whose signer was revoked since: they are kept,
-    not served, and nothing is wrong with the store.
+    *revoked* counts records and endorsement keys whose signer was revoked
+    since: they are kept, not served, and nothing is wrong with the store.
     """
 
     records: int
     heads: int
     platforms: int
+    endorsement_keys: int
     revoked: int
     findings: tuple[Finding, ...]
 
@@ -75,18 +78,21 @@ def audit(ledger: Ledger) -> Report:
 
     1. The file itself is sound (SQLite's own checks).
     2. The certificates for building chains can be read, and the chains are
-       marked as the newest root CRL says.
+       marked as the newest CRLs say.
     3. The digest is that of the body.
     4. The body verifies under its stored chain.
     5. Key, number, dates and signed digest are what the body says.
     6. Each series' head is its newest record.
-    7. Platforms and their PCK certificates hold (``audit_platforms``).
+    7. AMD's endorsement keys hold (``audit_amd``).
+    8. Platforms and their PCK certificates hold (``audit_platforms``).
     """
     anchors = ledger.anchors()
     findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
     findings += _check_certificates(ledger)
-    root_crl = _read_root_crl(ledger, findings)
-    findings += _check_marks(ledger, root_crl)
+    findings += _check_root_crl(ledger)
+    amd = AmdAudit(ledger, anchors)
+    revocations = Revocations(ledger.head_body)
+    findings += _check_marks(ledger, revocations)
     revoked = 0
     series: dict[tuple[CollateralKey, int | None], _Series] = {}
     records = 0
@@ -98,11 +104,12 @@ def audit(ledger: Ledger) -> Report:
                 Finding(record=name, reason="row", detail=stored.detail)
             )
             continue
-        findings += _check_record(stored, anchors)
-        revoked += _is_under_revoked(stored.record, root_crl)
+        findings += _check_record(stored, anchors, amd)
+        revoked += _is_under_revoked(stored.record, revocations)
         _note(series, stored)
     for found in series.values():
         findings += _check_head(found)
+    findings += amd.findings()
     with contextlib.closing(Replica(ledger.path)) as replica:
         platforms = PlatformAudit(replica, anchors)
         findings += platforms.findings()
@@ -110,7 +117,8 @@ def audit(ledger: Ledger) -> Report:
         records=records,
         heads=sum(found.head is not None for found in series.values()),
         platforms=platforms.count,
-        revoked=revoked,
+        endorsement_keys=amd.count,
+        revoked=revoked + amd.revoked,
         findings=tuple(findings),
     )
 
@@ -126,18 +134,17 @@ def _check_certificates(ledger: Ledger) -> Iterator[Finding]:
         yield _store_finding("certificate", str(e))
 
 
-def _read_root_crl(ledger: Ledger, findings: list[Finding]) -> Crl | None:
+def _check_root_crl(ledger: Ledger) -> Iterator[Finding]:
     try:
-        return ledger.root_crl()
+        ledger.root_crl()
     except ThimError as e:
-        findings.append(_store_finding("root-crl", str(e)))
-        return None
+        yield _store_finding("root-crl", str(e))
 
 
-def _check_marks(ledger: Ledger, root_crl: Crl | None) -> Iterator[Finding]:
+def _check_marks(ledger: Ledger, revocations: Revocations) -> Iterator[Finding]:
     for pem, is_marked in ledger.chains():
         try:
-            expected = root_crl is not None and is_revoked(pem, root_crl)
+            expected = revocations.is_revoked(pem)
         except ThimError:
             continue  # a record under it is a finding already
         if is_marked != expected:
@@ -157,23 +164,27 @@ def _note(
         found.newest = stored
 
 
-def _is_under_revoked(record: Record, root_crl: Crl | None) -> bool:
+def _is_under_revoked(record: Record, revocations: Revocations) -> bool:
     try:
-        return root_crl is not None and is_revoked(
-            record.issuer_chain, root_crl
-        )
+        return revocations.is_revoked(record.issuer_chain)
     except ThimError:
         return False
 
 
-def _check_record(stored: Stored, anchors: TrustAnchors) -> Iterator[Finding]:
+def _check_record(
+    stored: Stored, anchors: TrustAnchors, amd: AmdAudit
+) -> Iterator[Finding]:
     record = stored.record
     name = f"record {stored.id} ({record.key})"
     if hashlib.sha256(record.body).digest() != stored.sha256:
         detail = "the digest is not that of the body"
         yield Finding(record=name, reason="digest", detail=detail)
     try:
-        again = _verify_again(record, anchors)
+        again = (
+            amd.verify_again(record)
+            if record.key.vendor == AMD
+            else _verify_again(record, anchors)
+        )
     except ThimError as e:
         yield Finding(record=name, reason=e.reason, detail=str(e))
         return

@@ -12,12 +12,13 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from thim.collateral.amd_keys import is_vcek
 from thim.collateral.freshness import (
     next_channel_look,
     next_look,
     next_try,
 )
-from thim.collateral.records import Kind, numbers_key
+from thim.collateral.records import AMD, Kind, numbers_key
 from thim.errors import MalformedError, ThimError
 from thim.intel.names import Tee
 from thim.intel.numbers import NumberList
@@ -31,17 +32,19 @@ from thim.upstream.status import (
     OK,
     find_clock_ahead,
     find_retry_after,
+    is_being_fetched,
     is_sound,
     status_error,
 )
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from thim.collateral.records import Record
     from thim.collateral.targets import Target
+    from thim.services.amd_desk import AmdDesk
     from thim.services.pck_desk import PckDesk
     from thim.store.ledger import Ledger
     from thim.upstream.model import Response, Upstream
@@ -56,6 +59,10 @@ _ABSENT_FOR: Final = timedelta(hours=1)
 _ABSENT_LOOK: Final = timedelta(days=1)
 _SPREAD: Final = timedelta(seconds=10)
 _TOLERATED: Final = 3
+_BAD: Final = 400
+_TOO_MANY: Final = 429
+#: For a VCEK that has failed so often, nobody comes back unasked.
+_HOPELESS: Final = 20
 _PAUSE_FIRST: Final = timedelta(seconds=30)
 _PAUSE_LAST: Final = timedelta(minutes=15)
 
@@ -65,13 +72,14 @@ class Desk:
     """
     Writes down what came of asking.
 
-    *pck* does so for PCK certificates.  *order* are the base URLs of all
-    upstreams, the most trusted first.  *clock* returns the current instant,
-    *draw* a number from 0 to 1.
+    *pck* does so for PCK certificates, *amd* for AMD's documents.  *order* are
+    the base URLs of all upstreams, the most trusted first.  *clock* returns
+    the current instant, *draw* a number from 0 to 1.
     """
 
     ledger: Ledger
     pck: PckDesk
+    amd: AmdDesk
     order: tuple[str, ...]
     clock: Callable[[], datetime]
     draw: Callable[[], float]
@@ -114,22 +122,43 @@ class Desk:
         Take in what came as the answer to *target*; *secrets* are what a
         platform was asked for by.
         """
-        if response.status in ABSENT:
+        if response.status in _absent(target):
             return Fetched(
                 outcome=Outcome.ABSENT,
-                reason=ABSENT[response.status],
+                reason=_absent(target)[response.status],
                 detail=f"{response.url}: status {response.status}",
             )
+        is_put_off = response.status == _TOO_MANY or is_being_fetched(response)
+        if is_put_off and is_vcek(target):
+            return self._put_off(upstream, response)
         if response.status != OK:
             return blame(status_error(response))
         try:
-            if secrets is not None:
-                return self.pck.take(upstream, response, secrets)
-            if target.key.kind is Kind.FMSPCS:
-                return self._take_hints(response)
-            return self._take(upstream, target, response)
+            return self._read(upstream, target, response, secrets)
         except ThimError as e:
             return blame(e, prefix=f"{response.url}: ")
+
+    def _put_off(self, upstream: Upstream, response: Response) -> Fetched:
+        # Others may have asked, from behind the same address: a VCEK is not
+        # to lose its place for that, let alone be given up.
+        now = self.clock()
+        pause = find_retry_after(response, now) or upstream.interval
+        return blame(status_error(response), Outcome.NOT_NOW, until=now + pause)
+
+    def _read(
+        self,
+        upstream: Upstream,
+        target: Target,
+        response: Response,
+        secrets: PlatformSecrets | None,
+    ) -> Fetched:
+        if secrets is not None:
+            return self.pck.take(upstream, response, secrets)
+        if target.key.vendor == AMD:
+            return self.amd.take(target, response)
+        if target.key.kind is Kind.FMSPCS:
+            return self._take_hints(response)
+        return self._take(upstream, target, response)
 
     def _take_hints(self, response: Response) -> Fetched:
         now = self.clock()
@@ -216,13 +245,24 @@ class Desk:
         """
         now = self.clock()
         if fetched.outcome is Outcome.NOT_NOW:
-            # Not all at the same instant again.
-            until = (fetched.until or now) + _SPREAD * self.draw()
-            self.ledger.agenda.postpone(target, owner, until)
+            due = self._postponed(target, fetched.until or now)
+            self.ledger.agenda.postpone(target, owner, due)
             return
         _log_outcome(target, fetched)
         settlement = self._settlement(fetched, failures, now)
+        may_come = fetched.outcome is Outcome.FAILED and failures < _HOPELESS
+        if is_vcek(target) and not may_come:
+            # There it is, or there is none: nothing to come back for.
+            settlement = dataclasses.replace(settlement, due=None)
         self.ledger.agenda.settle(target, owner, settlement, now=now)
+
+    def _postponed(self, target: Target, until: datetime) -> datetime | None:
+        if is_vcek(target):
+            return None  # it keeps its place in the queue
+        if target.key.vendor == AMD:
+            return until  # before any VCEK
+        # Not all at the same instant again.
+        return until + _SPREAD * self.draw()
 
     def _settlement(
         self, fetched: Fetched, failures: int, now: datetime
@@ -243,6 +283,12 @@ class Desk:
             detail=fetched.detail,
             absent_until=now + _ABSENT_FOR,
         )
+
+
+def _absent(target: Target) -> Mapping[int, str]:
+    """Return which statuses mean that there is no such document."""
+    # What is asked for is well-formed: the chip has no such TCB.
+    return {**ABSENT, _BAD: "vendor-has-none"} if is_vcek(target) else ABSENT
 
 
 def _pause(failures: int) -> timedelta | None:

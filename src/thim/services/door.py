@@ -41,6 +41,7 @@ _NOT_COLLATERAL: Final = frozenset(
     {
         "evidence",
         "foreign-certificate",
+        "incomplete-chain",
         "pck-certificate",
         "too-large",
         "unrecognised",
@@ -95,7 +96,7 @@ class Door:
         self._ledger.add_certificate(
             certificate,
             authority,
-            source=_storable(source),
+            source=storable(source),
             now=self._intake.now,
         )
         self._know(certificate)
@@ -158,7 +159,7 @@ class Door:
     def _verify(
         self, document: SignedJson | Crl, intake: Intake, source: str
     ) -> Record:
-        source = _storable(source)
+        source = storable(source)
         if isinstance(document, Crl):
             return verify_crl(document, intake, source=source)
         return verify_document(document, intake, source=source)
@@ -202,13 +203,16 @@ class Door:
         """
         self._ledger.quarantine(
             body,
-            source=_storable(source),
+            source=storable(source),
             reason=error.reason,
             detail=describe(error),
             now=self._intake.now,
         )
 
 
-def _storable(source: str) -> str:
+def storable(source: str) -> str:
+    """
+    Write where something came from as the store can keep it.
+    """
     # A file's name need not be text; what is not is written as escapes.
     return source.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from thim.collateral.records import Kind
 from thim.collateral.targets import LONGEST_LEASE
 from thim.errors import OperatorError, UpstreamError
+from thim.services.amd_desk import AmdDesk
 from thim.services.desk import Desk
 from thim.services.outcome import Fetched, Outcome, blame, sum_up
 from thim.services.pck_desk import PckDesk
 from thim.store.agenda import Since
 from thim.store.budget import Budget
-from thim.upstream.pck import find_pck_request
-from thim.upstream.pcs import find_request
+from thim.upstream.asking import write_request
 from thim.upstream.transport import MOST_ATTEMPTS, Transport
 
 
@@ -98,6 +98,7 @@ class Fetcher:
         self._desk = Desk(
             ledger=ledger,
             pck=self._pck,
+            amd=AmdDesk(ledger=ledger, clock=clock, draw=draw),
             order=tuple(upstream.url for upstream in upstreams),
             clock=clock,
             draw=draw,
@@ -194,8 +195,8 @@ class Fetcher:
     ) -> Fetched:
         tried: list[Fetched] = []
         for upstream, transport in self._links:
-            request = _write_request(upstream, target, secrets)
-            if request is None or upstream.vendor != target.key.vendor:
+            request = write_request(upstream, target, secrets)
+            if request is None:
                 continue
             budget = _budget(upstream, is_refresh=is_refresh, failures=failures)
             read = functools.partial(
@@ -233,14 +234,6 @@ class Fetcher:
             raise _NotNowError(address, until)
 
 
-def _write_request(
-    upstream: Upstream, target: Target, secrets: PlatformSecrets | None
-) -> Request | None:
-    if secrets is not None:
-        return find_pck_request(upstream, secrets)
-    return find_request(upstream, target)
-
-
 def _budget(upstream: Upstream, *, is_refresh: bool, failures: int) -> Budget:
     if not is_refresh:
         return Budget(
@@ -252,5 +245,6 @@ def _budget(upstream: Upstream, *, is_refresh: bool, failures: int) -> Budget:
     return Budget(
         interval=upstream.interval,
         burst=max(1, upstream.burst // 2),
-        share=_SHARE * upstream.interval,
+        # Where nothing is ever sent at once there is nothing to share.
+        share=_SHARE * upstream.interval if upstream.burst > 1 else None,
     )

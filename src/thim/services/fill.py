@@ -16,6 +16,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from thim.collateral.records import AMD
 from thim.collateral.targets import LONGEST_LEASE, pck_target
 from thim.errors import (
     NotFoundError,
@@ -23,6 +24,7 @@ from thim.errors import (
     ThimError,
     UnavailableError,
 )
+from thim.services.chip_fill import ChipFiller
 from thim.services.outcome import Fetched, Outcome
 from thim.services.pck_wants import find_pck_want
 from thim.services.rate import SourceRate
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from thim.services.pck_wants import PckWant
     from thim.services.serve import Query
     from thim.services.side import VendorSide
+    from thim.services.vcek import VcekQuery
     from thim.upstream.pck import PlatformSecrets
 
 #: Number lists, then the document, then what showed only by then.
@@ -52,6 +55,7 @@ _LOOKS: Final = 20
 _SECOND: Final = timedelta(seconds=1)
 _BUSY: Final = 5
 _BAD_REQUEST: Final = "bad-request"
+_IN_PROGRESS: Final = "fill-in-progress"
 
 
 class Filler:
@@ -64,6 +68,7 @@ class Filler:
         self._rate = SourceRate(side.settings.source_rate)
         self._looks = SourceRate(_LOOKS * side.settings.source_rate)
         self._fills: dict[Hashable, asyncio.Task[ThimError | None]] = {}
+        self._chips = ChipFiller(side)
         self._fetches: dict[Target, asyncio.Task[Fetched]] = {}
 
     async def close(self) -> None:
@@ -120,6 +125,29 @@ class Filler:
             want.target, str(want.target.key), source, check, start
         )
 
+    async def fill_vcek(
+        self, query: VcekQuery, source: str
+    ) -> ThimError | None:
+        """
+        Have fetched a chip's endorsement key.
+
+        Raises:
+            NotFoundError, UnavailableError: As `fill`.
+        """
+
+        def check() -> None:
+            self._chips.check(query)
+
+        async def start() -> None:
+            await self._chips.fill(query, source)
+
+        try:
+            return await self._join(query, "VCEK", source, check, start)
+        except UnavailableError as e:
+            if e.reason == _IN_PROGRESS:
+                raise self._chips.queued(query) from e
+            raise
+
     async def fetch_platform(self, platform: PlatformId) -> None:
         """
         Have fetched the PCK certificates of a registered platform, now and
@@ -167,7 +195,7 @@ class Filler:
         except TimeoutError:
             msg = f"{what}: the vendor has not answered yet"
             raise UnavailableError(
-                msg, reason="fill-in-progress", retry_after=_BUSY
+                msg, reason=_IN_PROGRESS, retry_after=_BUSY
             ) from None
 
     def _spend(self, source: str, check: Callable[[], None]) -> None:
@@ -200,11 +228,21 @@ class Filler:
             asked.update(wants)
             found = await asyncio.gather(*map(self._fetch, wants))
             for want, fetched in zip(wants, found, strict=True):
+                await self._remember(want, fetched)
                 failure = _find_failure(want, fetched, self._side.clock())
                 if failure is not None and not is_hint(want):
                     raise failure
                 excuse = excuse or failure
         return excuse
+
+    async def _remember(self, want: Target, fetched: Fetched) -> None:
+        """Have asked for in its turn what AMD's budget has no room for now."""
+        is_late = fetched.outcome is Outcome.NOT_NOW
+        if is_late and want.key.vendor == AMD:
+            side = self._side
+            await side.fetcher.run(
+                side.ledger.agenda.ask_for, want, side.clock()
+            )
 
     def _check(self, wants: list[Target]) -> None:
         now = self._side.clock()

@@ -3,15 +3,15 @@ Take documents in: recognise, verify, keep; refuse by name what does not hold.
 
 One run takes all its files together, so their order does not matter: root
 certificates first, then root CRLs, other certificates, other CRLs, signed
-documents.  Nothing that one file holds can stop another.
+documents; AMD's as ``services.ingest_amd`` says.  Nothing that one file holds
+can stop another.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import enum
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -21,7 +21,20 @@ from thim.errors import ThimError
 from thim.intel.authorities import Authority, authority_of
 from thim.intel.recognise import recognise
 from thim.intel.signed import SignedJson
+from thim.services.amd_door import AmdDoor
 from thim.services.door import Door
+from thim.services.ingest_amd import (
+    AmdRun,
+    is_amd_certificate,
+    is_amd_crl,
+)
+from thim.services.ingested import (
+    Outcome,
+    Result,
+    Sourced,
+    from_file,
+    refusal,
+)
 from thim.x509.chain import common_name
 from thim.x509.crl import Crl
 
@@ -32,52 +45,17 @@ if TYPE_CHECKING:
 
     from thim.store.ledger import Ledger
 
+__all__ = ["Outcome", "Result", "ingest"]
+
 T = TypeVar("T")
 D = TypeVar("D", Crl, SignedJson)
 
 
-class Outcome(enum.Enum):
-    """What became of one document."""
-
-    ACCEPTED = "accepted"
-    KNOWN = "known"
-    REFUSED = "refused"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """
-    What became of one document of one file.
-
-    *source* names the file.  *what* names the document, as far as it could be
-    read.  *transition* is set where a record was taken in or known already;
-    *reason* and *detail* where it was refused.
-    """
-
-    source: str
-    what: str
-    outcome: Outcome
-    transition: Transition | None = None
-    evaluation_number: int | None = None
-    issued: datetime | None = None
-    reason: str | None = None
-    detail: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Sourced(Generic[T]):
-    """A part of a file, and the certificates that lay beside it."""
-
-    source: str
-    value: T
-    beside: tuple[x509.Certificate, ...]
-
-
 @dataclasses.dataclass(slots=True)
 class _Gathered:
-    certificates: list[_Sourced[x509.Certificate]]
-    crls: list[_Sourced[Crl]]
-    signed: list[_Sourced[SignedJson]]
+    certificates: list[Sourced[x509.Certificate]]
+    crls: list[Sourced[Crl]]
+    signed: list[Sourced[SignedJson]]
 
 
 def ingest(
@@ -93,17 +71,23 @@ def ingest(
     In the place of the bytes may stand the error with which reading failed.
     A result is yielded after its document is safely on the disk.
     """
-    run = _Run(Door(ledger, now))
+    door = Door(ledger, now)
+    run = _Run(door)
     gathered = _Gathered([], [], [])
     for source, content in files:
         yield from run.gather(gathered, source, content)
 
+    of_amd, certificates = _split(gathered.certificates, is_amd_certificate)
+    amd_crls, all_crls = _split(gathered.crls, is_amd_crl)
+    amd = AmdRun(door=AmdDoor(ledger, now), quarantine=door.refuse)
+    yield from amd.take(of_amd, amd_crls)
+
     roots, others = _split(
-        gathered.certificates,
+        certificates,
         lambda certificate: authority_of(certificate) is Authority.ROOT,
     )
     root_crls, crls = _split(
-        gathered.crls,
+        all_crls,
         lambda crl: common_name(crl.issuer) == Authority.ROOT.value,
     )
     yield from map(run.take_certificate, roots)
@@ -116,20 +100,10 @@ def ingest(
 
 
 def _split(
-    found: list[_Sourced[T]], is_first: Callable[[T], bool]
-) -> tuple[list[_Sourced[T]], list[_Sourced[T]]]:
+    found: list[Sourced[T]], is_first: Callable[[T], bool]
+) -> tuple[list[Sourced[T]], list[Sourced[T]]]:
     first = [sourced for sourced in found if is_first(sourced.value)]
     return first, [s for s in found if not is_first(s.value)]
-
-
-def _refusal(source: str, what: str, error: ThimError) -> Result:
-    return Result(
-        source=source,
-        what=what,
-        outcome=Outcome.REFUSED,
-        reason=error.reason,
-        detail=str(error),
-    )
 
 
 class _Run:
@@ -145,7 +119,7 @@ class _Run:
         Sort out what a file holds; what is nothing is refused at once.
         """
         if isinstance(content, ThimError):
-            yield _refusal(source, "file", content)
+            yield refusal(source, "file", content)
             return
         try:
             found = recognise(content)
@@ -153,13 +127,13 @@ class _Run:
             yield self._refuse(source, "file", e, content)
             return
         beside = found.certificates
-        gathered.certificates += _sourced(source, found.certificates, beside)
-        gathered.crls += _sourced(source, found.crls, beside)
-        gathered.signed += _sourced(source, found.signed, beside)
+        gathered.certificates += from_file(source, found.certificates, beside)
+        gathered.crls += from_file(source, found.crls, beside)
+        gathered.signed += from_file(source, found.signed, beside)
         for problem in found.problems:
             yield self._refuse(source, "part", problem, content)
 
-    def take_certificate(self, sourced: _Sourced[x509.Certificate]) -> Result:
+    def take_certificate(self, sourced: Sourced[x509.Certificate]) -> Result:
         """
         Verify a certificate and remember it for building chains.
         """
@@ -180,19 +154,19 @@ class _Run:
             issued=certificate.not_valid_before_utc,
         )
 
-    def take_crl(self, sourced: _Sourced[Crl]) -> Result:
+    def take_crl(self, sourced: Sourced[Crl]) -> Result:
         """
         Verify a revocation list and take it into the archive.
         """
         return self._take(sourced, sourced.value.der)
 
-    def take_document(self, sourced: _Sourced[SignedJson]) -> Result:
+    def take_document(self, sourced: Sourced[SignedJson]) -> Result:
         """
         Verify signed JSON and take it into the archive.
         """
         return self._take(sourced, sourced.value.body)
 
-    def _take(self, sourced: _Sourced[D], body: bytes) -> Result:
+    def _take(self, sourced: Sourced[D], body: bytes) -> Result:
         try:
             record = self._door.verify(
                 sourced.value, sourced.beside, sourced.source
@@ -216,15 +190,7 @@ class _Run:
         self, source: str, what: str, error: ThimError, body: bytes
     ) -> Result:
         self._door.refuse(source, error, body)
-        return _refusal(source, what, error)
-
-
-def _sourced(
-    source: str, values: Iterable[T], beside: tuple[x509.Certificate, ...]
-) -> list[_Sourced[T]]:
-    return [
-        _Sourced(source=source, value=value, beside=beside) for value in values
-    ]
+        return refusal(source, what, error)
 
 
 def _describe(value: object) -> str:

@@ -10,18 +10,21 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from thim.collateral.amd_keys import chip_of, is_vcek
 from thim.collateral.freshness import (
     State,
     find_state,
     next_channel_look,
     next_look,
 )
-from thim.collateral.records import Kind
+from thim.collateral.records import AMD, Kind
 from thim.errors import ThimError
+from thim.services.amd_door import AmdDoor
 from thim.services.door import Door
 from thim.services.outcome import Fetched, Outcome
 from thim.services.promise import list_promises
-from thim.upstream.pcs import find_request, read_answer
+from thim.upstream.asking import write_request
+from thim.upstream.pcs import read_answer
 from thim.upstream.status import OK
 from thim.upstream.transport import Transport
 
@@ -163,7 +166,7 @@ async def probe(
     tasks = [
         asyncio.create_task(_probe(side, upstream, transport, request, target))
         for target in targets
-        if (request := find_request(upstream, target)) is not None
+        if (request := write_request(upstream, target)) is not None
     ]
     try:
         for task in asyncio.as_completed(tasks):
@@ -210,6 +213,17 @@ async def _freely() -> None:
 
 
 def _verify(side: VendorSide, target: Target, response: Response) -> None:
+    if target.key.vendor == AMD:
+        _verify_amd(side, target, response)
+        return
     answer = read_answer(target, response)
     door = Door(side.ledger, side.clock())
     door.verify_unknown(answer.chain, answer.document, answer.source)
+
+
+def _verify_amd(side: VendorSide, target: Target, response: Response) -> None:
+    door, key = AmdDoor(side.ledger, side.clock()), target.key
+    if is_vcek(target):
+        door.verify_vcek(chip_of(key), response.body, response.url)
+    else:
+        door.verify_record(key, response.body, response.url)

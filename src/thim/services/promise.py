@@ -4,6 +4,8 @@ we serve.
 
 * The lists of evaluation numbers, the revocation lists, what the vendor's
   channels point to, and the vendor's list of FMSPCs.
+* AMD's chains and revocation lists, of each product line that is served or
+  waited for.
 * Of each number that the vendor's signed lists name: the enclave identities,
   and the TCB infos of each FMSPC that is served, or that a platform has.
 
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from thim.amd.authorities import KeyKind
+from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
 from thim.collateral.records import (
     FMSPCS,
     ROOT_CA_CRL,
@@ -52,10 +56,10 @@ def list_promises(
     List what is to be kept fresh, the most urgent first.
     """
     signed = read_signed(reader)
-    targets = [*list_core(reader), *_identities(signed)]
+    targets = [*list_core(reader), *_amd(reader), *_identities(signed)]
     for tee, fmspc in _served(reader, settings):
         targets += _tcb_infos(tee, fmspc, signed)
-    return targets
+    return list(dict.fromkeys(targets))
 
 
 def read_signed(reader: CollateralReader) -> Mapping[Tee, tuple[int, ...]]:
@@ -98,6 +102,15 @@ def _identities(signed: Mapping[Tee, Iterable[int]]) -> Iterator[Target]:
         for number in signed[tee]:
             for kind in kinds:
                 yield Target(key=identity_key(kind), number=number)
+
+
+def _amd(reader: CollateralReader) -> Iterator[Target]:
+    # A list is signed by the ARK, which comes with a chain.
+    for kind, product in sorted(reader.amd_chains(), key=str):
+        yield Target(key=cert_chain_key(kind, product))
+        yield Target(key=amd_crl_key(kind, product))
+    for product in sorted(reader.awaited_products(), key=str):
+        yield Target(key=cert_chain_key(KeyKind.VCEK, product))
 
 
 def _served(

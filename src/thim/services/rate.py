@@ -35,7 +35,7 @@ class SourceRate:
         """
         Tell whether *source* has something left, without taking any of it.
         """
-        spent = self._find(_network(source) + about, now.timestamp())
+        spent = self._find(network_of(source) + about, now.timestamp())
         return spent + 1 <= self._per_minute
 
     def _find(self, name: str, at: float) -> float:
@@ -49,7 +49,7 @@ class SourceRate:
 
         *about* tells several budgets of one source apart.
         """
-        name, at = _network(source) + about, now.timestamp()
+        name, at = network_of(source) + about, now.timestamp()
         spent = self._find(name, at)
         self._spent.pop(name, None)
         is_allowed = spent + 1 <= self._per_minute
@@ -59,7 +59,10 @@ class SourceRate:
         return is_allowed
 
 
-def _network(source: str) -> str:
+def network_of(source: str) -> str:
+    """
+    Write the network that counts as one *source*: itself, or an IPv6 /64.
+    """
     try:
         address = ipaddress.ip_address(source.partition("%")[0])
     except ValueError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.collateral.freshness import next_look
 from thim.errors import ThimError
+from thim.services.chips import Chips
 from thim.services.outcome import describe
 from thim.services.promise import list_promises
 from thim.services.selecting import Selecting
@@ -53,6 +54,7 @@ class Refresher:
         self.trouble: str | None = None
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
         self._selecting = Selecting(side)
+        self._chips = Chips(side)
 
     async def follow(self) -> None:
         """
@@ -86,6 +88,8 @@ class Refresher:
         await self._prune()
         self._start()
         self._selecting.start()
+        if error := self._chips.start():
+            self._blame("chips", error)
 
     def _blame(self, what: str, error: BaseException) -> None:
         """Say what went wrong: in the log, and to who asks for `trouble`."""
@@ -98,6 +102,7 @@ class Refresher:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
         await self._selecting.stop()
+        await self._chips.stop()
 
     async def _promise(self) -> None:
         side = self._side

@@ -17,6 +17,7 @@ from thim.baseline.model import (
 from thim.baseline.select import Choice, Wish, choose, resolve
 from thim.collateral.freshness import State, find_state, is_expired
 from thim.collateral.records import (
+    AMD,
     ROOT_CA_CRL,
     CollateralKey,
     Kind,
@@ -100,7 +101,7 @@ def find_answer(
             document; the message says what is missing, and where the archive
             begins if it does later.
     """
-    _check_instant(query.at, now)
+    check_instant(query.at, now)
     with reader.snapshot():
         choice = _choose(reader, query, now)
         held = _find(reader, query, choice.number if choice else None)
@@ -110,7 +111,13 @@ def find_answer(
     return _answer(query, held, chain, choice, now)
 
 
-def _check_instant(at: datetime | None, now: datetime) -> None:
+def check_instant(at: datetime | None, now: datetime) -> None:
+    """
+    Check that *at* is not in the future, if it is asked for.
+
+    Raises:
+        ParameterError: It is.
+    """
     if at is not None and at > now:
         expected = f"expected no later than {now:%FT%TZ}"
         raise ParameterError("at", f"{at:%FT%TZ}", expected)
@@ -130,7 +137,7 @@ def list_fmspcs(
         NotFoundError: The *baseline* is not known, or the archive has no TCB
             info that is so old.
     """
-    _check_instant(at, now)
+    check_instant(at, now)
     with reader.snapshot():
         _check_baseline(reader, baseline, at, now)
         found = reader.fmspcs(at)
@@ -201,7 +208,11 @@ def _choose(
         if not (landscape.signed or landscape.archived) and landscape.known:
             raise _before_archive(reader, query, landscape.known)
         return resolve(query.wish, landscape, query.at or now)
-    _check_baseline(reader, query.wish.baseline, query.at, now)
+    if query.keys[0].vendor == AMD:
+        # Intel's numbers are nothing to AMD, but an unknown name is an error.
+        find_baseline(query.wish.baseline or DEFAULT.name)
+    else:
+        _check_baseline(reader, query.wish.baseline, query.at, now)
     return None
 
 

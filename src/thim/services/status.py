@@ -15,6 +15,7 @@ from thim.collateral.freshness import State, find_state
 from thim.collateral.records import Kind
 from thim.services.promise import list_promises
 from thim.services.vendors import FillMode
+from thim.store.chip_view import ChipView
 from thim.upstream.model import Request
 
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from thim.collateral.chips import ChipCounts
     from thim.collateral.targets import AddressState, Progress, Target
     from thim.services.vendors import VendorSettings
     from thim.store.replica import Replica
@@ -86,7 +88,7 @@ class Status:
     the last seven days, *failing* are the reasons for which documents cannot
     be had.  *platforms* counts all that are known, *bare_platforms* those in
     service without a PCK certificate, and *revoked_platforms* all with a
-    revoked one.
+    revoked one.  *amd* counts AMD's chips and their keys.
     """
 
     now: datetime
@@ -100,6 +102,7 @@ class Status:
     platforms: int
     bare_platforms: int
     revoked_platforms: int
+    amd: ChipCounts
     concerns: Sequence[Concern]
 
     def add(self, concerns: Iterable[Concern]) -> Status:
@@ -148,6 +151,7 @@ def read_status(
         refused = _read_refused(watch, now - _SOON)
         revoked = watch.revoked_platforms()
         platforms, bare = watch.count_platforms()
+        amd = ChipView(replica).count()
     first = _first_to_expire(promises)
     autonomy = None
     if first is not None and first.next_update is not None:
@@ -166,6 +170,7 @@ def read_status(
         platforms=platforms,
         bare_platforms=bare,
         revoked_platforms=revoked,
+        amd=amd,
         concerns=(),
     )
     return status.add(_find_concerns(status))
@@ -296,6 +301,12 @@ def _platform_concerns(status: Status) -> Iterator[Concern]:
             f"PCK certificate yet"
         )
         yield Concern(level=Level.SOON, reason="pck-missing", detail=detail)
+    if status.amd.bare:
+        detail = (
+            f"{status.amd.bare} of {status.amd.chips} chips have no VCEK for "
+            f"their TCB yet"
+        )
+        yield Concern(level=Level.SOON, reason="vcek-missing", detail=detail)
     if status.revoked_platforms:
         detail = (
             f"{status.revoked_platforms} platforms have a PCK certificate that "

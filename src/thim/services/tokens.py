@@ -20,7 +20,7 @@ import secrets
 
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import OperatorError, ParameterError, printable
+from thim.errors import OperatorError, ParameterError
 from thim.store.file import making_sense
 from thim.store.token_view import StoredToken, TokenView
 
@@ -47,6 +47,8 @@ class Permission(enum.Enum):
 
     READ = "read"
     REGISTER = "register"
+    REPORT = "report"
+    ENROL = "enrol"
     OPERATE = "operate"
     ADMINISTER = "administer"
 
@@ -58,15 +60,22 @@ class Role(enum.Enum):
     OPERATOR = "operator"
     READER = "reader"
     REGISTRAR = "registrar"
+    AGENT = "agent"
+    #: Counts but once: an agent gets its own token for it.
+    ENROLMENT = "enrolment"
 
 
-#: READ: no route yet; REGISTER: platforms; OPERATE: refreshing; ADMINISTER:
-#: the rest, and what is secret.
+#: READ: no route yet; REGISTER: platforms; REPORT: AMD's chips; ENROL: tokens
+#: for agents; OPERATE: refreshing; ADMINISTER: the rest, and what is secret.
 ALLOWED: Final = {
     Role.ADMIN: frozenset(Permission),
     Role.OPERATOR: frozenset(Permission) - {Permission.ADMINISTER},
     Role.READER: frozenset({Permission.READ}),
-    Role.REGISTRAR: frozenset({Permission.REGISTER}),
+    Role.REGISTRAR: frozenset(
+        {Permission.REGISTER, Permission.REPORT, Permission.ENROL}
+    ),
+    Role.AGENT: frozenset({Permission.REPORT}),
+    Role.ENROLMENT: frozenset({Permission.ENROL}),
 }
 
 
@@ -104,7 +113,7 @@ def make_token(
     Raises:
         ParameterError: The name is none.
     """
-    if not 0 < len(name) <= _LONGEST_NAME or printable(name) != name:
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
         expected = f"expected 1 to {_LONGEST_NAME} printable characters"
         raise ParameterError("--name", name, expected)
     token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)

@@ -10,6 +10,8 @@ import enum
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from thim.collateral.records import AMD
+
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +59,13 @@ class VendorSettings:
     source_rate: int = 60
     tick: timedelta = timedelta(seconds=0.5)
     key_file: Path | None = None
+
+    @property
+    def kds(self) -> tuple[Upstream, ...]:
+        """
+        Whom to ask for AMD's documents.
+        """
+        return tuple(u for u in self.upstreams if u.vendor == AMD)
 
     @property
     def is_on(self) -> bool:

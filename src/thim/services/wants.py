@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from thim.baseline.model import DEFAULT, Channel, Number, find_baseline
 from thim.baseline.select import resolve
+from thim.collateral.amd_keys import (
+    cert_chain_key,
+    key_kind_of,
+    product_of,
+)
 from thim.collateral.records import (
     FMSPCS,
     ROOT_CA_CRL,
@@ -81,6 +86,11 @@ def _list_wants(
     if key.kind in {Kind.TCB_INFO, Kind.IDENTITY}:
         return _numbered_wants(side, query, key, asked)
     wants = [Target(key=key)] if side.replica.find(key) is None else []
+    if key.kind is Kind.CRL:
+        # It is signed by the ARK, which comes with a chain.
+        chain = cert_chain_key(key_kind_of(key), product_of(key))
+        if side.replica.find(chain) is None:
+            wants = [Target(key=chain)]
     if key == ROOT_CA_CRL:
         # It comes without a chain and is answered with a PCK CA's: that of a
         # PCK CRL, which is needed first.
