@@ -8,8 +8,8 @@ import pytest
 
 from tests.conformance.program import running
 from tests.http.machines import V4, ask_for
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.http.access_log import ShortValues
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.store.create import create_store
 
 
@@ -20,11 +20,21 @@ from thim.store.create import create_store
         ("/a?b=" + "c" * 768 + "&d=e", "/a?b=…&d=e"),
         ("/a?b=" + "c" * 50, "/a?b=" + "c" * 50),
         ("/a" + "b" * 768, "/a" + "b" * 768),
+        (
+            "/vcek/v1/Milan/" + "aB" * 64 + "?blSPL=1",
+            "/vcek/v1/Milan/aBaBaBaB…?blSPL=1",
+        ),
+        (
+            "/SevSnpVM/certificates/" + "12" * 64 + "/1",
+            "/SevSnpVM/certificates/12121212…/1",
+        ),
+        ("/vcek/v1/Turin/" + "ab" * 8, "/vcek/v1/Turin/abababab…"),
     ],
 )
 def test_cut(target, shown):
     """
-    A long value is cut out, whatever its name; the rest stays.
+    A long value is cut out, whatever its name, and what names a chip; the
+    rest stays.
     """
     record = logging.LogRecord(
         "uvicorn.access",
@@ -45,7 +55,7 @@ def test_served(tmp_path, capfd):
     No encrypted PPID gets into the log of a service.
     """
     store = tmp_path / "thim.db"
-    create_store(store, INTEL_SGX_ROOT)
+    create_store(store, VENDOR_ROOTS)
     digits = "ab" * 384
     with running(store, THIM_ACCESS_LOG="true") as (served, _):
         served.get(f"{V4}?{ask_for(encrypted_ppid=digits)}")

@@ -191,7 +191,7 @@ class TestHeaders:
     @pytest.mark.parametrize(
         ("header", "roles"),
         [
-            ("authorization", {"admin", "operator", "reader", "registrar"}),
+            ("authorization", {role.value for role in Role}),
             ("user-token", {"operator", "registrar"}),
             ("admin-token", {"admin", "operator"}),
         ],

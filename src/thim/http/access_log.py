@@ -12,6 +12,12 @@ from typing import Final
 
 #: An encrypted PPID has 768 digits; no line is worth that.
 _LONG: Final = re.compile(r"([?&][^=&\s]*=)[^&\s]{51,}")
+#: A chip's ID in a path has 128 digits, or 16 after Turin's name.
+_CHIP: Final = re.compile(
+    r"(?:(?<=/)([0-9a-f]{8})[0-9a-f]{120}|(?<=/turin/)([0-9a-f]{8})[0-9a-f]{8})"
+    r"(?![0-9a-f])",
+    re.IGNORECASE,
+)
 
 
 class ShortValues(logging.Filter):
@@ -31,4 +37,6 @@ class ShortValues(logging.Filter):
 
 
 def _cut(value: object) -> object:
-    return _LONG.sub(r"\1…", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _CHIP.sub(r"\1\2…", _LONG.sub(r"\1…", value))

@@ -11,6 +11,7 @@ import hashlib
 import textwrap
 import urllib.parse
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,7 +30,7 @@ from thim.intel.names import Tee
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from thim.collateral.ports import Held
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 Header = tuple[bytes, bytes]
 
-_CONTENT_TYPES: Final = {
+_JSON: Final = b"application/json"
+_CONTENT_TYPES: Final[Mapping[Encoding | Kind, bytes]] = {
+    Kind.CERT_CHAIN: b"application/x-pem-file",
     Encoding.DER: b"application/pkix-crl",
     Encoding.PEM: b"application/x-pem-file",
     Encoding.HEX: b"text/plain; charset=utf-8",
@@ -81,7 +84,7 @@ def write_answer(
     """
     held = answer.held
     body = encode_crl(held.body, encoding) if encoding else held.body
-    content_type = _CONTENT_TYPES[encoding] if encoding else b"application/json"
+    content_type = _CONTENT_TYPES.get(encoding or held.key.kind, _JSON)
     changes = max_age_changes(held.next_update, now, policy)
     rule_ends = answer.choice.until if answer.choice and not at else None
     return Reply(
@@ -89,7 +92,7 @@ def write_answer(
         headers=(
             (b"content-type", content_type),
             *_chain_headers(answer),
-            *_cache_headers(body, max_age(held.next_update, now, policy)),
+            *cache_headers(body, max_age(held.next_update, now, policy)),
             *_thim_headers(answer, at),
             *_warning_headers(answer, at),
         ),
@@ -119,7 +122,8 @@ def _earliest(*instants: datetime | None) -> float:
 
 def _chain_headers(answer: Answer) -> list[Header]:
     chain = encode_chain(answer.issuer_chain)
-    return [(name, chain) for name in _CHAIN_HEADERS[answer.held.key.kind]]
+    names = _CHAIN_HEADERS.get(answer.held.key.kind, ())
+    return [(name, chain) for name in names]
 
 
 def encode_chain(pem: bytes) -> bytes:
@@ -129,7 +133,10 @@ def encode_chain(pem: bytes) -> bytes:
     return urllib.parse.quote(pem, safe="").encode("ascii")
 
 
-def _cache_headers(body: bytes, seconds: int) -> list[Header]:
+def cache_headers(body: bytes, seconds: int) -> list[Header]:
+    """
+    Say for how many *seconds* a *body* may be kept, and which one it is.
+    """
     digest = hashlib.sha256(body).hexdigest()
     return [
         (b"cache-control", b"max-age=%d" % seconds),
@@ -222,7 +229,7 @@ def write_fmspcs(
         status=200,
         headers=(
             (b"content-type", b"application/json"),
-            *_cache_headers(body, int(policy.total_seconds())),
+            *cache_headers(body, int(policy.total_seconds())),
             *_as_of_headers(at),
         ),
         body=body,

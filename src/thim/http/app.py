@@ -17,6 +17,8 @@ from starlette.routing import Route, Router
 
 from thim.errors import ThimError
 from thim.http.admin import admin_routes
+from thim.http.agents import agent_routes
+from thim.http.amd_routes import amd_metadata_routes, amd_routes
 from thim.http.auth import Gate
 from thim.http.endpoints import (
     Prefixed,
@@ -77,7 +79,7 @@ def create_app(
                 "now": _to_seconds(clock),
             }
 
-    collateral = collateral_routes()
+    collateral = [*collateral_routes(), *amd_routes()]
     selected = [*collateral, *policy_routes()]
     prefixed = Prefixed(Router(selected, redirect_slashes=False))
     app = Starlette(
@@ -85,8 +87,10 @@ def create_app(
             *health_routes(),
             *metrics_routes(),
             *admin_routes(),
+            *agent_routes(),
             *pccs.routes(),
             *metadata_routes(),
+            *amd_metadata_routes(),
             *collateral,
             *(
                 Route(f"/{name}/{{rest:path}}", prefixed)

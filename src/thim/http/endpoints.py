@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from thim.errors import NotFoundError, ParameterError, ThimError
+from thim.errors import NotFoundError, ThimError
 from thim.http import pcs
 from thim.http.answer import write_fmspcs
 from thim.http.bodies import TooLargeError, read_body
 from thim.http.finish import finish
+from thim.http.metadata import Metadata
 from thim.http.pck import (
     answer_metadata_pckcert,
     answer_pckcert,
@@ -60,7 +61,7 @@ def _refuse_pck(error: ThimError, scope: Scope) -> Reply:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Endpoint:
+class Endpoint:
     """An ASGI application that answers one route."""
 
     answer: Callable[[pcs.Request, Service], Reply]
@@ -70,6 +71,9 @@ class _Endpoint:
     async def __call__(
         self, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        """
+        Answer a request, filling a miss first.
+        """
         if self._is_gone(scope):
             await finish(scope, send, _gone(self.version))
             return
@@ -114,6 +118,7 @@ class _Endpoint:
             parameters = read_named(body)
         return pcs.Request(
             prefix=scope.get("thim.prefix", Prefix(path=path)),
+            names=scope.get("path_params", {}),
             version=self.version,
             parameters=parameters,
             is_post=is_post,
@@ -214,7 +219,7 @@ def _collateral_routes() -> Iterator[Route]:
             for name, answer_pck in _PCK.items():
                 yield Route(
                     f"/{tee.value.lower()}/certification/{version}/{name}",
-                    _Endpoint(answer_pck, version, _refuse_pck),
+                    Endpoint(answer_pck, version, _refuse_pck),
                     methods=_GET_AND_POST,
                 )
         for name, answer in _SGX.items():
@@ -232,7 +237,7 @@ def _route(
     answer: Callable[[pcs.Request, Service], Reply],
     version: str,
 ) -> Route:
-    return Route(path, _Endpoint(answer, version), methods=_GET)
+    return Route(path, Endpoint(answer, version), methods=_GET)
 
 
 def metadata_routes() -> list[Route]:
@@ -242,34 +247,13 @@ def metadata_routes() -> list[Route]:
     return [
         Route(
             f"/metadata/THIM/sgx/certification/{version}/pckcert",
-            _Metadata(
-                _Endpoint(answer_metadata_pckcert, version, refuse_pckcert)
+            Metadata(
+                Endpoint(answer_metadata_pckcert, version, refuse_pckcert)
             ),
             methods=_GET,
         )
         for version in ("v2", "v3", "v4")
     ]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Metadata:
-    """
-    An ASGI application for those who send ``Metadata: true``: nobody sends it
-    by mistake, nor can a page in a browser.
-    """
-
-    endpoint: ASGIApp
-
-    async def __call__(
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        said = dict(scope["headers"]).get(b"metadata", b"")
-        if said.strip().lower() == b"true":
-            await self.endpoint(scope, receive, send)
-            return
-        value = said.decode("latin-1")
-        error = ParameterError("Metadata", value, "expected the header true")
-        await finish(scope, send, to_reply(error))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

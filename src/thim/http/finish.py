@@ -4,20 +4,17 @@ The last step of every answer: conditions, memory, request ID.
 
 from __future__ import annotations
 
-import re
-import secrets
-
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
 from thim.http.reply import Reply, send_reply
+from thim.services.metadata import choose_request_id
 
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 _READ: Final = frozenset({"GET", "HEAD"})
 _NOT_IN_304: Final = frozenset({b"content-type", b"content-length"})
 
@@ -32,9 +29,7 @@ async def finish(scope: Scope, send: Send, reply: Reply) -> None:
     is_read = scope["method"] in _READ
     if is_read and _is_unchanged(reply, headers.get(b"if-none-match")):
         reply = _not_modified(reply)
-    request_id = headers.get(b"request-id", b"")
-    if not _REQUEST_ID.fullmatch(request_id):
-        request_id = secrets.token_hex(16).encode("ascii")
+    request_id = choose_request_id(headers.get(b"request-id", b""))
     # Asked for only where it is needed: an error is answered without a clock.
     now = scope["state"]["now"]() if reply.aged_since is not None else 0.0
     await send_reply(scope, send, reply, request_id=request_id, now=now)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
     from starlette.requests import Request
 
+    from thim.collateral.chips import ChipCounts
     from thim.http.service import Service
     from thim.services.status import Status
 
@@ -84,6 +85,7 @@ class _Collector:
             value=self._service.find_trouble() is not None,
         )
         yield from _platform_metrics(self._status)
+        yield from _amd_metrics(self._status.amd)
         yield from _vendor_metrics(self._status)
         yield from _counters(Watch(self._service.replica))
 
@@ -118,20 +120,42 @@ def _document_metrics(status: Status) -> Iterator[Metric]:
 
 
 def _platform_metrics(status: Status) -> Iterator[Metric]:
-    for name, help_text, value in (
-        ("", "Platforms that are known.", status.platforms),
+    yield from _gauges(
+        ("platforms", "Platforms that are known.", status.platforms),
         (
-            "_without_certificates",
+            "platforms_without_certificates",
             "Platforms in service that have no PCK certificate yet.",
             status.bare_platforms,
         ),
         (
-            "_revoked",
+            "platforms_revoked",
             "Platforms with a current PCK certificate that is revoked.",
             status.revoked_platforms,
         ),
-    ):
-        yield GaugeMetricFamily(f"thim_platforms{name}", help_text, value=value)
+    )
+
+
+def _amd_metrics(amd: ChipCounts) -> Iterator[Metric]:
+    yield from _gauges(
+        ("chips", "AMD chips that are registered and in service.", amd.chips),
+        (
+            "chips_confirmed",
+            "Those that a report has confirmed.",
+            amd.confirmed,
+        ),
+        (
+            "chips_without_vcek",
+            "Those without the VCEK for their TCB.",
+            amd.bare,
+        ),
+        ("vceks", "VCEKs that are held.", amd.vceks),
+        ("vceks_waited_for", "VCEKs that are waited for.", amd.waiting),
+    )
+
+
+def _gauges(*rows: tuple[str, str, int]) -> Iterator[Metric]:
+    for name, help_text, value in rows:
+        yield GaugeMetricFamily(f"thim_{name}", help_text, value=value)
 
 
 def _vendor_metrics(status: Status) -> Iterator[Metric]:

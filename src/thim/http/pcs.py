@@ -69,13 +69,15 @@ class Request:
     A request for collateral, its prefix and parameters taken apart.
 
     *version* is ``v2``, ``v3`` or ``v4``; *parameters* are those of the query,
-    or of the body of one that *is_post*.
+    or of the body of one that *is_post*; *names* are the variable parts of the
+    path.
     """
 
     prefix: Prefix
     version: str
     parameters: Mapping[str, str]
     is_post: bool = False
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def tcb_info_query(request: Request, tee: Tee) -> Query:

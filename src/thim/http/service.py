@@ -29,6 +29,9 @@ from thim.services.promise import STRUCTURE
 from thim.services.serve import find_answer, list_fmspcs
 from thim.services.sightings import Sightings, write_down
 from thim.services.status import Status, read_status
+from thim.services.vcek import VcekQuery, find_vcek
+from thim.store.chip_view import ChipView
+from thim.store.endorsement_view import EndorsementView
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -37,6 +40,9 @@ from thim.store.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from thim.amd.tcb import TcbVersion
+    from thim.collateral.chips import KnownChip
+    from thim.collateral.endorsements import HeldEndorsement
     from thim.collateral.platforms import HeldPck, NameKind, PlatformId
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
@@ -63,7 +69,7 @@ class Miss(NotFoundError):  # noqa: N818 - no failure yet
 
     def __init__(
         self,
-        query: Query | PckQuery | PckListQuery,
+        query: Query | PckQuery | PckListQuery | VcekQuery,
         error: NotFoundError,
         fallback: Reply | None = None,
     ) -> None:
@@ -106,6 +112,7 @@ class Service:
         self.replica = Replica(settings.store)
         self.replica.check_anchors(settings.anchors)
         self.pck = PckReader(self.replica)
+        self.endorsements = EndorsementView(self.replica)
         self.sightings = Sightings()
         self.pck_desk = PckDesk(
             settings.store,
@@ -212,6 +219,45 @@ class Service:
                 raise Miss(query, e) from e
             raise
 
+    def find_vcek(self, query: VcekQuery) -> HeldEndorsement:
+        """
+        Find the VCEK that *query* asks for.
+
+        Raises:
+            Miss: It is not there, and may be filled.
+            ThimError: As ``services.vcek.find_vcek``.
+        """
+        try:
+            with self._reading():
+                return find_vcek(self.endorsements, query)
+        except NotFoundError as e:
+            if self.filler is not None and query.at is None:
+                raise Miss(query, e) from e
+            raise
+
+    def find_vlek(
+        self, tcb: TcbVersion, at: datetime.datetime | None = None
+    ) -> HeldEndorsement | None:
+        """
+        Find the newest VLEK for *tcb* that was imported, or the newest of
+        those that were issued *at* that instant.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        with self._reading():
+            return self.endorsements.find_vlek(tcb, at)
+
+    def list_chips(self) -> Sequence[KnownChip]:
+        """
+        List the AMD machines that are registered.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        with self._reading():
+            return ChipView(self.replica).all()
+
     async def fill(self, miss: Miss, source: str) -> ThimError:
         """
         Have fetched what was missing, for a caller at *source*; return what
@@ -222,11 +268,18 @@ class Service:
         """
         if self.filler is None:
             return miss
-        if isinstance(miss.query, PckQuery | PckListQuery):
-            excuse = await self.filler.fill_platform(miss.query, source)
-        else:
-            excuse = await self.filler.fill(miss.query, source)
+        excuse = await self._fill(self.filler, miss, source)
         return miss if excuse is None else excuse
+
+    async def _fill(
+        self, filler: Filler, miss: Miss, source: str
+    ) -> ThimError | None:
+        query = miss.query
+        if isinstance(query, VcekQuery):
+            return await filler.fill_vcek(query, source)
+        if isinstance(query, PckQuery | PckListQuery):
+            return await filler.fill_platform(query, source)
+        return await filler.fill(query, source)
 
     def fmspcs(self, prefix: Prefix) -> Sequence[tuple[str, Tee]]:
         """

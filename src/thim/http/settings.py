@@ -9,9 +9,9 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.http.limits import Limits
 from thim.http.pcs import Profile
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.vendors import VendorSettings
 
 
@@ -36,14 +36,16 @@ class HttpSettings:
     what time it is (``services.clock.FileClock``).  *key_file* holds the key
     with which the store's secrets are sealed.  Where there is no TLS, tokens
     are taken from this machine only, or with *dangerous_plain_http_tokens*
-    from everywhere.
+    from everywhere.  Below ``/metadata`` the ``Host`` is an address, localhost
+    or one of *metadata_hosts* (lower case).
     """
 
     store: Path
-    anchors: TrustAnchors = INTEL_SGX_ROOT
+    anchors: TrustAnchors = VENDOR_ROOTS
     profile: Profile = Profile.PCCS
     max_age: timedelta = timedelta(hours=24)
     old_api: bool = True
+    metadata_hosts: frozenset[str] = frozenset()
     vendors: VendorSettings = dataclasses.field(default_factory=VendorSettings)
     refused_when_expired: frozenset[Kind] = frozenset()
     dangerous_clock: Path | None = None
@@ -59,4 +61,4 @@ class HttpSettings:
         Whether documents are served that lead to other root keys than the
         vendor's.
         """
-        return self.anchors != INTEL_SGX_ROOT
+        return self.anchors != VENDOR_ROOTS

@@ -1,0 +1,224 @@
+"""
+The routes of node agents: they enrol with a token that counts once, and tell
+of their chips.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import dataclasses
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import msgspec
+
+from msgspec import Meta
+from starlette.routing import Route
+
+from thim.amd.kds import ChipTcb, parse_hw_id, parse_product
+from thim.amd.tcb import TcbVersion
+from thim.errors import (
+    MalformedError,
+    NotFoundError,
+    OperatorError,
+    ParameterError,
+    ThimError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from thim.http.bodies import TooLargeError, decode, read_body
+from thim.http.finish import finish
+from thim.http.pccs_calls import writing
+from thim.http.problems import to_problem
+from thim.http.reply import Reply
+from thim.services.tokens import Permission, Role, make_token
+
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from thim.http.auth import Gate
+    from thim.http.service import Service
+    from thim.services.tokens import Principal
+
+#: A report in base64 has 1580 digits.
+_MOST_BODY: Final = 16 * 1024
+_REPORT_SIZE: Final = 1184
+
+Answer: TypeAlias = Callable[
+    ["Scope", "Principal", bytes], Awaitable[tuple[int, object]]
+]
+
+
+class _Enrolment(msgspec.Struct, forbid_unknown_fields=True):
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class _Chip(msgspec.Struct, forbid_unknown_fields=True):
+    tcb: Annotated[str, Meta(min_length=1, max_length=16)]
+    name: str | None = None
+    report: Annotated[str, Meta(max_length=8192)] | None = None
+
+
+def agent_routes() -> list[Route]:
+    """
+    Return the routes below ``/admin/v1`` that agents use.
+    """
+    enrol = _Endpoint(Permission.ENROL, _enrol)
+    put = _Endpoint(Permission.REPORT, _put_chip)
+    get = _Endpoint(Permission.READ, _list_chips)
+    return [
+        Route("/admin/v1/agents", enrol, methods=["POST"]),
+        Route("/admin/v1/chips", get, methods=["GET"]),
+        Route("/admin/v1/chips/{product}/{hw_id}", put, methods=["PUT"]),
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """An ASGI application that answers who may ask for *permission*."""
+
+    permission: Permission
+    answer: Answer
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        gate: Gate = scope["state"]["gate"]
+        try:
+            principal = gate.require(scope, self.permission)
+            body = b""
+            if scope["method"] not in {"GET", "HEAD"}:
+                body = await read_body(scope, receive, _MOST_BODY)
+            status, content = await self.answer(scope, principal, body)
+            reply = _reply(status, content)
+        except ThimError as e:
+            reply = _refuse(e)
+        await finish(scope, send, reply)
+
+
+def _refuse(error: ThimError) -> Reply:
+    if isinstance(error, OperatorError):  # a full disk, a lock
+        error = UnavailableError(str(error), reason=error.reason)
+    reply = to_problem(error)
+    if isinstance(error, TooLargeError):
+        return dataclasses.replace(reply, status=413)
+    return reply
+
+
+def _reply(status: int, content: object) -> Reply:
+    headers = (
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+    )
+    body = msgspec.json.encode(content) + b"\n"
+    return Reply(status=status, headers=headers, body=body)
+
+
+async def _enrol(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    service: Service = scope["state"]["service"]
+    name = decode(body, _Enrolment).name
+    text, kept = make_token(
+        name, Role.AGENT, actor=str(principal), now=service.clock()
+    )
+
+    def keep() -> bool:
+        with writing(service) as ledger:
+            if principal.role is not Role.ENROLMENT:
+                ledger.tokens.add(kept)
+                return True
+            return ledger.tokens.exchange(principal.id, kept)
+
+    if not await asyncio.to_thread(keep):
+        msg = f"{principal} was used already: it counts once"
+        raise UnauthenticatedError(msg, reason="token-used")
+    service.catch_up()
+    return 201, {"id": kept.id, "token": text, "role": kept.role}
+
+
+async def _put_chip(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    service: Service = scope["state"]["service"]
+    told = decode(body, _Chip)
+    name = _read_name(scope["path_params"], told.tcb)
+    report = None if told.report is None else _read_report(told.report)
+    from thim.services.chip_registry import (  # noqa: PLC0415 - loads SQLAlchemy
+        ChipRegistry,
+        Registered,
+        Told,
+    )
+    from thim.store.replica import Replica  # noqa: PLC0415
+
+    def keep() -> Registered:
+        path = service.settings.store
+        with (
+            writing(service) as ledger,
+            contextlib.closing(Replica(path)) as replica,
+        ):
+            registry = ChipRegistry(ledger, replica, service.clock())
+            return registry.register(
+                Told(name=name, called=told.name, report=report),
+                actor=str(principal),
+                is_agent=principal.role is Role.AGENT,
+            )
+
+    found = await asyncio.to_thread(keep)
+    service.catch_up()
+    return 200, {
+        "state": "confirmed" if found.is_confirmed else "declared",
+        "reason": found.reason,
+        "tcb": name.tcb.tcbm,
+    }
+
+
+async def _list_chips(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    service: Service = scope["state"]["service"]
+    return 200, [
+        {
+            "product": known.chip.product.value,
+            "hw_id": known.chip.hw_id.hex().upper(),
+            "name": known.chip.name,
+            "tcb": known.chip.tcb.tcbm,
+            "state": "confirmed" if known.chip.is_confirmed else "declared",
+            "registered": f"{known.registered:%FT%TZ}",
+            "registered_by": known.registered_by,
+            "last_seen": f"{known.last_seen:%FT%TZ}",
+            "retired": None
+            if known.retired is None
+            else f"{known.retired:%FT%TZ}",
+        }
+        for known in service.list_chips()
+    ]
+
+
+def _read_name(names: dict[str, str], tcbm: str) -> ChipTcb:
+    if "\n" in names["hw_id"]:  # which Starlette's routes overlook
+        msg = "no such path"
+        raise NotFoundError(msg, reason="unknown-path")
+    product = parse_product(names["product"])
+    hw_id = parse_hw_id(product, names["hw_id"])
+    try:
+        tcb = TcbVersion.from_tcbm(tcbm, product)
+    except MalformedError as e:
+        raise ParameterError("tcb", tcbm, f"expected a TCB ({e})") from e
+    return ChipTcb(product=product, hw_id=hw_id, tcb=tcb)
+
+
+def _read_report(text: str) -> bytes:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != _REPORT_SIZE:
+        expected = f"expected base64 of the {_REPORT_SIZE} bytes of a report"
+        raise ParameterError("report", text, expected)
+    return raw
