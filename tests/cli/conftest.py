@@ -14,7 +14,7 @@ import pytest
 from tests.services.made import INTEL
 from thim.cli import main
 from thim.cli.options import Place
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.clock import utc_now
 from thim.services.vendors import VendorSettings
 from thim.store.create import create_store
@@ -94,7 +94,7 @@ def store(tmp_path: Path) -> Path:
     An empty store for the vendor's own documents.
     """
     path = tmp_path / "thim.db"
-    create_store(path, INTEL_SGX_ROOT)
+    create_store(path, VENDOR_ROOTS)
     return path
 
 

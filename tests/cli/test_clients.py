@@ -113,15 +113,6 @@ class TestUrl:
         assert "does not answer /tenant/ yet" in run.err
         assert "/tenant/ yet" not in run.text + plain.err
 
-    @pytest.mark.parametrize("client", ["snpguest", "trustee"])
-    def test_no_amd(self, thim, client):
-        """
-        So is that AMD's are not.
-        """
-        run = thim("client-config", client, "--url", URL)
-
-        assert "AMD's paths, /vcek/v1/ and /vlek/v1/, are not" in run.err
-
 
 class TestQpl:
     def test_file(self, thim, tmp_path):

@@ -6,6 +6,16 @@ import sys
 
 import pytest
 
+from tests.made_amd import (
+    AMD,
+    CHIP,
+    MILAN,
+    TCB,
+    crl_record,
+    vcek,
+)
+from tests.made_amd import day as amd_day
+from tests.made_amd import fill as fill_amd
 from tests.services.made import INTEL, KEY, day, fill
 from thim.collateral.records import Kind
 from thim.intel.names import PckCa
@@ -130,7 +140,7 @@ class TestList:
         subprocess.run(
             [sys.executable, "-m", "thim", "collateral", "list"],
             stdout=end,
-            env={**os.environ, "TERM": "dumb", "COLUMNS": "60"},
+            env={**os.environ, "TERM": "dumb", "COLUMNS": "60", "LINES": "25"},
             check=True,
         )
         os.close(end)
@@ -355,3 +365,114 @@ class TestStore:
         run = thim("collateral", "list", "--json", "--config", path)
 
         assert 3 == len(run.json)
+
+
+class TestAmd:
+    CHAIN = "amd/cert-chain/Milan:vcek/0"
+    CRL = "amd/crl/Milan:vcek/0"
+    VCEK = f"amd/vcek/Milan:{CHIP.hex().upper()}:{TCB.tcbm}/0"
+
+    @pytest.fixture(autouse=True)
+    def amd(self, filled, ledger):
+        """
+        The same with AMD's documents.
+        """
+        fill_amd(ledger, vcek(amd_day(0)), vcek(amd_day(5)))
+        ledger.add(crl_record(issued=1))
+
+    def test_list(self, thim):
+        """
+        Chains and lists are listed by name, with their dates.
+        """
+        lines = thim("collateral", "list").text.splitlines()[1:]
+
+        assert [
+            [self.CHAIN, "-", "2020-10-22", "2045-10-22", "fresh"],
+            ["amd/cert-chain/Milan:vlek/0", "-", "2022-11-16"],
+            [self.CRL, "-", "2026-03-02"],
+        ] == [
+            line.split()[:n]
+            for line, n in zip(lines[:3], (5, 3, 3), strict=True)
+        ]
+
+    def test_chain(self, thim):
+        """
+        A chain is shown as text.
+        """
+        shown = thim("collateral", "show", self.CHAIN).json
+
+        assert AMD.chain(MILAN).decode() == shown["body"]
+        assert (self.CHAIN, "2020-10-22T18:24:20Z") == (
+            shown["document"],
+            shown["issued"],
+        )
+
+    def test_crl(self, thim):
+        """
+        A list is shown in hexadecimal digits, or written as it is.
+        """
+        der = crl_record(issued=1).body
+
+        assert der.hex() == thim("collateral", "show", self.CRL).json["body"]
+        assert der == thim("collateral", "show", self.CRL, "--body").out
+
+    def test_vcek(self, thim):
+        """
+        So is a VCEK, whose name may be in any case, with its chain.
+        """
+        name = self.VCEK.replace(CHIP.hex().upper(), CHIP.hex())
+        shown = thim("collateral", "show", name).json
+
+        assert (self.VCEK, vcek(amd_day(5)).hex()) == (
+            shown["document"],
+            shown["body"],
+        )
+        assert AMD.chain(MILAN).decode() == shown["issuer_chain"]
+        assert ("2026-03-06T00:00:00Z", "2033-03-06T00:00:00Z") == (
+            shown["issued"],
+            shown["next_update"],
+        )
+
+    def test_vcek_at(self, thim):
+        """
+        The one of an instant may be asked for.
+        """
+        at = ("--at", "2026-03-03T00:00:00Z", "--body")
+
+        run = thim("collateral", "show", self.VCEK, *at)
+        assert vcek(amd_day(0)) == run.out
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            (f"amd/vcek/Genoa:{CHIP.hex()}:00/0", "is not in the archive"),
+            ("amd/vcek/Milan:00:00/0", "hardware ID of 1 bytes"),
+            ("amd/crl/Turin:vcek/0", "is not in the archive"),
+        ],
+    )
+    def test_not_there(self, thim, name, message):
+        """
+        What is not there is said.
+        """
+        run = thim("collateral", "show", name)
+
+        assert 2 == run.code
+        assert message in " ".join(run.err.split())
+
+    def test_older(self, thim, ledger):
+        """
+        Older lists are listed with the others.
+        """
+        ledger.add(crl_record(issued=9))
+        lines = thim("collateral", "list", "--all", "--kind", "crl").text
+
+        assert 2 == lines.count(self.CRL)
+
+    def test_coverage(self, thim):
+        """
+        From when to when they cover is told.
+        """
+        run = thim("collateral", "coverage", "--kind", "cert-chain")
+
+        assert 0 == run.code
+        assert self.CHAIN in run.text

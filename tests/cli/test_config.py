@@ -7,10 +7,10 @@ from tests.services.made import INTEL, NOW
 from thim.cli.config import SETTINGS, load
 from thim.cli.options import place_of
 from thim.cli.values import Address, ExpiredRule
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.collateral.records import Kind
 from thim.errors import OperatorError
 from thim.http.pcs import Profile
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.clock import utc_now, write_standing
 from thim.services.vendors import FillMode
 from thim.upstream.model import Service, Upstream
@@ -68,12 +68,23 @@ class TestDefaults:
                     static_url="https://certificates.trustedservices.intel.com",
                 ),
             ),
+            "amd_upstreams": (
+                Upstream(
+                    vendor="amd",
+                    service=Service.KDS,
+                    url="https://kdsintf.amd.com",
+                    static_url="https://kdsintf.amd.com",
+                    interval=timedelta(seconds=10.5),
+                    burst=1,
+                ),
+            ),
             "fmspcs": None,
             "unknown_fmspcs": "refuse",
             "fill_wait": timedelta(seconds=2.5),
             "fill_rate": 60,
             "expired": ExpiredRule(frozenset()),
             "profile": Profile.PCCS,
+            "metadata_hosts": None,
             "max_age": timedelta(days=1),
             "old_api": "serve",
             "memo_bytes": 32 * 1024 * 1024,
@@ -564,7 +575,7 @@ class TestDanger:
         """
         place = place_of(load({}, {}, None))
 
-        assert (INTEL_SGX_ROOT, utc_now) == (place.anchors, place.clock)
+        assert (VENDOR_ROOTS, utc_now) == (place.anchors, place.clock)
 
     def test_no_clock(self, anchors, tmp_path):
         """

@@ -6,7 +6,7 @@ import pytest
 
 from alembic import command
 
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.store import create
 from thim.store.engine import open_engine
 from thim.store.ledger import Ledger, stamp_anchors
@@ -41,7 +41,7 @@ class TestInit:
         assert 0 == run.code
         assert f"An empty store is in {path}\n" == run.text
         assert 0o600 == stat.S_IMODE(path.stat().st_mode)
-        Ledger(path, INTEL_SGX_ROOT).close()
+        Ledger(path, VENDOR_ROOTS).close()
 
     def test_url(self, thim, tmp_path):
         """
@@ -108,7 +108,7 @@ class TestVerify:
 
         assert 0 == run.code
         assert (
-            "0 records, 0 heads, 0 platforms checked, "
+            "0 records, 0 heads, 0 platforms, 0 endorsement keys checked, "
             "0 under a revoked signer, 0 findings\n"
         ) == run.text
 
@@ -149,6 +149,7 @@ class TestVerify:
             "records": 0,
             "heads": 0,
             "platforms": 0,
+            "endorsement_keys": 0,
             "revoked": 0,
             "findings": [],
         } == run.json
@@ -195,7 +196,7 @@ class TestUpgrade:
         engine = open_engine(path)
         with engine.begin() as connection:
             command.upgrade(create._migrations(connection), "0001")
-            stamp_anchors(connection, INTEL_SGX_ROOT)
+            stamp_anchors(connection, VENDOR_ROOTS)
         engine.dispose()
         return path
 

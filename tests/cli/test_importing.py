@@ -10,8 +10,8 @@ from tests.cli.conftest import at
 from tests.services.made import CHAINS, INTEL, STRANGER
 from tests.store.made import all_stored
 from thim.cli.importing import run_import
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.intel.recognise import MAX_SIZE
 from thim.store.ledger import Ledger
 
@@ -304,7 +304,7 @@ class TestCommand:
         assert (2, b"") == (run.code, run.out)
         assert str(path) in run.err
         assert 1 == run.err.count("\n")
-        with Ledger(store, INTEL_SGX_ROOT) as ledger:
+        with Ledger(store, VENDOR_ROOTS) as ledger:
             assert [] == all_stored(ledger)
 
     def test_no_path(self, thim, store):
@@ -321,7 +321,7 @@ class TestCommand:
         A store for other root keys takes nothing.
         """
         with pytest.raises(OperatorError, match="trust anchors"):
-            run_import([folder], at(our_store, INTEL_SGX_ROOT), as_json=True)
+            run_import([folder], at(our_store, VENDOR_ROOTS), as_json=True)
 
     def test_progress(self, store, folder):
         """

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 
 from tests.cli.day_zero import content, outdate
 from thim.cli import init, layout
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services import secrets
 from thim.services.pki import (
     read_certificate,
@@ -205,8 +205,8 @@ class TestAgain:
         A store and its sealing key are kept and used.
         """
         folder.mkdir(parents=True)
-        create_store(folder / "thim.db", INTEL_SGX_ROOT)
-        with Ledger(folder / "thim.db", INTEL_SGX_ROOT) as ledger:
+        create_store(folder / "thim.db", VENDOR_ROOTS)
+        with Ledger(folder / "thim.db", VENDOR_ROOTS) as ledger:
             provide_sealer(ledger, folder / "thim.key")
         key = (folder / "thim.key").read_bytes()
         run = thim("init", "--folder", folder)
@@ -218,8 +218,8 @@ class TestAgain:
         A store whose key is lost is not set up with another.
         """
         folder.mkdir(parents=True)
-        create_store(folder / "thim.db", INTEL_SGX_ROOT)
-        with Ledger(folder / "thim.db", INTEL_SGX_ROOT) as ledger:
+        create_store(folder / "thim.db", VENDOR_ROOTS)
+        with Ledger(folder / "thim.db", VENDOR_ROOTS) as ledger:
             provide_sealer(ledger, folder / "thim.key")
         (folder / "thim.key").unlink()
         run = thim("init", "--folder", folder)
@@ -284,7 +284,7 @@ class TestAgain:
         assert [0, 2, 2, 2] == codes
         assert 3 == sum("is there already" in error for error in errors)
         assert SECRETS | PUBLICS == set(content(folder))
-        with Ledger(folder / "thim.db", INTEL_SGX_ROOT):
+        with Ledger(folder / "thim.db", VENDOR_ROOTS):
             pass
 
 
@@ -350,7 +350,7 @@ class TestFailure:
         So it is where the store that is there takes no token.
         """
         store = tmp_path / "thim.db"
-        create_store(store, INTEL_SGX_ROOT)
+        create_store(store, VENDOR_ROOTS)
         monkeypatch.setattr("thim.store.tokens.MOST_LIVING", 0)
         run = thim("init", "--folder", folder, "--store", store)
 

@@ -12,8 +12,8 @@ from tests.cli.day_zero import closed, content
 from tests.cli.test_serve import serving
 from tests.cli.test_tls import whoami
 from thim.cli.actor import os_user
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.collateral.platforms import PlatformId
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.clock import utc_now
 from thim.services.pki import read_certificate
 from thim.services.register import Brought, Registrar, manifest_context
@@ -236,7 +236,7 @@ class TestSealingKey:
         """
         A platform was registered by its manifest, and the key is gone.
         """
-        with Ledger(made / "thim.db", INTEL_SGX_ROOT) as ledger:
+        with Ledger(made / "thim.db", VENDOR_ROOTS) as ledger:
             register(ledger, made / "thim.key")
         (made / "thim.key").unlink()
         return made
@@ -262,7 +262,7 @@ class TestSealingKey:
         sealed anew when it is registered again.
         """
         thim(*ACCEPT, "--config", lost / "thim.toml")
-        with Ledger(lost / "thim.db", INTEL_SGX_ROOT) as ledger:
+        with Ledger(lost / "thim.db", VENDOR_ROOTS) as ledger:
             kept = ledger.secrets.find(PLATFORM)
             assert kept is not None
             assert kept.manifest is None

@@ -4,7 +4,7 @@ Which store a command writes to is said before it does.
 
 import pytest
 
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.store.create import create_store
 
 
@@ -67,7 +67,7 @@ class TestTarget:
         """
         path = tmp_path / "data" / "thim" / "thim.db"
         path.parent.mkdir(parents=True)
-        create_store(path, INTEL_SGX_ROOT)
+        create_store(path, VENDOR_ROOTS)
 
         run = thim("token", "create", "--name", "ci", "--role", "reader")
 

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.store.ledger import Ledger
 
 
@@ -106,7 +106,7 @@ class TestServe:
 
         assert ("http", str(store), 200) == (found[1], found[3], status)
         assert -signal.SIGTERM == process.returncode
-        Ledger(store, INTEL_SGX_ROOT).close()
+        Ledger(store, VENDOR_ROOTS).close()
 
     def test_tls(self, store, tls):
         """

@@ -193,6 +193,11 @@ class TestJson:
             "documents": {"fresh": 11},
             "platforms": 0,
             "platforms_without_certificates": 0,
+            "chips": 0,
+            "chips_confirmed": 0,
+            "chips_without_vcek": 0,
+            "vceks": 0,
+            "vceks_waited_for": 0,
             "autonomy_hours": 711.0,
             "next_expiry": {
                 "document": "intel/identity/qae/2?number=20",

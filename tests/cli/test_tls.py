@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 
 from tests.cli.day_zero import DAY, content, outdate
 from tests.cli.test_serve import serving
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.clock import utc_now
 from thim.services.pki import (
     read_certificate,
@@ -133,7 +133,7 @@ class TestServed:
         """
         So is a sealing key that is gone, once something was sealed.
         """
-        with Ledger(made / "thim.db", INTEL_SGX_ROOT) as ledger:
+        with Ledger(made / "thim.db", VENDOR_ROOTS) as ledger:
             provide_sealer(ledger, made / "thim.key")
         (made / "thim.key").unlink()
         run = thim("serve", "--config", made / "thim.toml")

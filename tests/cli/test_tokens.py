@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.clock import utc_now
 from thim.services.tokens import TokenCheck
 from thim.store.replica import Replica
@@ -38,7 +38,7 @@ def check(store, text, later=0 * DAY):
     Return whose token that is, so much later.
     """
     with contextlib.closing(Replica(store)) as replica:
-        known = TokenCheck(replica, store, INTEL_SGX_ROOT)
+        known = TokenCheck(replica, store, VENDOR_ROOTS)
         return known.check(text.strip(), utc_now() + later)
 
 

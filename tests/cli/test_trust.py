@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.cli.sim import standing
 from tests.services.vendor import DAY, NOW
+from thim.amd.authorities import AMD_ROOTS
 from thim.intel.authorities import INTEL_SGX_ROOT, Authority
 from thim.simulate.forged import MovedRoot
 from thim.simulate.pki import SINCE, Intel
@@ -76,18 +77,19 @@ def events(sim):
 class TestList:
     def test_ours(self, thim, store):
         """
-        A root key comes with thim.
+        The root keys of both vendors come with thim.
         """
-        (pin,) = INTEL_SGX_ROOT.spki_sha256
+        listed = thim("trust", "list", "--store", store, "--json").json
 
-        assert [
-            {
-                "spki_sha256": pin.hex(),
-                "vendor": "intel",
-                "origin": "comes with thim",
-                "certificate_sha256": "",
-            }
-        ] == thim("trust", "list", "--store", store, "--json").json
+        assert {
+            **dict.fromkeys(INTEL_SGX_ROOT.spki_sha256, "intel"),
+            **dict.fromkeys(AMD_ROOTS.spki_sha256, "amd"),
+        } == {
+            bytes.fromhex(row["spki_sha256"]): row["vendor"] for row in listed
+        }
+        assert {("comes with thim", "")} == {
+            (row["origin"], row["certificate_sha256"]) for row in listed
+        }
 
     def test_added(self, run, add, moved, sim):
         """

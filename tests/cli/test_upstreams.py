@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from thim.cli.config import load
 from thim.cli.configuration import spell
-from thim.cli.upstreams import parse_upstreams
+from thim.cli.upstreams import parse_amd_upstreams, parse_intel_upstreams
+from thim.collateral.records import AMD
 from thim.errors import OperatorError
 from thim.upstream.model import Request, Service, Upstream
 
@@ -22,7 +23,7 @@ def parse(**table):
     """
     Read one upstream, with a URL unless it is given.
     """
-    (found,) = parse_upstreams([{"url": URL, **table}])
+    (found,) = parse_intel_upstreams([{"url": URL, **table}])
     return found
 
 
@@ -61,7 +62,7 @@ class TestForms:
         assert (
             Upstream(url=URL, static_url=URL, service=Service.THIM),
             Upstream(url="http://b:8081", static_url="http://b:8081"),
-        ) == parse_upstreams(value)
+        ) == parse_intel_upstreams(value)
 
     def test_all_fields(self, key_file, tmp_path):
         """
@@ -123,22 +124,22 @@ class TestForms:
         Whatever else is refused.
         """
         with pytest.raises(ValueError, match="expected"):
-            parse_upstreams(value)
+            parse_intel_upstreams(value)
 
     def test_too_many(self):
         """
         There may be 16.
         """
-        assert 16 == len(parse_upstreams([URL] * 16))
+        assert 16 == len(parse_intel_upstreams([URL] * 16))
         with pytest.raises(ValueError, match="a list of 1 to 16 upstreams"):
-            parse_upstreams([URL] * 17)
+            parse_intel_upstreams([URL] * 17)
 
     def test_which(self):
         """
         An error says which of them it is in.
         """
         with pytest.raises(ValueError, match=r"^upstream 2: burst: got 0, exp"):
-            parse_upstreams([URL, {"url": URL, "burst": 0}])
+            parse_intel_upstreams([URL, {"url": URL, "burst": 0}])
 
 
 class TestUrl:
@@ -223,7 +224,9 @@ class TestUrl:
 
 
 class TestFields:
-    @pytest.mark.parametrize("service", Service)
+    @pytest.mark.parametrize(
+        "service", [s for s in Service if s is not Service.KDS]
+    )
     def test_kind(self, service):
         """
         Each service is known by its name.
@@ -289,7 +292,7 @@ class TestFields:
         There must be a URL.
         """
         with pytest.raises(ValueError, match="expected a url"):
-            parse_upstreams([{"kind": "thim"}])
+            parse_intel_upstreams([{"kind": "thim"}])
 
 
 class TestKey:
@@ -398,4 +401,77 @@ class TestSpelling:
         """
         text = "thim https://z.example, pcs https://a.example"
 
-        assert text == spell(parse_upstreams(text))
+        assert text == spell(parse_intel_upstreams(text))
+
+
+KDS = Upstream(
+    vendor=AMD,
+    service=Service.KDS,
+    url=URL,
+    static_url=URL,
+    interval=timedelta(seconds=10.5),
+    burst=1,
+)
+
+
+class TestAmd:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            [{"url": URL}],
+            [{"url": URL, "kind": "kds"}],
+            [URL],
+            URL,
+            f"kds {URL}",
+        ],
+    )
+    def test_kds(self, value):
+        """
+        An upstream for AMD's documents is AMD's key service unless it says
+        otherwise, and is asked a little less often than once in ten seconds.
+        """
+        assert (KDS,) == parse_amd_upstreams(value)
+
+    def test_other_rhythm(self):
+        """
+        It may be told to be asked in another rhythm.
+        """
+        (found,) = parse_amd_upstreams(
+            [{"url": URL, "interval": "1m", "burst": 2}]
+        )
+
+        assert (timedelta(minutes=1), 2) == (found.interval, found.burst)
+
+    @pytest.mark.parametrize(
+        "value", [f"thim {URL}", [{"kind": "thim", "url": URL}]]
+    )
+    def test_thim(self, value):
+        """
+        Another thim is asked as freely as for Intel's.
+        """
+        assert (
+            Upstream(vendor=AMD, service=Service.THIM, url=URL, static_url=URL),
+        ) == parse_amd_upstreams(value)
+
+    @pytest.mark.parametrize("kind", ["pcs", "pccs", "azure"])
+    def test_others(self, kind):
+        """
+        Other services have nothing of AMD's, and the error names those that
+        do.
+        """
+        with pytest.raises(ValueError, match="expected one of kds, thim"):
+            parse_amd_upstreams([{"url": URL, "kind": kind}])
+
+    def test_kds_for_intel(self):
+        """
+        AMD's has nothing of Intel's.
+        """
+        with pytest.raises(ValueError, match="pcs, pccs, thim, azure"):
+            parse_intel_upstreams([{"url": URL, "kind": "kds"}])
+
+    def test_without_url(self):
+        """
+        A URL is needed.
+        """
+        with pytest.raises(ValueError, match="expected a url"):
+            parse_amd_upstreams([{"kind": "kds"}])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.cli.day_zero import closed
 from tests.services.made import INTEL, STRANGER
-from thim.cli.upstreams import parse_upstreams
+from thim.cli.upstreams import parse_intel_upstreams
 from thim.cli.values import (
     Address,
     duration,
@@ -44,7 +44,7 @@ PARSERS = [
     parse_profile,
     parse_store,
     parse_text,
-    parse_upstreams,
+    parse_intel_upstreams,
     whole_number(0, 9),
 ]
 #: What TOML can hold.

@@ -29,7 +29,7 @@ from thim.client import (
     RequestRefusedError,
     Tee,
 )
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.ingest import ingest
 from thim.simulate.pck import Platform
 from thim.simulate.quote import make_tdx_quote_v4
@@ -407,12 +407,12 @@ def test_real_quote(ask, corpus, tmp_path, kind):
     documents = Corpus.read(corpus)
     ((name, verdict),) = verdicts(documents, kind)
     at = instant(verdict["now"])
-    create_store(tmp_path / "thim.db", INTEL_SGX_ROOT)
+    create_store(tmp_path / "thim.db", VENDOR_ROOTS)
     names = [
         *(verdict[member] for member in MEMBERS),
         *(e["name"] for e in documents.of("intel-ca-cert")),
     ]
-    with Ledger(tmp_path / "thim.db", INTEL_SGX_ROOT) as ledger:
+    with Ledger(tmp_path / "thim.db", VENDOR_ROOTS) as ledger:
         files = [(each, documents.bytes(each)) for each in names]
         list(ingest(files, ledger=ledger, now=at))
     raw = documents.bytes(name)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulate.asking import ICE, ask, tcb
+from thim.cli.values import parse_anchors
 from thim.errors import OperatorError
 from thim.services.clock import FileClock
 from thim.simulate.clock import Clock
@@ -120,6 +121,17 @@ class TestCommand:
                     "interval": "0s",
                 }
             ],
+            "amd_upstreams": [
+                {"url": found[1], "kind": "kds", "interval": "10500ms"}
+            ],
+            "agent": {
+                "service": "http://127.0.0.1:8080",
+                "listen": "127.0.0.1:8254",
+                "state": str(tmp_path / "sim-agent"),
+                "dangerous_test_anchors": str(tmp_path / "sim-root.pem"),
+                "dangerous_clock": str(tmp_path / "sim.clock"),
+                "chip": {"report": str(tmp_path / "sim-report.bin")},
+            },
         } == written
 
     def test_world(self, tmp_path):
@@ -186,6 +198,32 @@ class TestSetup:
             "sim-api-key",
         } == {file.name for file in path.parent.iterdir()}
         Ledger(Path(written["store"]), keyed.anchors).close()
+
+    def test_amd(self, tmp_path):
+        """
+        Where the world has AMD its roots are to be trusted as well, and it is
+        asked as often as it allows.
+        """
+        with simulating(clock=Clock(frozen=True)) as simulated:
+            write_setup(tmp_path / "sim.toml", simulated)
+        written = tomllib.loads((tmp_path / "sim.toml").read_text())
+        anchors = parse_anchors(written["dangerous_test_anchors"]).anchors
+
+        assert simulated.anchors == anchors
+        assert 4 == len(anchors.spki_sha256)
+        assert [
+            {"url": simulated.url, "kind": "kds", "interval": "10500ms"}
+        ] == written["amd_upstreams"]
+        Ledger(tmp_path / "sim.db", simulated.anchors).close()
+
+    def test_no_amd(self, keyed, tmp_path):
+        """
+        Where it has none, nobody is asked for AMD's documents.
+        """
+        write_setup(tmp_path / "sim.toml", keyed)
+        written = tomllib.loads((tmp_path / "sim.toml").read_text())
+
+        assert "none" == written["amd_upstreams"]
 
     def test_again(self, keyed, tmp_path):
         """

@@ -22,22 +22,28 @@ from thim.cli.options import (
     find_store,
     find_target,
 )
+from thim.collateral.amd_keys import chip_of
 from thim.collateral.freshness import find_state
+from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
 from thim.errors import NotFoundError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.services.coverage import Coverage, find_coverage
+from thim.store.endorsement_view import EndorsementView
 from thim.store.replica import Entry, Replica
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thim.collateral.ports import Held
+    from thim.collateral.endorsements import HeldEndorsement
 
 app = typer.Typer(
     help="Fill the archive, and look into it.", no_args_is_help=True
 )
+
+#: What is no text: it is shown in hexadecimal digits.
+_DER = frozenset({Kind.PCK_CRL, Kind.ROOT_CA_CRL, Kind.CRL, Kind.VCEK})
 
 KindOption = Annotated[
     Kind | None, typer.Option(help="Only documents of this kind.")
@@ -59,8 +65,8 @@ def import_(
     """
     Verify documents and take them into the archive.
 
-    Files may hold PCS answers (JSON), PEM, DER or hexadecimal text.  What is
-    refused is listed with its reason and never stops the rest.
+    Files may hold PCS or THIM answers (JSON), PEM, DER or hexadecimal text.
+    What is refused is listed with its reason and never stops the rest.
     """
     from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
 
@@ -79,7 +85,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """
-    List the newest document of each key and evaluation number.
+    List the newest document of each key and evaluation number; VCEKs, of which
+    there may be many, with --kind vcek.
     """
     now = find_place(store, config).clock()
     entries = [
@@ -140,9 +147,7 @@ def show(
     key = _parse_key(document)
     instant = None if at is None else parse_instant(at)
     replica = Replica(find_store(store, config))
-    held = replica.find(key, number, instant)
-    if held is None and instant is None:  # archived only, never a head
-        held = replica.find(key, number, datetime.now(UTC))
+    held = _find(replica, key, number, instant)
     entries = [] if held else replica.entries()
     replica.close()
     if held is None:
@@ -185,6 +190,34 @@ def coverage(
     )
 
 
+def _find(
+    replica: Replica,
+    key: CollateralKey,
+    number: int | None,
+    at: datetime | None,
+) -> Held | None:
+    if key.kind is Kind.VCEK:
+        found = EndorsementView(replica).find_vcek(chip_of(key), at)
+        return None if found is None else _as_held(key, found)
+    held = replica.find(key, number, at)
+    if held is None and at is None:  # archived only, never a head
+        held = replica.find(key, number, datetime.now(UTC))
+    return held
+
+
+def _as_held(key: CollateralKey, found: HeldEndorsement) -> Held:
+    return Held(
+        key=key,
+        evaluation_number=None,
+        body=found.der,
+        issuer_chain=found.issuer_chain,
+        issued=found.not_before,
+        next_update=found.not_after,
+        sha256=found.sha256,
+        fetched=found.fetched,
+    )
+
+
 def _not_there(
     document: str,
     key: CollateralKey,
@@ -205,6 +238,8 @@ def _entries(
 ) -> list[Entry]:
     replica = Replica(find_store(store, config))
     try:
+        if kind is Kind.VCEK:
+            return EndorsementView(replica).entries()
         entries = replica.entries()
     finally:
         replica.close()
@@ -269,7 +304,7 @@ def _held_json(held: Held) -> dict[str, object]:
         "fetched": _iso(held.fetched),
         "issuer_chain": held.issuer_chain.decode("ascii"),
         "body": held.body.hex()
-        if held.key.kind in {Kind.PCK_CRL, Kind.ROOT_CA_CRL}
+        if held.key.kind in _DER
         else held.body.decode("utf-8"),
     }
 

@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.cli.upstreams import parse_upstreams
+from thim.cli.upstreams import parse_amd_upstreams, parse_intel_upstreams
 from thim.cli.values import (
     duration,
     one_of,
@@ -26,6 +26,7 @@ from thim.cli.values import (
     parse_file,
     parse_fill,
     parse_fmspcs,
+    parse_hosts,
     parse_listen,
     parse_path,
     parse_profile,
@@ -37,9 +38,11 @@ from thim.store.location import default_location
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 DEFAULT_FILE: Final = Path("/etc/thim/thim.toml")
+#: The table of the agent's settings, which are not the service's.
+AGENT: Final = "agent"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +101,16 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         "platforms need), offline (never)",
     ),
     "intel_upstreams": Setting(
-        parse=parse_upstreams,
+        parse=parse_intel_upstreams,
         default="https://api.trustedservices.intel.com",
         meaning="whom to ask for Intel's documents, in this order",
+        may_hold_secrets=True,
+    ),
+    "amd_upstreams": Setting(
+        parse=parse_amd_upstreams,
+        default="https://kdsintf.amd.com",
+        meaning="whom to ask for AMD's documents, in this order; AMD's own is "
+        "asked once in 10.5 s at most",
         may_hold_secrets=True,
     ),
     "fmspcs": Setting(
@@ -135,6 +145,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         default="pccs",
         meaning="CRL encoding where a request leaves it open: "
         "pccs (hex), thim (DER), pcs (PEM)",
+    ),
+    "metadata_hosts": Setting(
+        parse=parse_hosts,
+        default=None,
+        meaning="names by which guests may ask for /metadata; addresses and "
+        "localhost always may",
     ),
     "max_age": Setting(
         parse=parse_duration,
@@ -205,7 +221,7 @@ def load(
     for name, setting in SETTINGS.items():
         raw, origin = _pick(name, setting, flags, environment, written, path)
         found[name] = Value(
-            value=_parse(name, setting, raw, origin), origin=origin
+            value=parse_setting(name, setting, raw, origin), origin=origin
         )
     if found["store"].value is None:
         location = default_location(environment)
@@ -222,6 +238,8 @@ def _check_names(environment: Mapping[str, str]) -> None:
     # Others may use the prefix too; what is nearly ours is a slip.
     ours = {f"THIM_{name.upper()}" for name in SETTINGS} | {"THIM_CONFIG"}
     for name in environment:
+        if name.startswith("THIM_AGENT_"):
+            continue
         near = difflib.get_close_matches(name, ours, n=1, cutoff=0.85)
         if name.startswith("THIM_") and near and name not in ours:
             msg = f"environment: unknown {name}; did you mean {near[0]}?"
@@ -253,21 +271,46 @@ def default_files(environment: Mapping[str, str]) -> tuple[Path, Path]:
 
 
 def _read_file(path: Path) -> dict[str, object]:
+    written = read_toml(path)
+    # One file may serve both: the agent reads its own table.
+    written.pop(AGENT, None)
+    check_keys(written, SETTINGS, f"configuration {path}")
+    return written
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """
+    Read the file *path*.
+
+    Raises:
+        OperatorError: It cannot be read, or is no TOML.
+    """
     try:
-        written = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except OSError as e:
         msg = f"configuration {path}: {e.strerror}"
         raise OperatorError(msg, reason="config-file") from e
     except ValueError as e:
         msg = f"configuration {path}: {e}"
         raise OperatorError(msg, reason="config-syntax") from e
+
+
+def check_keys(
+    written: Iterable[str], known: Collection[str], where: str
+) -> None:
+    """
+    Check that all keys that are *written* are *known*; *where* they are is
+    for the message.
+
+    Raises:
+        OperatorError: One is not; the message names what it may be.
+    """
     for key in written:
-        if key not in SETTINGS:
-            near = difflib.get_close_matches(key, SETTINGS, n=1)
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            msg = f"configuration {path}: unknown key {key!r}{hint}"
+            msg = f"{where}: unknown key {key!r}{hint}"
             raise OperatorError(msg, reason="config-key")
-    return written
 
 
 def _pick(
@@ -288,7 +331,15 @@ def _pick(
     return setting.default, "default"
 
 
-def _parse(name: str, setting: Setting, raw: object, origin: str) -> object:
+def parse_setting(
+    name: str, setting: Setting, raw: object, origin: str
+) -> object:
+    """
+    Read the value *raw* of a setting; None is none.
+
+    Raises:
+        OperatorError: It is not such a value.
+    """
     if raw is None:
         return None
     try:
@@ -307,7 +358,7 @@ def _check_tls_files(found: Configuration) -> None:
         value, origin = found[name].value, found[name].origin
         if value is not None and (origin == "flag" or not has_ca):
             setting = dataclasses.replace(SETTINGS[name], parse=parse_file)
-            _parse(name, setting, str(value), origin)
+            parse_setting(name, setting, str(value), origin)
 
 
 def _check_tls(found: Configuration) -> None:

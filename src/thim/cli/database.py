@@ -95,7 +95,8 @@ def verify(
             typer.echo(f"{finding.record}: {finding.reason}: {finding.detail}")
         typer.echo(
             f"{report.records} records, {report.heads} heads, "
-            f"{report.platforms} platforms checked, "
+            f"{report.platforms} platforms, "
+            f"{report.endorsement_keys} endorsement keys checked, "
             f"{report.revoked} under a revoked signer, "
             f"{len(report.findings)} findings"
         )

@@ -8,7 +8,16 @@ import re
 
 from typing import Final
 
+from thim.amd.authorities import KeyKind
+from thim.collateral.amd_keys import (
+    amd_crl_key,
+    cert_chain_key,
+    chip_of,
+    product_of,
+    vcek_key,
+)
 from thim.collateral.records import (
+    AMD,
     FMSPCS,
     INTEL,
     ROOT_CA_CRL,
@@ -19,7 +28,7 @@ from thim.collateral.records import (
     pck_crl_key,
 )
 from thim.collateral.targets import Target
-from thim.errors import ParameterError
+from thim.errors import ParameterError, ThimError
 from thim.intel.names import EnclaveKind, PckCa, Tee
 
 
@@ -50,11 +59,28 @@ def parse_document(name: str) -> Target:
     except ValueError:
         raise _error(name) from None
     is_numbered = target.number is not None or target.update is not None
+    if target.key.vendor == AMD and not is_numbered and _is_amd(target.key):
+        return target
     if target.key in _SINGLE and not is_numbered:
         return target
     if _has_numbers(target.key) and (target.number or 0) >= 0:
         return target
     raise _error(name)
+
+
+def _is_amd(key: CollateralKey) -> bool:
+    try:
+        if key.kind is Kind.VCEK:
+            return vcek_key(chip_of(key)) == key
+        product = product_of(key)
+        keys = {
+            make(kind, product)
+            for make in (cert_chain_key, amd_crl_key)
+            for kind in KeyKind
+        }
+    except ThimError:
+        return False
+    return key in keys
 
 
 def _has_numbers(key: CollateralKey) -> bool:

@@ -21,9 +21,9 @@ from thim.cli.hosts import Names, find_hosts
 from thim.cli.layout import Layout, find_places
 from thim.cli.trusting import how_to_trust
 from thim.cli.values import parse_file, parse_listen
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError, ParameterError
 from thim.http.certificate import CertificateFiles
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.clock import utc_now
 from thim.services.pki import make_ca, make_server, to_key_pem
 from thim.services.secrets import (
@@ -146,7 +146,7 @@ def _file(option: str, text: str | None) -> Path | None:
 def _check_store(layout: Layout) -> None:
     if os.path.lexists(layout.store):
         with contextlib.closing(Replica(layout.store)) as replica:
-            replica.check_anchors(INTEL_SGX_ROOT)
+            replica.check_anchors(VENDOR_ROOTS)
             check_key(replica, layout.key)
 
 
@@ -183,7 +183,7 @@ class _Making:
         )
 
         if not path.exists():
-            create_store(path, INTEL_SGX_ROOT)
+            create_store(path, VENDOR_ROOTS)
             beside = (path.with_name(path.name + s) for s in ("-wal", "-shm"))
             self._made += [*beside, path]
 
@@ -258,7 +258,7 @@ def _make_pki(layout: Layout, making: _Making) -> Certificate:
 def _add_token(store: Path, kept: StoredToken) -> None:
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
-    with Ledger(store, INTEL_SGX_ROOT) as ledger:
+    with Ledger(store, VENDOR_ROOTS) as ledger:
         ledger.tokens.add(kept)
 
 

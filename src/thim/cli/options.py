@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.config import Configuration, load
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import printable
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.clock import FileClock, utc_now
 from thim.services.vendors import VendorSettings
 
@@ -118,10 +118,13 @@ def place_of(found: Configuration) -> Place:
     roots = found["dangerous_test_anchors"].value
     return Place(
         store=found["store"].value,
-        anchors=roots.anchors if roots else INTEL_SGX_ROOT,
+        anchors=roots.anchors if roots else VENDOR_ROOTS,
         clock=utc_now if clock is None else FileClock(clock),
         vendors=VendorSettings(
-            upstreams=found["intel_upstreams"].value,
+            upstreams=(
+                *found["intel_upstreams"].value,
+                *found["amd_upstreams"].value,
+            ),
             mode=found["fill"].value,
             fmspcs=found["fmspcs"].value or frozenset(),
             asks_unknown=found["unknown_fmspcs"].value == "ask",

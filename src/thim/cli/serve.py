@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import logging
 import os
@@ -19,20 +18,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 import uvicorn
 
-from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from thim.cli.checks import certificate_files, check_settings, pki_files
 from thim.cli.config import Configuration
+from thim.cli.logs import find_logging
 from thim.cli.options import Config, Place, Store, configure, place_of
 from thim.cli.values import Address
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError, ParameterError
 from thim.http.app import AppFactory
 from thim.http.certificate import ContextFactory
 from thim.http.fast import FastHttpProtocol
 from thim.http.settings import HttpSettings
 from thim.http.tls import TlsHttpProtocol
-from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.services.clock import utc_now
 from thim.services.renewal import Renewer
 from thim.services.secrets import check_key
@@ -146,7 +145,7 @@ def _run(found: Configuration, place: Place) -> None:
             dataclasses.replace(address, port=port),
             place.store,
         )
-        if place.anchors != INTEL_SGX_ROOT:
+        if place.anchors != VENDOR_ROOTS:
             _log.warning("test anchors: nothing that is served can be trusted")
         if config.workers > 1:
             Multiprocess(config, sockets=[listener]).run()
@@ -178,7 +177,7 @@ def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
         loop="uvloop",
         http=protocol,
         ws="none",
-        log_config=_logging(),
+        log_config=find_logging(),
         workers=found["workers"].value,
         access_log=found["access_log"].value,
         proxy_headers=False,
@@ -187,19 +186,6 @@ def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
         timeout_graceful_shutdown=_SHUTDOWN,
         ssl_context_factory=ContextFactory(files) if files else None,
     )
-
-
-def _logging() -> dict[str, Any]:
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["loggers"]["thim"] = {"handlers": ["default"], "level": "INFO"}
-    config["filters"] = {"short": {"()": "thim.http.access_log.ShortValues"}}
-    config["handlers"]["access"]["filters"] = ["short"]
-    # A retry is no news: what comes of it is.
-    config["loggers"]["stamina"] = {"level": "ERROR"}
-    # These would write whole requests, keys included.
-    for name in ("httpcore2", "httpx2"):
-        config["loggers"][name] = {"level": "WARNING"}
-    return config
 
 
 def _http_settings(found: Configuration, place: Place) -> HttpSettings:
@@ -214,6 +200,7 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         profile=found["profile"].value,
         max_age=found["max_age"].value,
         old_api=found["old_api"].value == "serve",
+        metadata_hosts=found["metadata_hosts"].value or frozenset(),
         supervisor=os.getpid() if found["workers"].value > 1 else None,
         memo_bytes=found["memo_bytes"].value,
     )

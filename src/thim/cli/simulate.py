@@ -1,5 +1,6 @@
 """
-``thim simulate``: Intel's service on this machine, with keys of its own.
+``thim simulate``: Intel's and AMD's services on this machine, with keys of
+their own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def simulate(
         ),
     ] = None,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where Intel answers.")
+        str,
+        typer.Option(metavar="HOST:PORT", help="Where Intel and AMD answer."),
     ] = "127.0.0.1:8181",
     admin: Annotated[
         str,
@@ -38,10 +40,11 @@ def simulate(
     ] = None,
 ) -> None:
     """
-    Simulate Intel's provisioning certification service (PCS).
+    Simulate Intel's provisioning certification service (PCS) and AMD's key
+    distribution service (KDS).
 
-    It signs for real, with test keys that everybody has, so it listens on
-    this machine only.  Its clock can be moved and faults be set.
+    They sign for real, with test keys that everybody has, so they listen on
+    this machine only.  Their clock can be moved and faults be set.
     """
     from thim.simulate.server import simulating  # noqa: PLC0415 - loads a server
     from thim.simulate.setup import write_setup  # noqa: PLC0415 - as above

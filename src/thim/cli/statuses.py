@@ -13,7 +13,7 @@ import typer
 
 from thim.cli.ending import ending_concerns
 from thim.cli.options import Config, Json, Place, Store, configure, place_of
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.status import Level, Status, read_status
 from thim.services.vendors import FillMode
 from thim.store.replica import Replica
@@ -60,7 +60,7 @@ def status(
     configuration = configure({"store": store}, config)
     place = place_of(configuration)
     found = open_status(place).add(ending_concerns(configuration))
-    is_dangerous = place.anchors != INTEL_SGX_ROOT
+    is_dangerous = place.anchors != VENDOR_ROOTS
     if as_json:
         value = _status_json(found, is_dangerous=is_dangerous)
         typer.echo(json.dumps(value, indent=2))
@@ -91,6 +91,7 @@ def _rows(found: Status) -> dict[str, str]:
     return {
         "documents": ", ".join(f"{n} {state}" for state, n in counted),
         "platforms": _platforms(found),
+        **_chips(found),
         "autonomy": _hours(found.autonomy),
         "next expiry": expiry,
         "vendors": found.mode.value,
@@ -104,6 +105,18 @@ def _platforms(found: Status) -> str:
     bare = found.bare_platforms
     more = f", {bare} without PCK certificate" if bare else ""
     return f"{found.platforms}{more}"
+
+
+def _chips(found: Status) -> dict[str, str]:
+    amd = found.amd
+    if not (amd.chips or amd.vceks or amd.waiting):
+        return {}  # nobody here has any
+    bare = f", {amd.bare} without VCEK" if amd.bare else ""
+    waiting = f", {amd.waiting} waited for" if amd.waiting else ""
+    return {
+        "chips": f"{amd.chips}, {amd.confirmed} of them confirmed{bare}",
+        "VCEKs": f"{amd.vceks}{waiting}",
+    }
 
 
 def _spell(address: AddressState, now: datetime) -> str:
@@ -146,6 +159,11 @@ def _status_json(found: Status, *, is_dangerous: bool) -> dict[str, object]:
         "documents": dict(found.states),
         "platforms": found.platforms,
         "platforms_without_certificates": found.bare_platforms,
+        "chips": found.amd.chips,
+        "chips_confirmed": found.amd.confirmed,
+        "chips_without_vcek": found.amd.bare,
+        "vceks": found.amd.vceks,
+        "vceks_waited_for": found.amd.waiting,
         "autonomy_hours": None
         if found.autonomy is None
         else round(found.autonomy.total_seconds() / 3600, 2),

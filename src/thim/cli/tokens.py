@@ -46,8 +46,9 @@ def create(
         Role,
         typer.Option(
             help="admin: everything; operator: register platforms and "
-            "refresh; registrar: register platforms; reader: ask whose the "
-            "token is, no more yet.",
+            "chips, enrol agents, refresh; registrar: register platforms and "
+            "chips, enrol agents; reader: list chips; agent: tell of a chip; "
+            "enrolment: get an agent's token for it, once.",
         ),
     ],
     expires: Annotated[

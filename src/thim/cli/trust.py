@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thim.amd.authorities import AMD_ROOTS
 from thim.cli.actor import os_user
 from thim.cli.options import Config, Json, Place, Store, find_place, find_target
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.store.replica import Replica
@@ -50,17 +52,24 @@ def list_(
 
 
 def _stamped(place: Place) -> list[dict[str, str]]:
-    is_ours = place.anchors == INTEL_SGX_ROOT
+    is_ours = place.anchors == VENDOR_ROOTS
     origin = "comes with thim" if is_ours else "dangerous_test_anchors"
     return [
         {
             "spki_sha256": pin.hex(),
-            "vendor": "intel",
+            "vendor": _vendor_of(pin),
             "origin": origin,
             "certificate_sha256": "",
         }
         for pin in sorted(place.anchors.spki_sha256)
     ]
+
+
+def _vendor_of(pin: bytes) -> str:
+    if pin in AMD_ROOTS.spki_sha256:
+        return "amd"
+    # Of a key alone nobody can tell whose it is.
+    return "intel" if pin in INTEL_SGX_ROOT.spki_sha256 else "test"
 
 
 def _added(anchor: AddedAnchor) -> dict[str, str]:
@@ -88,7 +97,7 @@ def add(
     config: Config = None,
 ) -> None:
     """
-    Trust a new root of the vendor's, without a new release of thim.
+    Trust a new root of Intel's, without a new release of thim.
 
     The fingerprint must come from elsewhere than the file.  Who added it is
     written down.  Services over the same store know it at once.

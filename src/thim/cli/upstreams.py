@@ -3,15 +3,17 @@ How upstreams are written in a configuration.
 
 In a file a list of tables, or of texts; in the environment one text with
 commas between them.  A text is a URL, with the kind of service and a blank
-before it unless it is Intel's PCS: ``thim https://thim.example``.
+before it unless it is the vendor's own: ``thim https://thim.example``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 import urllib.parse
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.cli.values import (
@@ -21,6 +23,7 @@ from thim.cli.values import (
     parse_text,
     whole_number,
 )
+from thim.collateral.records import AMD, INTEL
 from thim.errors import shorten
 from thim.upstream.model import Service, Upstream
 
@@ -42,36 +45,77 @@ _URL: Final = re.compile(
 _SUFFIX: Final = re.compile(r"/(?:sgx|tdx)/certification/v[234]/?$")
 
 
-def parse_upstreams(value: object) -> tuple[Upstream, ...]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Vendor:
+    """Which services have a vendor's documents, and what is usual there."""
+
+    services: tuple[Service, ...]
+    usual: Mapping[str, object]
+
+
+_VENDORS: Final = {
+    INTEL: _Vendor(
+        services=(Service.PCS, Service.PCCS, Service.THIM, Service.AZURE),
+        usual={},
+    ),
+    # AMD's answers 429 to whoever asks more often than once in ten seconds; a
+    # little more, since requests do not travel evenly.
+    AMD: _Vendor(
+        services=(Service.KDS, Service.THIM),
+        usual={
+            "service": Service.KDS,
+            "interval": timedelta(seconds=10.5),
+            "burst": 1,
+        },
+    ),
+}
+
+
+def parse_intel_upstreams(value: object) -> tuple[Upstream, ...]:
     """
-    Take a list of upstreams.
+    Take a list of upstreams for Intel's documents, or ``none``.
     """
+    return _parse_upstreams(value, INTEL)
+
+
+def parse_amd_upstreams(value: object) -> tuple[Upstream, ...]:
+    """
+    Take a list of upstreams for AMD's documents, or ``none``.
+    """
+    return _parse_upstreams(value, AMD)
+
+
+def _parse_upstreams(value: object, vendor: str) -> tuple[Upstream, ...]:
+    if value == "none":
+        return ()
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST:
         msg = f"expected a list of 1 to {_MOST} upstreams"
         raise ValueError(msg)
-    return tuple(_parse_nth(n, each) for n, each in enumerate(listed, 1))
+    return tuple(
+        _parse_nth(n, each, vendor) for n, each in enumerate(listed, 1)
+    )
 
 
-def _parse_nth(n: int, value: object) -> Upstream:
+def _parse_nth(n: int, value: object, vendor: str) -> Upstream:
     try:
-        return _parse(value)
+        return _parse(value, vendor)
     except ValueError as e:
         msg = f"upstream {n}: {e}"
         raise ValueError(msg) from None
 
 
-def _parse(value: object) -> Upstream:
+def _parse(value: object, vendor: str) -> Upstream:
     if isinstance(value, str):
         kind, _, url = value.strip().rpartition(" ")
         value = {"url": url, **({"kind": kind.strip()} if kind else {})}
     if not isinstance(value, dict):
         msg = "expected tables or URLs"
         raise ValueError(msg)  # noqa: TRY004 - one kind of error for a bad value
-    return _from_table(value)
+    return _from_table(value, vendor)
 
 
-def _from_table(table: Mapping[str, object]) -> Upstream:
+def _from_table(table: Mapping[str, object], vendor: str) -> Upstream:
     found: dict[str, Any] = {}
     for name, value in table.items():
         if name not in _FIELDS:
@@ -82,6 +126,7 @@ def _from_table(table: Mapping[str, object]) -> Upstream:
         field, parse = _FIELDS[name]
         try:
             found[field] = parse(value)
+            _check_service(found, vendor)
         except ValueError as e:
             got = "" if name in _UNQUOTED else f"got {shorten(value)}, "
             msg = f"{name}: {got}{e}"
@@ -90,7 +135,21 @@ def _from_table(table: Mapping[str, object]) -> Upstream:
         msg = "expected a url in each"
         raise ValueError(msg)
     static = _INTEL_STATIC if found["url"] == _INTEL else found["url"]
-    return Upstream(**{"static_url": static, **found})
+    usual = _usual(vendor, found)
+    return Upstream(vendor=vendor, **{"static_url": static, **usual, **found})
+
+
+def _check_service(found: Mapping[str, object], vendor: str) -> None:
+    services = _VENDORS[vendor].services
+    if found.get("service", services[0]) not in services:
+        msg = f"expected one of {', '.join(s.value for s in services)}"
+        raise ValueError(msg)
+
+
+def _usual(vendor: str, found: Mapping[str, object]) -> Mapping[str, object]:
+    # Another thim is asked as freely as for Intel's documents.
+    is_thim = found.get("service") is Service.THIM
+    return {} if is_thim else _VENDORS[vendor].usual
 
 
 def _parse_url(value: object) -> str:

@@ -25,6 +25,7 @@ from thim.x509.chain import TrustAnchors, parse_pem_chain, spki_sha256
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _FMSPC: Final = re.compile("[0-9a-fA-F]{12}")
 _EXPIRING: Final = tuple(
     kind.value
@@ -216,6 +217,20 @@ def parse_fmspcs(value: object) -> frozenset[str]:
         msg = "expected FMSPCs, each of 12 hexadecimal digits"
         raise ValueError(msg)
     return frozenset(name.upper() for name in names)
+
+
+def parse_hosts(value: object) -> frozenset[str]:
+    """
+    Take a list of host names, or in one text with commas between them.
+    """
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list):
+        listed = [None]
+    names = [name.strip() if isinstance(name, str) else "" for name in listed]
+    if not all(map(_HOST.fullmatch, names)):
+        msg = "expected host names, without a port"
+        raise ValueError(msg)
+    return frozenset(name.lower() for name in names)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

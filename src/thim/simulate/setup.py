@@ -10,14 +10,15 @@ import secrets
 
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from thim.errors import OperatorError
+from thim.simulate.world import parse_duration
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from thim.simulate.amd_part import AmdPart
     from thim.simulate.server import Simulated
 
 _MARK: Final = "# Written by `thim simulate`; the next run writes it anew.\n"
@@ -26,7 +27,7 @@ _MARK: Final = "# Written by `thim simulate`; the next run writes it anew.\n"
 def write_setup(path: Path, simulated: Simulated) -> None:
     """
     Write the configuration *path*, and beside it what it names: the root
-    certificate, the clock, the key, and an empty store unless there is one.
+    certificates, the clock, the key, and an empty store unless there is one.
 
     The clock's file follows the clock from now on.
 
@@ -61,7 +62,7 @@ def _fill_folder(path: Path, simulated: Simulated) -> bytes:
     root = path.with_name(f"{stem}-root.pem")
     clock = path.with_name(f"{stem}.clock")
     store = path.with_name(f"{stem}.db")
-    _write(root, simulated.intel.pki.root.public_bytes(Encoding.PEM))
+    _write(root, simulated.roots)
     simulated.clock.mirror(clock)
     _provide_store(store, simulated)
     upstream = {
@@ -81,13 +82,53 @@ def _fill_folder(path: Path, simulated: Simulated) -> bytes:
         "dangerous_test_anchors": str(root),
         "dangerous_clock": str(clock),
     }
-    return (
+    has_amd = simulated.intel.world.amd is not None
+    if not has_amd:
+        settings["amd_upstreams"] = "none"
+    written = (
         f"{_MARK}\n{_to_toml(settings)}\n"
         f"[[intel_upstreams]]\n{_to_toml(upstream)}"
-    ).encode()
+    )
+    if has_amd:
+        written += f"\n[[amd_upstreams]]\n{_to_toml(_amd_upstream(simulated))}"
+    if has_amd and simulated.intel.world.chips:
+        written += _agent(path, simulated, settings)
+    return written.encode()
 
 
-def _to_toml(values: dict[str, str]) -> str:
+def _agent(
+    path: Path, simulated: Simulated, settings: Mapping[str, str]
+) -> str:
+    """Write what an agent is told that sits on the world's first chip."""
+    report = path.with_name(f"{path.stem}-report.bin")
+    _write(report, simulated.report(simulated.intel.world.chips[0].name))
+    told = {
+        "service": "http://127.0.0.1:8080",
+        "listen": "127.0.0.1:8254",
+        "state": str(path.with_name(f"{path.stem}-agent")),
+        "dangerous_test_anchors": settings["dangerous_test_anchors"],
+        "dangerous_clock": settings["dangerous_clock"],
+    }
+    chip = {"report": str(report)}
+    return f"\n[agent]\n{_to_toml(told)}\n[agent.chip]\n{_to_toml(chip)}"
+
+
+def _amd_upstream(simulated: Simulated) -> dict[str, str]:
+    part = simulated.intel.world.amd
+    is_limited = part and part.limit.requests and simulated.amd.limiter.is_on
+    return {
+        "url": simulated.url,
+        "kind": "kds",
+        # A little less often than it may be asked.
+        "interval": f"{_seconds(part) * 1050:.0f}ms" if is_limited else "0s",
+    }
+
+
+def _seconds(part: AmdPart | None) -> float:
+    return parse_duration(part.limit.window).total_seconds() if part else 0.0
+
+
+def _to_toml(values: Mapping[str, str]) -> str:
     # A JSON string of printable text is a TOML string.
     return "".join(
         f"{key} = {json.dumps(value, ensure_ascii=False)}\n"

@@ -1,0 +1,50 @@
+"""
+All commands of ``thim``.
+"""
+
+from __future__ import annotations
+
+from thim.cli import (
+    agent,
+    chips,
+    clients,
+    collateral,
+    configuration,
+    database,
+    init,
+    pccs_import,
+    platforms,
+    prefetch,
+    refreshing,
+    refusals,
+    serve,
+    simulate,
+    statuses,
+    tls,
+    tokens,
+    trust,
+)
+from thim.cli.base import make_app
+
+
+app = make_app()
+app.command("init")(init.init)
+app.command("serve")(serve.serve)
+app.command("agent")(agent.agent)
+app.command("simulate")(simulate.simulate)
+app.command("status")(statuses.status)
+collateral.app.command("refresh")(refreshing.refresh)
+collateral.app.command("status")(refreshing.status)
+collateral.app.command("prefetch")(prefetch.prefetch)
+collateral.app.command("refused")(refusals.refused)
+app.add_typer(refreshing.upstream_app, name="upstream")
+app.add_typer(trust.app, name="trust")
+app.add_typer(tokens.app, name="token")
+app.add_typer(tls.app, name="tls")
+app.add_typer(collateral.app, name="collateral")
+app.add_typer(platforms.app, name="platform")
+app.add_typer(chips.app, name="chip")
+app.add_typer(pccs_import.app, name="import")
+app.add_typer(database.app, name="db")
+app.add_typer(configuration.app, name="config")
+app.add_typer(clients.app, name="client-config")

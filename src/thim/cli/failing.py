@@ -1,0 +1,30 @@
+"""
+How a command fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+from typing import TYPE_CHECKING
+
+from thim.errors import ThimError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def failing_in_one_line() -> Iterator[None]:
+    """
+    Turn what was raised on purpose into one line and the exit code 2.
+    """
+    try:
+        yield
+    except ThimError as e:
+        # An argument that is no text must not break the message about it.
+        text = str(e).encode("utf-8", "backslashreplace").decode("utf-8")
+        sys.stderr.write(f"thim: {text}\n")
+        sys.exit(2)

@@ -1,0 +1,127 @@
+import http.server
+import ipaddress
+import shutil
+import socket
+import threading
+
+import pytest
+
+from thim.agent.address import (
+    check_is_free,
+    holding,
+    is_here,
+    open_listener,
+    own_networks,
+)
+from thim.errors import OperatorError
+
+
+#: RFC 5737: nobody's.
+NOWHERE = "192.0.2.77"
+
+
+needs_ip = pytest.mark.skipif(
+    shutil.which("ip") is None, reason="`ip` is of iproute2"
+)
+
+
+class TestFree:
+    def test_nobody(self):
+        """
+        Where nobody answers, nothing is in the way.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        check_is_free("127.0.0.1", port)
+
+    def test_metadata_service(self):
+        """
+        Whatever answers there in HTTP, with whichever status, is not taken
+        over.
+        """
+        handler = http.server.BaseHTTPRequestHandler  # knows no method
+        with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+            port = server.server_address[1]
+            thread = threading.Thread(target=server.handle_request)
+            thread.start()
+            with pytest.raises(OperatorError, match=r"\(status 501\)"):
+                check_is_free("127.0.0.1", port)
+            thread.join(10)
+
+
+class TestHolding:
+    def test_there(self):
+        """
+        An address that is there is left alone.
+        """
+        assert is_here("127.0.0.1")
+        with holding("127.0.0.1", None):
+            pass
+
+    def test_missing(self):
+        """
+        One that is missing is an error that says how to add it.
+        """
+        assert not is_here(NOWHERE)
+        expected = f"`ip address add {NOWHERE}/32 dev lo` adds it"
+        with (
+            pytest.raises(OperatorError, match=expected),
+            holding(NOWHERE, None),
+        ):
+            pass
+
+    @needs_ip
+    def test_no_interface(self):
+        """
+        An interface that is not there is an error with what `ip` says.
+        """
+        with (
+            pytest.raises(OperatorError, match="none0"),
+            holding(NOWHERE, "none0"),
+        ):
+            pass
+
+    def test_without_ip(self, monkeypatch):
+        """
+        Without iproute2 it is an error that names it.
+        """
+        monkeypatch.setenv("PATH", "/nowhere")
+        with (
+            pytest.raises(OperatorError, match="needs iproute2"),
+            holding(NOWHERE, "lo"),
+        ):
+            pass
+
+
+class TestNetworks:
+    @needs_ip
+    def test_own(self):
+        """
+        The networks of the interface are those of all its addresses.
+        """
+        networks = own_networks("127.0.0.1")
+        assert ipaddress.ip_network("127.0.0.0/8") in networks
+
+    def test_nobodys(self):
+        """
+        An address that no interface has, has no networks.
+        """
+        assert () == own_networks(NOWHERE)
+
+    def test_without_ip(self, monkeypatch):
+        """
+        Without iproute2 they are not known.
+        """
+        monkeypatch.setenv("PATH", "/nowhere")
+        assert () == own_networks("127.0.0.1")
+
+
+class TestListener:
+    def test_port_in_use(self):
+        """
+        A port that somebody has is an error that names it.
+        """
+        with open_listener("127.0.0.1", 0) as listener:
+            port = listener.getsockname()[1]
+            with pytest.raises(OperatorError, match=f"port {port}: "):
+                open_listener("127.0.0.1", port)
