@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.program import running
-from thim.intel.authorities import INTEL_SGX_ROOT
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.ingest import ingest
 from thim.store.create import create_store
 from thim.store.ledger import Ledger
@@ -44,7 +44,7 @@ def take_in(store, files):
     Take *files* into the store, as another process would, and stop after
     each commit.
     """
-    with Ledger(store, INTEL_SGX_ROOT) as ledger:
+    with Ledger(store, VENDOR_ROOTS) as ledger:
         yield from ingest(
             [(str(f), f.read_bytes()) for f in files],
             ledger=ledger,
@@ -121,7 +121,7 @@ def test_two_workers_say_what_one_says(corpus, tmp_path):
     same order, and soon gives the last ones.
     """
     store = tmp_path / "thim.db"
-    create_store(store, INTEL_SGX_ROOT)
+    create_store(store, VENDOR_ROOTS)
     files = sorted(Path(corpus, "intel").rglob("v[23]*.json"))
     files += sorted(Path(corpus, "intel", "crl").glob("*.der"))
     files += sorted(Path(corpus, "intel").glob("tcb-eval*/*.json"))
@@ -168,7 +168,7 @@ def test_lean(module):
     Serving loads no migrations, no arrays, no terminal and no ORM.
     """
     code = (
-        "import sys, thim.cli.main, thim.http.app; "
+        "import sys, thim.cli.commands, thim.http.app; "
         f"print({module!r} in sys.modules)"
     )
     said = subprocess.run(

@@ -204,7 +204,6 @@ def snpguest(service: Service) -> Recipe:
             "cert_chain and /vcek/v1/PRODUCT/CHIP?...) with curl, and give its "
             "folder to `snpguest verify`."
         ),
-        _no_amd(service),
         *_redirected(service, names, f"It uses the system's. {_OPENSSL}"),
     )
     return Recipe(text=_hosts("snpguest", service, names), notes=notes)
@@ -241,18 +240,9 @@ def trustee(service: Service) -> Recipe:
             "vcek_sources are tried in this order; the second is AMD itself: "
             "leave it out where nobody else may be asked."
         ),
-        _no_amd(service),
         *trust_notes(service, f"It uses the system's store. {_OPENSSL}"),
     )
     return Recipe(text=f"{json.dumps(value, indent=2)}\n", notes=notes)
-
-
-def _no_amd(service: Service) -> str:
-    return (
-        "AMD's paths, /vcek/v1/ and /vlek/v1/, are not served by this release "
-        f"yet: ask for {service.url}/vcek/v1/Milan/cert_chain before you rely "
-        "on it."
-    )
 
 
 def _environment(
@@ -279,6 +269,7 @@ def _hosts(client: str, service: Service, names: tuple[str, ...]) -> str:
     if _is_address(service.host):
         lines.append(line.replace("ADDRESS", service.host))
     else:
+        # Never loopback: on the service's own machine it would ask itself.
         lines.append(f"# ADDRESS is that of {service.host}:")
         lines.append(f"#{line}")
     return "\n".join(lines) + "\n"
@@ -286,10 +277,9 @@ def _hosts(client: str, service: Service, names: tuple[str, ...]) -> str:
 
 def _is_address(host: str) -> bool:
     try:
-        ipaddress.ip_address(host)
+        return not ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-    return True
 
 
 def _redirected(
