@@ -18,7 +18,7 @@ class TestGuest:
         """
         The header counts in any case.
         """
-        check_is_guest({**GUEST, b"metadata": value}, ())
+        check_is_guest([*{**GUEST, b"metadata": value}.items()], ())
 
     @pytest.mark.parametrize(
         ("changed", "name"),
@@ -36,15 +36,25 @@ class TestGuest:
         What a page in a browser or a proxy sends is refused by name.
         """
         with pytest.raises(ParameterError, match=f"{name}: got"):
-            check_is_guest({**GUEST, **changed}, ())
+            check_is_guest([*{**GUEST, **changed}.items()], ())
 
     def test_without_metadata(self):
         """
         Where no header is demanded, a detour is refused all the same.
         """
-        check_is_direct({b"host": b"localhost"}, ())
+        check_is_direct([(b"host", b"localhost")], ())
         with pytest.raises(ParameterError, match="Host: got"):
-            check_is_direct({b"host": b"evil.example"}, ())
+            check_is_direct([(b"host", b"evil.example")], ())
+
+    @pytest.mark.parametrize("name", ["Metadata", "Host"])
+    def test_repeated(self, name):
+        """
+        What counts is said once: each of two might count elsewhere.
+        """
+        key = name.lower().encode()
+        headers = [*GUEST.items(), (key, GUEST[key])]
+        with pytest.raises(ParameterError, match=f"{name}: got .* once"):
+            check_is_guest(headers, ())
 
 
 class TestHost:

@@ -144,7 +144,7 @@ class Agent:
         await send_reply(response, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        headers = dict(scope["headers"])
+        headers = scope["headers"]
         self._check_network(scope)
         check_is_direct(headers, self._settings.hosts)
         methods, answer = self._find_route(scope["path"])

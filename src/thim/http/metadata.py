@@ -35,7 +35,7 @@ class Metadata:
         """
         settings: HttpSettings = scope["state"]["service"].settings
         try:
-            check_is_guest(dict(scope["headers"]), settings.metadata_hosts)
+            check_is_guest(scope["headers"], settings.metadata_hosts)
         except ParameterError as e:
             await finish(scope, send, to_reply(e))
             return
