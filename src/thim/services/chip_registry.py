@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.collateral.endorsements import HeldEndorsement
+    from thim.collateral.ports import Held
     from thim.store.ledger import Ledger
     from thim.store.replica import Replica
 
@@ -118,22 +119,25 @@ class ChipRegistry:
         held = EndorsementView(self._replica).find_vcek(told.name)
         if held is None:
             return Registered(is_confirmed=False, reason="vcek-awaited")
-        reasons = self._verify(report, held)
-        if not reasons:
-            return Registered(is_confirmed=True)
-        spelt = ", ".join(reasons)
-        if all(reason.startswith("crl-") for reason in reasons):
-            # That is our list's fault, and not the report's.
-            return Registered(is_confirmed=False, reason=spelt)
-        raise _bad_report("unauthentic", "an authentic one", spelt)
+        crl = self._replica.find(amd_crl_key(KeyKind.VCEK, held.product))
+        reasons = self._verify(report, held, crl)
+        ours = ", ".join(reasons)
+        if reasons and all(reason.startswith("crl-") for reason in reasons):
+            # That is our list's fault; the report's own come to light without.
+            reasons = self._verify(report, held, None)
+        if reasons:
+            spelt = ", ".join(reasons)
+            raise _bad_report("unauthentic", "an authentic one", spelt)
+        return Registered(is_confirmed=not ours, reason=ours or None)
 
-    def _verify(self, report: Report, held: HeldEndorsement) -> list[str]:
-        found = self._replica.find(amd_crl_key(KeyKind.VCEK, held.product))
+    def _verify(
+        self, report: Report, held: HeldEndorsement, crl: Held | None
+    ) -> list[str]:
         verdict = verify_report(
             report,
             EndorsementKey.from_der(held.der),
             CaChain.from_pem(held.issuer_chain),
-            None if found is None else Crl.from_der(found.body),
+            None if crl is None else Crl.from_der(crl.body),
             anchors=self._ledger.anchors(),
             now=self._now,
         )
