@@ -34,7 +34,8 @@ STRUCTURE_2: Final = ("00906EA10000", "00606A000000")
 NOW: Final = datetime.datetime(2026, 11, 2, 9, tzinfo=datetime.UTC)
 _MORE: Final = Path(__file__).with_name("clients.toml")
 _SIMULATES: Final = re.compile(
-    r"thim simulates Intel on (http://\S+), administered on (http://\S+)\n"
+    r"thim simulates Intel and AMD on (http://\S+), "
+    r"administered on (http://\S+)\n"
 )
 _SERVES: Final = re.compile(r"thim serves on https?://127\.0\.0\.1:(\d+)")
 

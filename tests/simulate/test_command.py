@@ -26,7 +26,8 @@ from thim.x509.chain import parse_pem_chain
 
 
 READY = re.compile(
-    r"thim simulates Intel on (http://\S+), administered on (http://\S+)\n"
+    r"thim simulates Intel and AMD on (http://\S+), "
+    r"administered on (http://\S+)\n"
 )
 KEYED = """
 seed = "keyed"

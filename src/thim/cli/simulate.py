@@ -57,7 +57,7 @@ def simulate(
             write_setup(write_config, simulated)
             typer.echo(f"Start thim with: thim serve --config {write_config}")
         typer.echo(
-            f"thim simulates Intel on {simulated.url}, "
+            f"thim simulates Intel and AMD on {simulated.url}, "
             f"administered on {simulated.admin_url}"
         )
         ended.wait()
