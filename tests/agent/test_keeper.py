@@ -109,6 +109,25 @@ class TestFetching:
         assert [] == files(bench)
 
 
+class TestBug:
+    def test_told(self, bench):
+        """
+        What goes wrong by a mistake of ours is told with the health until a
+        look succeeds, and is not the end of looking.
+        """
+        keeper = bench.keeper(bench.report())
+        bench.look(keeper)
+        keeper._due = "a bug"
+        again = bench.runner.run(keeper.look_whatever_happens())
+        assert "TypeError" in keeper.describe()["trouble"]
+        assert "ok" == keeper.describe()["status"]
+        assert 60 == again
+
+        keeper._due = keeper._clock() + HOUR
+        assert bench.runner.run(keeper.look_whatever_happens()) is None
+        assert "" == keeper.describe()["trouble"]
+
+
 class TestDisk:
     def test_restart(self, bench, away):
         """

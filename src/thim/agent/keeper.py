@@ -86,6 +86,7 @@ class Keeper:
         self.standing = Standing.DECLARED
         self.is_absent = False
         self.trouble = ""
+        self._bug = ""
         self.identity = chip.read()
         self._names = self.identity.names()
         self._load(self._clock())
@@ -129,7 +130,7 @@ class Keeper:
                 "crl": f"{crl.this_update:%FT%TZ}" if crl else None,
                 "registered": registrar.state if registrar else None,
             },
-            "trouble": self.trouble,
+            "trouble": self._bug or self.trouble,
         }
 
     def _product(self) -> str | None:
@@ -142,14 +143,23 @@ class Keeper:
         wrong.
         """
         while True:
-            wait: float | None = _AFTER_BUG
-            try:
-                wait = await self.look()
-            except Exception:  # noqa: BLE001 - see below
-                # What is held must not grow old by a mistake of ours.
-                _log.exception("not refreshed")
+            wait = await self.look_whatever_happens()
             seconds = refresh.total_seconds()
             await asyncio.sleep(seconds if wait is None else wait)
+
+    async def look_whatever_happens(self) -> float | None:
+        """
+        Look, as `look` does; a mistake of ours is logged and told with the
+        health, so that what is held does not grow old by it unnoticed.
+        """
+        try:
+            wait = await self.look()
+        except Exception as e:  # noqa: BLE001 - a bug, whichever it is
+            _log.exception("not refreshed")
+            self._bug = f"not refreshed, by a bug (see the log): {e!r}"
+            return _AFTER_BUG
+        self._bug = ""
+        return wait
 
     async def look(self) -> float | None:
         """
