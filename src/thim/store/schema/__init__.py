@@ -1,0 +1,93 @@
+"""
+The tables, for SQLite and PostgreSQL alike.
+
+Instants are microseconds since 1970 (``store.instants``), digests 32 bytes.
+``migrations/`` builds what these modules describe; a test holds them together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from thim.store.schema.agenda import (
+    IN_CHIP_QUEUE,
+    addresses,
+    hints,
+    targets,
+)
+from thim.store.schema.amd import (
+    chips,
+    endorsement_keys,
+)
+from thim.store.schema.base import metadata
+from thim.store.schema.collateral import (
+    certificates,
+    channels,
+    head_moves,
+    heads,
+    issuer_chains,
+    quarantine,
+    records,
+    series,
+)
+from thim.store.schema.platforms import (
+    appraisal_policies,
+    dictionaries,
+    noted_raw_tcbs,
+    pck_answers,
+    pck_certificates,
+    pck_families,
+    pck_selections,
+    platform_names,
+    platform_secrets,
+    platforms,
+    registrations,
+    strangers,
+)
+from thim.store.schema.service import (
+    added_anchors,
+    api_tokens,
+    counters,
+    events,
+    settings,
+)
+
+
+#: The Alembic revision that this code reads and writes.
+REVISION: Final = "0005"
+
+__all__ = [
+    "IN_CHIP_QUEUE",
+    "REVISION",
+    "added_anchors",
+    "addresses",
+    "api_tokens",
+    "appraisal_policies",
+    "certificates",
+    "channels",
+    "chips",
+    "counters",
+    "dictionaries",
+    "endorsement_keys",
+    "events",
+    "head_moves",
+    "heads",
+    "hints",
+    "issuer_chains",
+    "metadata",
+    "noted_raw_tcbs",
+    "pck_answers",
+    "pck_certificates",
+    "pck_families",
+    "pck_selections",
+    "platform_names",
+    "platform_secrets",
+    "platforms",
+    "quarantine",
+    "records",
+    "registrations",
+    "series",
+    "settings",
+    "strangers",
+    "targets",
+]

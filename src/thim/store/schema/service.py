@@ -1,0 +1,60 @@
+"""
+The service itself: settings, counters, events, trust, tokens.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Integer, LargeBinary, Text
+
+from thim.store.schema.base import Big, table
+
+
+#: Facts about the store itself: ``anchors``, its trust anchors' pins.
+settings = table(
+    "settings",
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+#: How often something was refused or noticed, by reason.
+counters = table(
+    "counters",
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("count", Big, nullable=False),
+    Column("last", Big, nullable=False),
+)
+
+#: Vendor roots that the operator added to those that thim ships.
+added_anchors = table(
+    "added_anchors",
+    Column("spki_sha256", LargeBinary, primary_key=True),
+    Column("vendor", Text, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+    Column("added", Big, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
+#: What was decided, by whom, when; only ever appended to.
+events = table(
+    "events",
+    Column("id", Integer, primary_key=True),
+    Column("at", Big, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+#: API tokens: ``id.secret``; of the secret only its SHA-256 is kept.
+api_tokens = table(
+    "api_tokens",
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("created", Big, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires", Big),
+    Column("last_used", Big),
+    Column("revoked", Big),
+)
