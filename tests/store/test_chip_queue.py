@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from tests.made_amd import GENOA, MILAN, TURIN, name_of
 from tests.store.made import ANCHORS, day
-from thim.collateral.amd_keys import vcek_target
+from thim.collateral.amd_keys import Rank, vcek_target
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import FMSPCS
 from thim.collateral.targets import Target, pck_target
@@ -37,6 +37,7 @@ SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 NOW = day(0)
+CALLER = Rank.CALLER
 MOST = 100
 ONE, TWO, THREE, FOUR = map(name_of, range(4))
 DOCUMENT = Target(key=FMSPCS)
@@ -142,6 +143,18 @@ class TestOrder:
         queue.add_first([THREE], NOW + 30 * SECOND)
 
         assert targets(FOUR, THREE, ONE, TWO) == due(view)
+
+    def test_chips_between(self, queue, view):
+        """
+        What a registered chip needs comes behind what an operator wants, and
+        before what anybody asks for.
+        """
+        add(queue, ONE)
+        queue.add_told(TWO, NOW + 20 * SECOND, 1)
+        queue.add_first([THREE], NOW + 20 * SECOND, Rank.CHIP)
+        queue.add_first([FOUR], NOW + 30 * SECOND)
+
+        assert targets(FOUR, TWO, THREE, ONE) == due(view)
 
     def test_moved_to_the_front(self, queue, view):
         """
@@ -331,6 +344,45 @@ class TestHowItWent:
         assert targets(TWO) == due(view, NOW + HOUR - SECOND)
         assert targets(TWO, ONE) == due(view, NOW + HOUR)
 
+    @pytest.mark.parametrize("rank", [Rank.OPERATOR, Rank.CHIP])
+    def test_failed_first(self, ledger, queue, view, rank):
+        """
+        What failed of those that come first comes first again, when its time
+        has come.
+        """
+        queue.add_first([ONE], NOW, rank)
+        settle(ledger, ONE, failed(NOW + HOUR))
+        add(queue, TWO, THREE)
+
+        assert targets(TWO, THREE) == due(view, NOW + HOUR - SECOND)
+        assert claim(ledger.agenda, ONE, now=NOW + HOUR - SECOND) is None
+        assert targets(ONE, TWO, THREE) == due(view, NOW + HOUR)
+
+    def test_over(self, ledger, queue, view):
+        """
+        What has come for an operator is anybody's, when it is asked for again.
+        """
+        queue.add_first([ONE], NOW)
+        settle(ledger, ONE, TAKEN)
+        add(queue, TWO, ONE, THREE)
+
+        assert targets(TWO, ONE, THREE) == due(view)
+
+
+class TestCancel:
+    def test_of_operators(self, queue, view):
+        """
+        What operators want is taken out, and neither what chips need nor what
+        anybody asks for.
+        """
+        add(queue, ONE)
+        queue.add_first([TWO], NOW, Rank.CHIP)
+        queue.add_first([THREE, FOUR], NOW)
+
+        assert 2 == queue.cancel()
+        assert targets(TWO, ONE) == due(view)
+        assert 0 == queue.cancel()
+
 
 class TestRestart:
     def test_survives(self, store, ledger, queue):
@@ -488,21 +540,35 @@ class Queue(RuleBasedStateMachine):
         Anybody asks; three such may wait, however many operators want.
         """
         self._step()
-        callers = [due for due in self.due.values() if due > NOW - HOUR]
+        callers = [rank for rank, _ in self.due.values() if rank == CALLER]
         is_in = name in self.due or len(callers) < 3
         assert is_in == self.ledger.chips.add(name, self.now, 3)
         if is_in:
-            self.due.setdefault(name, self.now)
+            self.due.setdefault(name, (CALLER, self.now))
 
-    @rule(name=names)
-    def want(self, name):
+    @rule(name=names, rank=st.sampled_from(list(Rank)))
+    def want(self, name, rank):
         """
-        An operator wants it.
+        An operator, a chip or anybody wants it.
         """
         self._step()
-        self.ledger.chips.add_first([name], self.now)
-        first = self.now - timedelta(days=3650)
-        self.due[name] = min(self.due.get(name, first), first)
+        self.ledger.chips.add_first([name], self.now, rank)
+        before, due = self.due.get(name, (rank, self.now))
+        is_first = before > rank
+        self.due[name] = (
+            min(before, rank),
+            (self.now if is_first else min(due, self.now)),
+        )
+
+    @rule()
+    def cancel(self):
+        """
+        The operator wants no more.
+        """
+        self._step()
+        left = {n: d for n, d in self.due.items() if d[0] != Rank.OPERATOR}
+        assert len(self.due) - len(left) == self.ledger.chips.cancel()
+        self.due = left
 
     @rule(name=names)
     def lease(self, name):
@@ -529,17 +595,18 @@ class Queue(RuleBasedStateMachine):
             agenda.postpone(target, "me", None)
         elif how == "taken":
             agenda.settle(target, "me", TAKEN, now=self.now)
-            del self.due[name]
+            self.due.pop(name, None)
         else:
             later = self.now + 5 * SECOND
             agenda.settle(target, "me", failed(later), now=self.now)
-            self.due[name] = later
+            if name in self.due:
+                self.due[name] = self.due[name][0], later
         del self.leased[name]
 
     def _expected(self):
         free = [
             name
-            for name, at in self.due.items()
+            for name, (_, at) in self.due.items()
             if at <= self.now and name not in self.leased
         ]
         return sorted(free, key=self.due.__getitem__)

@@ -193,9 +193,11 @@ def run(path, *statements):
 
 def read_rows(path):
     """
-    Return all rows of the tables that were there before.
+    Return all rows of the tables that were there before, without the column
+    that is new.
     """
-    return {t: run(path, f"SELECT * FROM {t} ORDER BY 1") for t in KEPT}  # noqa: S608
+    rows = {t: run(path, f"SELECT * FROM {t} ORDER BY 1") for t in KEPT}  # noqa: S608
+    return {**rows, "targets": [row[:10] for row in rows["targets"]]}
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def _cancel(place: Place) -> None:
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
     with Ledger(place.store, place.anchors) as ledger:
-        count = ledger.chips.cancel(place.clock())
+        count = ledger.chips.cancel()
     typer.echo(f"{count} taken out of the queue.")
 
 

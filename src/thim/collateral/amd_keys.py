@@ -7,6 +7,8 @@ line, the hardware ID and the TCB: ``Milan:3AC3…:DB18000000000004``.
 
 from __future__ import annotations
 
+import enum
+
 from typing import TYPE_CHECKING, Final
 
 from thim.amd.authorities import KeyKind
@@ -94,6 +96,17 @@ def chip_of(key: CollateralKey) -> ChipTcb:
         raise MalformedError(msg, reason="hw-id") from None
     tcb = TcbVersion.from_tcbm(tcbm, product)
     return ChipTcb(product=product, hw_id=raw, tcb=tcb)
+
+
+class Rank(enum.IntEnum):
+    """
+    Who wants a VCEK: who stands first here is served first, whenever the
+    others came.
+    """
+
+    OPERATOR = 0
+    CHIP = 1
+    CALLER = 2
 
 
 def vcek_target(name: ChipTcb) -> Target:

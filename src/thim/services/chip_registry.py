@@ -15,7 +15,7 @@ from thim.amd.endorsement_key import EndorsementKey
 from thim.amd.kds import ChipTcb
 from thim.amd.report import Report
 from thim.amd.verify import verify_report
-from thim.collateral.amd_keys import amd_crl_key
+from thim.collateral.amd_keys import Rank, amd_crl_key
 from thim.collateral.chips import Chip
 from thim.errors import ParameterError, ThimError
 from thim.services.platform_admin import check_name
@@ -109,7 +109,7 @@ class ChipRegistry:
         if is_agent:
             queue.add_told(name, self._now, _MOST_TCBS)
         else:
-            queue.add_first([name], self._now)
+            queue.add_first([name], self._now, Rank.CHIP)
 
     def _judge(self, told: Told) -> Registered:
         if told.report is None:

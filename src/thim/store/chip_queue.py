@@ -7,13 +7,12 @@ agenda, and so is every worker's and survives all of them.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from thim.collateral.amd_keys import vcek_target
+from thim.collateral.amd_keys import Rank, vcek_target
 from thim.collateral.targets import LONGEST_ABSENCE
 from thim.store import schema
 from thim.store.instants import to_stored
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from thim.amd.kds import ChipTcb
-
-#: What an operator wants stands before what anybody asks for: as if it had
-#: been asked for so long ago.
-_HEAD_START: Final = timedelta(days=3650)
 
 
 class ChipQueue:
@@ -56,31 +51,36 @@ class ChipQueue:
             )
             if known is not None:
                 return True
-            if _count(connection, _since(now)) >= most:
+            # What others want is no reason to turn anybody away.
+            if _count(connection, Rank.CALLER) >= most:
                 return False
-            _put(connection, [name], to_stored(now))
+            _put(connection, [name], Rank.CALLER, now)
         return True
 
-    def cancel(self, now: datetime) -> int:
+    def cancel(self) -> int:
         """
         Take out all that operators want; return how many.
         """
         table = schema.targets
-        since = _since(now)
         with self._transaction() as connection:
             done = connection.execute(
                 update(table)
-                .where(*schema.IN_CHIP_QUEUE, table.c.due < since)
+                .where(*schema.IN_CHIP_QUEUE, table.c.rank == Rank.OPERATOR)
                 .values(due=None)
             )
         return int(done.rowcount)
 
-    def add_first(self, names: Iterable[ChipTcb], now: datetime) -> None:
+    def add_first(
+        self,
+        names: Iterable[ChipTcb],
+        now: datetime,
+        rank: Rank = Rank.OPERATOR,
+    ) -> None:
         """
-        Put VCEKs before all that anybody else asks for, for an operator.
+        Put VCEKs before all that anybody of a lower *rank* asks for.
         """
         with self._transaction() as connection:
-            _put(connection, names, to_stored(now - _HEAD_START))
+            _put(connection, names, rank, now)
 
     def add_told(self, name: ChipTcb, now: datetime, most: int) -> None:
         """
@@ -90,7 +90,7 @@ class ChipQueue:
         """
         with self._transaction() as connection:
             if not _is_in_vain(connection, name, now, most):
-                _put(connection, [name], to_stored(now - _HEAD_START))
+                _put(connection, [name], Rank.CHIP, now)
 
 
 def _is_in_vain(
@@ -116,31 +116,39 @@ def _is_in_vain(
     return bool(absent) or (others or 0) >= most
 
 
-def _since(now: datetime) -> int:
-    """Return between which instants what operators want and others' lies."""
-    return to_stored(now - _HEAD_START / 2)
-
-
-def _count(connection: Connection, since: int) -> int:
-    # What operators want is no reason to turn others away.
+def _count(connection: Connection, rank: Rank) -> int:
     query = (
         select(func.count())
         .select_from(schema.targets)
-        .where(*schema.IN_CHIP_QUEUE, schema.targets.c.due > since)
+        .where(*schema.IN_CHIP_QUEUE, schema.targets.c.rank == rank)
         .with_hint(schema.targets, "INDEXED BY targets_of_chips", "sqlite")
     )
     return int(connection.scalar(query) or 0)
 
 
-def _put(connection: Connection, names: Iterable[ChipTcb], due: int) -> None:
+def _put(
+    connection: Connection,
+    names: Iterable[ChipTcb],
+    rank: Rank,
+    now: datetime,
+) -> None:
     table = schema.targets
-    rows = [{"name": str(vcek_target(name)), "due": due} for name in names]
-    statement = upsert(table)
-    earliest = func.min(func.coalesce(table.c.due, due), due)
-    statement = statement.on_conflict_do_update(
+    values = {"due": to_stored(now), "rank": rank}
+    rows = [{"name": str(vcek_target(name)), **values} for name in names]
+    is_before = table.c.due.is_not(None) & (table.c.rank <= rank)
+    statement = upsert(table).on_conflict_do_update(
         index_elements=["name"],
-        # Whoever asks anew does not inherit what went wrong before.
-        set_={"due": earliest, "absent_until": None, "failures": 0},
+        # Who is before it keeps the place, but not what went wrong there:
+        # whoever asks anew does not inherit that.
+        set_={
+            "due": case(
+                (is_before, func.min(table.c.due, values["due"])),
+                else_=values["due"],
+            ),
+            "rank": case((is_before, table.c.rank), else_=rank),
+            "absent_until": None,
+            "failures": 0,
+        },
     )
     if rows:
         connection.execute(statement, rows)

@@ -40,12 +40,12 @@ _DUE: Final = f"""
        AND (coalesce(leased_until, 0) <= ?1 OR leased_until > ?2)
        AND (due <= ?1 OR due > ?3)
        AND instr(?5, substr(name, 10, 6)) > 0
-     ORDER BY due, rowid LIMIT ?4
+     ORDER BY rank, due, rowid LIMIT ?4
 """  # noqa: S608 - constants only
 _BEFORE: Final = f"""
     SELECT count(*) FROM targets {_INDEXED}
      WHERE {_IN_QUEUE}
-       AND due <= (SELECT t.due FROM targets t WHERE t.name = ?)
+       AND (rank, due) <= (SELECT t.rank, t.due FROM targets t WHERE t.name = ?)
 """  # noqa: S608
 _COUNT: Final = f"""
     SELECT count(*) FROM targets {_INDEXED} WHERE {_IN_QUEUE}

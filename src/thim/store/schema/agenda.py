@@ -12,7 +12,8 @@ from thim.store.schema.base import Big, table
 
 
 #: What the vendors are asked for: by whom and until when (the lease), when
-#: next, and how it went (``collateral.targets.Progress``).
+#: next, and how it went (``collateral.targets.Progress``).  ``rank`` is who
+#: wants a VCEK (``collateral.amd_keys.Rank``), and says nothing of others.
 targets = table(
     "targets",
     Column("name", Text, primary_key=True),
@@ -25,6 +26,7 @@ targets = table(
     Column("absent_until", Big),
     Column("leased_by", Text),
     Column("leased_until", Big),
+    Column("rank", Integer, nullable=False, server_default="0"),
     Index("targets_by_due", "due"),
 )
 
@@ -36,6 +38,7 @@ IN_CHIP_QUEUE: Final = (
 )
 Index(
     "targets_of_chips",
+    targets.c.rank,
     targets.c.due,
     sqlite_where=and_(*IN_CHIP_QUEUE),
     postgresql_where=and_(*IN_CHIP_QUEUE),

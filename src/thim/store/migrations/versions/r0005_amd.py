@@ -33,21 +33,27 @@ def upgrade() -> None:
     """
     _create_endorsement_keys()
     _create_chips()
+    _create_chip_queue()
+    if op.get_context().dialect.name == "sqlite":
+        _rebuild_records()
+    else:
+        op.drop_constraint("records_sha256_key", "records")
+    _trust_amd()
+
+
+def _create_chip_queue() -> None:
+    rank = sa.Column("rank", sa.Integer, nullable=False, server_default="0")
+    op.add_column("targets", rank)
     waiting = sa.text(
         "name >= 'amd/vcek/' AND name < 'amd/vcek0' AND due IS NOT NULL"
     )
     op.create_index(
         "targets_of_chips",
         "targets",
-        ["due"],
+        ["rank", "due"],
         sqlite_where=waiting,
         postgresql_where=waiting,
     )
-    if op.get_context().dialect.name == "sqlite":
-        _rebuild_records()
-    else:
-        op.drop_constraint("records_sha256_key", "records")
-    _trust_amd()
 
 
 def _create_endorsement_keys() -> None:
