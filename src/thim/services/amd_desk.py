@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from thim.collateral.amd_keys import chip_of
 from thim.collateral.freshness import next_look
 from thim.collateral.records import Kind
-from thim.errors import MalformedError, UntrustedError
 from thim.services.amd_door import AmdDoor
-from thim.services.outcome import Fetched, Outcome, describe
+from thim.services.outcome import Fetched, Outcome
+from thim.services.quarantining import quarantining
 
 
 if TYPE_CHECKING:
@@ -45,19 +45,10 @@ class AmdDesk:
             MalformedError, UntrustedError: It is not genuine or not what was
                 asked for; it is in quarantine and counted.
         """
-        try:
+        with quarantining(self.ledger, response, self.clock):
             if target.key.kind is Kind.VCEK:
                 return self._take_key(target, response)
             return self._take_record(target, response)
-        except (MalformedError, UntrustedError) as e:
-            self.ledger.quarantine(
-                response.body,
-                source=response.url,
-                reason=e.reason,
-                detail=describe(e),
-                now=self.clock(),
-            )
-            raise
 
     def _take_key(self, target: Target, response: Response) -> Fetched:
         door = AmdDoor(self.ledger, self.clock())

@@ -19,11 +19,12 @@ from thim.collateral.freshness import (
     next_try,
 )
 from thim.collateral.records import AMD, Kind, numbers_key
-from thim.errors import MalformedError, ThimError
+from thim.errors import ThimError
 from thim.intel.names import Tee
 from thim.intel.numbers import NumberList
 from thim.intel.signed import SignedJson
 from thim.services.outcome import Fetched, Outcome, blame, describe
+from thim.services.quarantining import quarantining
 from thim.services.receive import receive
 from thim.store.agenda import Settlement
 from thim.upstream.pcs import is_channel_vouched, read_answer, read_hints
@@ -187,17 +188,8 @@ class Desk:
         return Fetched(outcome=Outcome.FAILED, reason=shortfall, detail=detail)
 
     def _read_answer(self, target: Target, response: Response) -> Answer:
-        try:
+        with quarantining(self.ledger, response, self.clock):
             return read_answer(target, response)
-        except MalformedError as e:
-            self.ledger.quarantine(
-                response.body,
-                source=response.url,
-                reason=e.reason,
-                detail=describe(e),
-                now=self.clock(),
-            )
-            raise
 
     def _observe(
         self,

@@ -16,7 +16,8 @@ from thim.collateral.records import Kind
 from thim.collateral.targets import Target
 from thim.errors import MalformedError, OperatorError, UntrustedError
 from thim.services.door import Door
-from thim.services.outcome import Fetched, Outcome, blame, describe
+from thim.services.outcome import Fetched, Outcome, blame
+from thim.services.quarantining import quarantining
 from thim.services.receive import take_chain
 from thim.services.register import (
     MEANWHILE,
@@ -165,17 +166,8 @@ class PckDesk:
         return Fetched(outcome=Outcome.TAKEN, due=due)
 
     def _read(self, upstream: Upstream, response: Response) -> PckAnswer:
-        try:
+        with quarantining(self.ledger, response, self.clock):
             return read_pck_answer(upstream, response)
-        except MalformedError as e:
-            self.ledger.quarantine(
-                response.body,
-                source=response.url,
-                reason=e.reason,
-                detail=describe(e),
-                now=self.clock(),
-            )
-            raise
 
     def _take_chain(
         self, answer: PckAnswer, response: Response, now: datetime
