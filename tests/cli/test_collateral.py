@@ -13,6 +13,7 @@ from tests.made_amd import (
     TCB,
     crl_record,
     vcek,
+    vlek,
 )
 from tests.made_amd import day as amd_day
 from tests.made_amd import fill as fill_amd
@@ -433,6 +434,30 @@ class TestAmd:
             shown["next_update"],
         )
 
+    def test_vlek(self, thim, ledger):
+        """
+        A VLEK is listed and shown by its product line and TCB: the newest of
+        any provider, the others with all.
+        """
+        name = f"amd/vlek/Milan:{TCB.tcbm}/0"
+        fill_amd(ledger, vlek(amd_day(0), csp_id="another"), vlek(amd_day(5)))
+
+        listed = thim("collateral", "list", "--json").json
+        assert 1 == [e["document"] for e in listed].count(name)
+        every = thim("collateral", "list", "--all", "--kind", "vlek", "--json")
+        assert [(name, True), (name, False)] == [
+            (e["document"], e["is_head"]) for e in every.json
+        ]
+        small = name.replace(TCB.tcbm, TCB.tcbm.lower())
+        shown = thim("collateral", "show", small).json
+        assert (name, vlek(amd_day(5)).hex()) == (
+            shown["document"],
+            shown["body"],
+        )
+        at = ("--at", "2026-03-03T00:00:00Z", "--body")
+        older = thim("collateral", "show", name, *at).out
+        assert vlek(amd_day(0), csp_id="another") == older
+
     def test_vcek_at(self, thim):
         """
         The one of an instant may be asked for.
@@ -447,6 +472,8 @@ class TestAmd:
         [
             (f"amd/vcek/Genoa:{CHIP.hex()}:00/0", "is not in the archive"),
             ("amd/vcek/Milan:00:00/0", "hardware ID of 1 bytes"),
+            ("amd/vlek/Turin:00/0", "is not in the archive"),
+            ("amd/vlek/Venice:00/0", "Venice"),
             ("amd/crl/Turin:vcek/0", "is not in the archive"),
         ],
     )

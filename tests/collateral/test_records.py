@@ -131,6 +131,7 @@ class TestRecord:
             "cert-chain",
             "crl",
             "vcek",  # kept by its chip and TCB
+            "vlek",  # kept by its TCB
         }
 
         assert expected == {kind.value for kind in Kind}

@@ -22,7 +22,7 @@ from thim.cli.options import (
     find_store,
     find_target,
 )
-from thim.collateral.amd_keys import chip_of
+from thim.collateral.amd_keys import chip_of, tcb_of
 from thim.collateral.freshness import find_state
 from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
@@ -43,7 +43,11 @@ app = typer.Typer(
 )
 
 #: What is no text: it is shown in hexadecimal digits.
-_DER = frozenset({Kind.PCK_CRL, Kind.ROOT_CA_CRL, Kind.CRL, Kind.VCEK})
+_DER = frozenset(
+    {Kind.PCK_CRL, Kind.ROOT_CA_CRL, Kind.CRL, Kind.VCEK, Kind.VLEK}
+)
+#: Kept by their names, beside the archive.
+_KEYS = frozenset({Kind.VCEK, Kind.VLEK})
 
 KindOption = Annotated[
     Kind | None, typer.Option(help="Only documents of this kind.")
@@ -196,13 +200,21 @@ def _find(
     number: int | None,
     at: datetime | None,
 ) -> Held | None:
-    if key.kind is Kind.VCEK:
-        found = EndorsementView(replica).find_vcek(chip_of(key), at)
+    if key.kind in _KEYS:
+        found = _find_key(EndorsementView(replica), key, at)
         return None if found is None else _as_held(key, found)
     held = replica.find(key, number, at)
     if held is None and at is None:  # archived only, never a head
         held = replica.find(key, number, datetime.now(UTC))
     return held
+
+
+def _find_key(
+    view: EndorsementView, key: CollateralKey, at: datetime | None
+) -> HeldEndorsement | None:
+    if key.kind is Kind.VLEK:
+        return view.find_vlek(tcb_of(key), at)
+    return view.find_vcek(chip_of(key), at)
 
 
 def _as_held(key: CollateralKey, found: HeldEndorsement) -> Held:
@@ -238,9 +250,10 @@ def _entries(
 ) -> list[Entry]:
     replica = Replica(find_store(store, config))
     try:
+        view = EndorsementView(replica)
         if kind is Kind.VCEK:
-            return EndorsementView(replica).entries()
-        entries = replica.entries()
+            return view.entries()
+        entries = [*replica.entries(), *view.vlek_entries()]
     finally:
         replica.close()
     return [e for e in entries if kind is None or e.key.kind is kind]

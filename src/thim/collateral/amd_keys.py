@@ -2,7 +2,8 @@
 The names of AMD's documents.
 
 The subject of a chain or a CRL is ``Milan:vcek``, that of a VCEK the product
-line, the hardware ID and the TCB: ``Milan:3AC3…:DB18000000000004``.
+line, the hardware ID and the TCB: ``Milan:3AC3…:DB18000000000004``, and that
+of a VLEK ``Milan:DB18000000000004``: whichever provider's is the newest.
 """
 
 from __future__ import annotations
@@ -49,6 +50,13 @@ def vcek_key(name: ChipTcb) -> CollateralKey:
     """
     hw_id = name.hw_id.hex().upper()
     return _key(Kind.VCEK, f"{name.product.value}:{hw_id}:{name.tcb.tcbm}")
+
+
+def vlek_key(tcb: TcbVersion) -> CollateralKey:
+    """
+    Name the VLEK of a product line at a TCB.
+    """
+    return _key(Kind.VLEK, f"{tcb.product.value}:{tcb.tcbm}")
 
 
 def _key(kind: Kind, subject: str) -> CollateralKey:
@@ -107,6 +115,17 @@ class Rank(enum.IntEnum):
     OPERATOR = 0
     CHIP = 1
     CALLER = 2
+
+
+def tcb_of(key: CollateralKey) -> TcbVersion:
+    """
+    Return which TCB a VLEK's *key* names.
+
+    Raises:
+        MalformedError: None that there can be.
+    """
+    tcbm = key.subject.partition(":")[2]
+    return TcbVersion.from_tcbm(tcbm, product_of(key))
 
 
 def vcek_target(name: ChipTcb) -> Target:

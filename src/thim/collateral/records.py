@@ -38,6 +38,11 @@ class Kind(enum.Enum):
     CRL = "crl"
     #: AMD: a chip's key at a TCB: kept by its name, never as a record.
     VCEK = "vcek"
+    #: AMD: a provider's key at a TCB, kept as those are.
+    VLEK = "vlek"
+
+
+_HEX_KINDS: Final = frozenset({Kind.VCEK, Kind.VLEK})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,7 @@ class CollateralKey:
         """
         vendor, kind, subject, structure = name.split("/")
         first, colon, rest = subject.partition(":")
-        is_hex = vendor == INTEL or Kind(kind) is Kind.VCEK
+        is_hex = vendor == INTEL or Kind(kind) in _HEX_KINDS
         return cls(
             vendor=vendor,
             kind=Kind(kind),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from thim.amd.authorities import KeyKind
 from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
-from thim.collateral.amd_keys import vcek_key
+from thim.collateral.amd_keys import vcek_key, vlek_key
 from thim.collateral.endorsements import HeldEndorsement
 from thim.store.endorsement_packing import unpack
 from thim.store.file import making_sense
@@ -18,8 +18,10 @@ from thim.store.replica import Entry
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
+    from thim.collateral.records import CollateralKey
     from thim.store.file import StoreFile
 
 _NEVER: Final = 2**62
@@ -52,6 +54,11 @@ _ENTRIES: Final = """
            source
       FROM endorsement_keys WHERE kind = 'vcek'
      ORDER BY product, holder, tcb, not_before DESC
+"""
+_VLEK_ENTRIES: Final = """
+    SELECT product, tcb, not_before, not_after, sha256, length(body), source
+      FROM endorsement_keys WHERE kind = 'vlek'
+     ORDER BY product, tcb, not_before DESC
 """
 _COUNT: Final = """
     SELECT count(*), count(DISTINCT holder) FROM endorsement_keys
@@ -120,8 +127,19 @@ class EndorsementView:
                 line = ProductLine(product)
                 version = TcbVersion.from_bytes(tcb, line)
                 name = ChipTcb(product=line, hw_id=hw_id, tcb=version)
-                is_newest = not found or found[-1].key != vcek_key(name)
-                found.append(_entry(name, rest, is_newest=is_newest))
+                found.append(_entry(vcek_key(name), rest, found))
+        return found
+
+    def vlek_entries(self) -> list[Entry]:
+        """
+        List the VLEKs as a table of contents, by product line and TCB.
+        """
+        found: list[Entry] = []
+        rows = self._replica.rows(_VLEK_ENTRIES)
+        with making_sense():
+            for product, tcb, *rest in rows:
+                version = TcbVersion.from_bytes(tcb, ProductLine(product))
+                found.append(_entry(vlek_key(version), rest, found))
         return found
 
     def count(self) -> tuple[int, int]:
@@ -139,17 +157,19 @@ class EndorsementView:
             return _held(row) if row else None
 
 
-def _entry(name: ChipTcb, row: list[Any], *, is_newest: bool) -> Entry:
+def _entry(
+    key: CollateralKey, row: list[Any], before: Sequence[Entry]
+) -> Entry:
     not_before, not_after, sha256, size, source = row
     return Entry(
-        key=vcek_key(name),
+        key=key,
         evaluation_number=None,
         issued=from_stored(not_before),
         next_update=from_stored(not_after),
         sha256=sha256,
         size=size,
         source=source,
-        is_head=is_newest,
+        is_head=not before or before[-1].key != key,
     )
 
 
