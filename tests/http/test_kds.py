@@ -2,6 +2,8 @@ import base64
 import hashlib
 import subprocess
 
+from datetime import timedelta
+
 import pytest
 
 from tests.amd_vendor import (
@@ -16,7 +18,11 @@ from tests.vendors import facing
 from thim.amd.authorities import CaChain
 from thim.amd.crl import Crl, verify_crl
 from thim.amd.endorsement_key import EndorsementKey, verify_endorsement_key
+from thim.amd.kds import vlek_path
+from thim.collateral.records import Kind
+from thim.services.amd_door import AmdDoor
 from thim.services.vendors import FillMode
+from thim.store.ledger import Ledger
 
 
 METADATA = {"Metadata": "true"}
@@ -60,6 +66,17 @@ def verify(der, pem, vendor):
         anchors=vendor.anchors,
         at=vendor.clock(),
     )
+
+
+def bring_vlek(store, vendor):
+    """
+    Import a provider's VLEK and its chain.
+    """
+    chip = vendor.chip("milan-2")
+    with Ledger(store, vendor.anchors) as ledger:
+        door = AmdDoor(ledger, vendor.clock())
+        door.add(door.verify_chain(chip.vlek_chain, "a file"))
+        door.add_key(door.verify_key(chip.vlek, "a file"))
 
 
 class TestVcek:
@@ -252,6 +269,49 @@ class TestVcek:
         for each in (path, "/vlek/v1/Milan/cert?blSPL=3"):
             got = served.get(f"/at/2030-01-01{each}")
             assert (400, "parameter") == (got.status, got["thim-reason"])
+
+
+class TestExpired:
+    @pytest.fixture
+    def old(self, tmp_path):
+        """
+        A store whose VCEK and VLEK have expired, and their vendor.
+        """
+        store = tmp_path / "thim.db"
+        with playing() as vendor:
+            with facing(vendor, store, amd_settings(vendor)) as served:
+                assert 200 == served.get(path_of(vendor, "milan-1")).status
+            bring_vlek(store, vendor)
+            vendor.clock.advance(timedelta(days=8 * 365))
+            vendor.stop_listening()
+            yield store, vendor
+
+    @pytest.mark.parametrize("kind", [Kind.VCEK, Kind.VLEK])
+    def test_by_rule(self, old, kind):
+        """
+        An expired key is served and flagged, or refused: by the rule of its
+        kind.
+        """
+        store, vendor = old
+        rule = frozenset({kind})
+        paths = {
+            Kind.VCEK: path_of(vendor, "milan-1"),
+            Kind.VLEK: vlek_path(vendor.chip("milan-2").reported),
+        }
+        with facing(vendor, store, refused_when_expired=rule) as served:
+            got = {each: served.get(path) for each, path in paths.items()}
+            before = served.get(f"/at/2026-11-02T09:00:00Z{paths[kind]}")
+
+        refused = got.pop(kind)
+        (flagged,) = got.values()
+        assert (503, b"", "expired") == (
+            refused.status,
+            refused.body,
+            refused["thim-reason"],
+        )
+        assert flagged["warning"].startswith('110 - "expired')
+        assert (200, "max-age=0") == (flagged.status, flagged["cache-control"])
+        assert 200 == before.status
 
 
 class TestFiles:

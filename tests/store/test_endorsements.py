@@ -38,6 +38,8 @@ OLDER, FORK = Transition.OLDER, Transition.FORK
 FIRST = to_pem(AMD.certificate(GENOA, Role.FIRST_ASK)) + to_pem(
     AMD.certificate(GENOA, Role.ARK)
 )
+#: Of a VCEK: seven years from then on, in days.
+LIFE = 7 * 365 + 2
 FIRST_ASK, _ = ISSUED[GENOA, Role.FIRST_ASK]
 GENOA_TCB = TcbVersion(product=GENOA, bootloader=4, snp=24, microcode=219)
 
@@ -249,6 +251,54 @@ class TestChip:
         )
 
         assert (3, 2) == view.count()
+
+
+class TestExpiring:
+    def names(self, view, before, after=(0, 0), most=9):
+        """
+        List the chips whose VCEK expires by then.
+        """
+        return [n.hw_id for _, n in view.expiring(before, after, most)]
+
+    def test_newest_counts(self, ledger, view):
+        """
+        A VCEK counts by the newest of its chip and TCB, and no VLEK does.
+        """
+        fill(ledger, vcek(day(0)), vcek(day(9)), vlek(day(0)))
+        fill(ledger, vcek(day(1), hw_id=OTHER_CHIP))
+        fill(ledger, vcek(day(0), tcb=OLD_TCB))
+        (_, first), (_, second) = view.expiring(day(2 + LIFE), (0, 0), 9)
+
+        assert (CHIP, OLD_TCB) == (first.hw_id, first.tcb)
+        assert (OTHER_CHIP, TCB) == (second.hw_id, second.tcb)
+        assert [] == self.names(view, day(LIFE))
+
+    def test_pages(self, ledger, view):
+        """
+        They are listed page by page, each once.
+        """
+        chips = [bytes([n]) * 64 for n in range(1, 6)]
+        fill(ledger, *(vcek(day(0), hw_id=chip) for chip in chips))
+        found, after = [], (0, 0)
+        while page := view.expiring(day(LIFE + 1), after, 2):
+            found += [name.hw_id for _, name in page]
+            after = page[-1][0]
+
+        assert chips == found
+
+    def test_by_index(self, ledger, store):
+        """
+        They are found by an index, whatever else there is.
+        """
+        with contextlib.closing(sqlite3.connect(store)) as db:
+            plan = db.execute(
+                f"EXPLAIN QUERY PLAN {endorsement_view._EXPIRING}", [0] * 4
+            ).fetchall()
+
+        told = " ".join(row[3] for row in plan)
+        assert "endorsement_keys_by_end" in told
+        assert "SCAN" not in told
+        assert "TEMP B-TREE" not in told
 
 
 class TestRevoked:

@@ -14,14 +14,17 @@ import hashlib
 
 from typing import TYPE_CHECKING, Protocol
 
+from thim.amd.authorities import KeyKind
+from thim.amd.kds import ChipTcb
+from thim.collateral.amd_keys import vcek_key, vlek_key
+
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from thim.amd.authorities import KeyKind
     from thim.amd.endorsement_key import EndorsementKey
-    from thim.amd.kds import ChipTcb
     from thim.amd.tcb import ProductLine, TcbVersion
+    from thim.collateral.records import CollateralKey
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,16 @@ class HeldEndorsement:
     not_after: datetime
     sha256: bytes
     fetched: datetime
+
+    @property
+    def collateral_key(self) -> CollateralKey:
+        """
+        The name by which it is asked for.
+        """
+        if self.kind is KeyKind.VLEK:
+            return vlek_key(self.tcb)
+        product, hw_id = self.product, self.holder
+        return vcek_key(ChipTcb(product=product, hw_id=hw_id, tcb=self.tcb))
 
 
 class EndorsementReader(Protocol):

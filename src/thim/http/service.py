@@ -26,7 +26,7 @@ from thim.http.fast_pck import PckDesk
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
-from thim.services.serve import find_answer, list_fmspcs
+from thim.services.serve import find_answer, list_fmspcs, refuse_expired
 from thim.services.sightings import Sightings, write_down
 from thim.services.status import Status, read_status
 from thim.services.vcek import VcekQuery, find_vcek
@@ -225,15 +225,18 @@ class Service:
 
         Raises:
             Miss: It is not there, and may be filled.
+            UnavailableError: It is expired, and such are refused.
             ThimError: As ``services.vcek.find_vcek``.
         """
         try:
             with self._reading():
-                return find_vcek(self.endorsements, query)
+                held = find_vcek(self.endorsements, query)
         except NotFoundError as e:
             if self.filler is not None and query.at is None:
                 raise Miss(query, e) from e
             raise
+        self._check_expiry(held, query.at)
+        return held
 
     def find_vlek(
         self, tcb: TcbVersion, at: datetime.datetime | None = None
@@ -243,10 +246,21 @@ class Service:
         those that were issued *at* that instant.
 
         Raises:
-            UnavailableError: The store cannot be read.
+            UnavailableError: The store cannot be read, or it is expired, and
+                such are refused.
         """
         with self._reading():
-            return self.endorsements.find_vlek(tcb, at)
+            held = self.endorsements.find_vlek(tcb, at)
+        if held is not None:
+            self._check_expiry(held, at)
+        return held
+
+    def _check_expiry(
+        self, held: HeldEndorsement, at: datetime.datetime | None
+    ) -> None:
+        key = held.collateral_key
+        if at is None and key.kind in self.settings.refused_when_expired:
+            refuse_expired(key, held.not_after, self.clock())
 
     def list_chips(self) -> Sequence[KnownChip]:
         """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.collateral.freshness import next_look
 from thim.errors import ThimError
+from thim.services.chip_renewal import ChipRenewal
 from thim.services.chips import Chips
 from thim.services.outcome import describe
 from thim.services.promise import list_promises
@@ -55,6 +56,7 @@ class Refresher:
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
         self._selecting = Selecting(side)
         self._chips = Chips(side)
+        self._renewal = ChipRenewal(side)
 
     async def follow(self) -> None:
         """
@@ -86,6 +88,7 @@ class Refresher:
         self._collect()
         await self._promise()
         await self._prune()
+        await self._renewal.look()
         self._start()
         self._selecting.start()
         if error := self._chips.start():

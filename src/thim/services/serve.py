@@ -233,12 +233,23 @@ def _check_baseline(
 def _refuse_expired(
     reader: CollateralReader, held: Held, now: datetime
 ) -> None:
-    if not is_expired(held.next_update, now):
-        return
     signed = _signed_numbers(reader, None)
     number = held.evaluation_number
     if number is None or not signed or number in signed:
-        msg = f"{held.key} is expired since {held.next_update:%FT%TZ}"
+        refuse_expired(held.key, held.next_update, now)
+
+
+def refuse_expired(
+    key: CollateralKey, next_update: datetime | None, now: datetime
+) -> None:
+    """
+    Refuse the document *key*, if it is expired.
+
+    Raises:
+        UnavailableError: It is.
+    """
+    if is_expired(next_update, now):
+        msg = f"{key} is expired since {next_update:%FT%TZ}"
         raise UnavailableError(msg, reason="expired", retry_after=60)
 
 

@@ -60,6 +60,23 @@ _VLEK_ENTRIES: Final = """
       FROM endorsement_keys WHERE kind = 'vlek'
      ORDER BY product, tcb, not_before DESC
 """
+#: The newest of each name, in the order of their ends.
+_EXPIRING: Final = """
+    SELECT e.not_after, e.id, e.product, e.holder, e.tcb
+      FROM endorsement_keys e INDEXED BY endorsement_keys_by_end
+     WHERE e.kind = 'vcek' AND e.not_after < ?
+       AND (e.not_after, e.id) > (?, ?)
+       AND NOT EXISTS (
+           SELECT 1 FROM endorsement_keys n
+            WHERE n.holder = e.holder AND n.tcb = e.tcb
+              AND n.product = e.product AND n.kind = 'vcek'
+              AND n.not_after > e.not_after)
+       AND NOT EXISTS (
+           SELECT 1 FROM chips c
+            WHERE c.hw_id = e.holder AND c.product = e.product
+              AND c.retired IS NOT NULL)
+     ORDER BY e.not_after, e.id LIMIT ?
+"""
 _COUNT: Final = """
     SELECT count(*), count(DISTINCT holder) FROM endorsement_keys
      WHERE kind = 'vcek'
@@ -124,9 +141,7 @@ class EndorsementView:
         rows = self._replica.rows(_ENTRIES)
         with making_sense():
             for product, hw_id, tcb, *rest in rows:
-                line = ProductLine(product)
-                version = TcbVersion.from_bytes(tcb, line)
-                name = ChipTcb(product=line, hw_id=hw_id, tcb=version)
+                name = _name(product, hw_id, tcb)
                 found.append(_entry(vcek_key(name), rest, found))
         return found
 
@@ -142,6 +157,19 @@ class EndorsementView:
                 found.append(_entry(vlek_key(version), rest, found))
         return found
 
+    def expiring(
+        self, before: datetime, after: tuple[int, int], most: int
+    ) -> list[tuple[tuple[int, int], ChipTcb]]:
+        """
+        List *most* chips and TCBs whose VCEK expires *before* an instant, but
+        for retired chips: each with its place, of which only those *after* one
+        are listed; (0, 0) is before all.
+        """
+        values = (to_stored(before), *after, most)
+        rows = self._replica.rows(_EXPIRING, values)
+        with making_sense():
+            return [((end, id_), _name(*name)) for end, id_, *name in rows]
+
     def count(self) -> tuple[int, int]:
         """
         Count the VCEKs, and the chips that they are of.
@@ -155,6 +183,12 @@ class EndorsementView:
         row = self._replica.first(statement, values)
         with making_sense():
             return _held(row) if row else None
+
+
+def _name(product: str, hw_id: bytes, tcb: bytes) -> ChipTcb:
+    line = ProductLine(product)
+    version = TcbVersion.from_bytes(tcb, line)
+    return ChipTcb(product=line, hw_id=hw_id, tcb=version)
 
 
 def _entry(

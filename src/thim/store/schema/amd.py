@@ -40,6 +40,13 @@ Index(
     postgresql_where=endorsement_keys.c.kind == "vlek",
 )
 
+Index(
+    "endorsement_keys_by_end",
+    endorsement_keys.c.not_after,
+    sqlite_where=endorsement_keys.c.kind == "vcek",
+    postgresql_where=endorsement_keys.c.kind == "vcek",
+)
+
 #: AMD machines: a hardware ID each, as their agents and operators tell it.
 #: ``tcb`` is the one last told, which a report has confirmed or not.
 chips = table(

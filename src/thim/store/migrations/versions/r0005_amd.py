@@ -85,6 +85,14 @@ def _create_endorsement_keys() -> None:
         "endorsement_keys",
         ["holder", "tcb", "not_before"],
     )
+    of_chips = sa.text("kind = 'vcek'")
+    op.create_index(
+        "endorsement_keys_by_end",
+        "endorsement_keys",
+        ["not_after"],
+        sqlite_where=of_chips,
+        postgresql_where=of_chips,
+    )
     of_providers = sa.text("kind = 'vlek'")
     op.create_index(
         "endorsement_keys_of_providers",
