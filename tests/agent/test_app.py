@@ -8,6 +8,7 @@ from tests.vendors import DAY
 from thim.agent.amd import MOST_A_MINUTE, MOST_OTHERS
 from thim.agent.chip import Chip
 from thim.agent.identity import Declared
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.certification import write_pem
 from thim.services.clock import utc_now
 
@@ -473,6 +474,24 @@ class TestPassThrough:
         with standing_in(Large()) as large:
             agent = bench.agent(pass_through=large.url)
             assert 503 == bench.ask(agent, "/x").status
+
+
+class TestDangerous:
+    @pytest.mark.parametrize("path", [CERTIFICATION, "/health", "/none"])
+    def test_marked(self, bench, agent, path):
+        """
+        Whose anchors are a test's says so with every answer.
+        """
+        got = bench.ask(agent, path)
+        assert "test-anchors" == got.headers["thim-dangerous"]
+
+    def test_not_marked(self, bench):
+        """
+        Whose anchors are the vendors' does not.
+        """
+        got = bench.ask(bench.agent(anchors=VENDOR_ROOTS), "/health")
+        assert 200 == got.status
+        assert "thim-dangerous" not in got.headers
 
 
 class TestHealth:

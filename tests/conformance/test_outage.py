@@ -96,19 +96,18 @@ def pass_time(simulated, store, step):
     Let *step* pass, and the refresher look at what has become due.
     """
     simulated.clock.advance(step)
-    await_so(lambda: is_idle(simulated, store), "idle")
+    with contextlib.closing(Replica(store)) as replica:
+        await_so(lambda: is_idle(simulated.clock(), replica), "idle")
 
 
-def is_idle(simulated, store):
+def is_idle(now, replica):
     """
     Tell whether nothing is due or being asked for.
     """
-    with contextlib.closing(Replica(store)) as replica:
-        watch = Watch(replica)
-        now = simulated.clock()
-        with replica.snapshot():
-            is_leased = any(p.is_leased(now) for p in watch.progress())
-            return not watch.due(now, 1) and not is_leased
+    watch = Watch(replica)
+    with replica.snapshot():
+        is_leased = any(p.is_leased(now) for p in watch.progress())
+        return not watch.due(now, 1) and not is_leased
 
 
 class TestThreeDays:

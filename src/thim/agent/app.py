@@ -141,6 +141,9 @@ class Agent:
             response = await self._answer(scope, receive)
         except ThimError as e:
             response = refuse(e)
+        if self._settings.is_dangerous:
+            # As the service marks its answers.
+            response.headers["thim-dangerous"] = "test-anchors"
         await send_reply(response, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
