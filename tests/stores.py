@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thim.store.create import create_store
+from tests.new_store import new_store
 from thim.store.ledger import Ledger
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
@@ -19,7 +19,7 @@ def store(anchors, tmp_path: Path) -> Path:
     The file of an empty store.
     """
     path = tmp_path / "thim.db"
-    create_store(path, anchors)
+    new_store(path, anchors)
     return path
 
 

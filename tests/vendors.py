@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.new_store import new_store
 from tests.serving import Served, serving
 from thim.services.promise import list_promises
 from thim.services.status import Status, read_status
 from thim.services.vendors import FillMode, VendorSettings
 from thim.simulate.clock import Clock
 from thim.simulate.server import Simulated
-from thim.store.create import create_store
 from thim.store.replica import Replica
 from thim.store.watch import Watch
 from thim.upstream.model import Upstream
@@ -85,7 +85,7 @@ def facing(
     Serve *store*, which is made if it is not there, by the vendor's clock.
     """
     if not store.exists():
-        create_store(store, simulated.anchors)
+        new_store(store, simulated.anchors)
     if vendors is None:
         vendors = vendor_settings(simulated)
     settings = {"anchors": simulated.anchors, "vendors": vendors, **settings}

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.new_store import new_store
 from tests.services.made import INTEL
 from thim.cli import main
 from thim.cli.options import Place
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.clock import utc_now
 from thim.services.vendors import VendorSettings
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.chain import TrustAnchors
 
@@ -94,7 +94,7 @@ def store(tmp_path: Path) -> Path:
     An empty store for the vendor's own documents.
     """
     path = tmp_path / "thim.db"
-    create_store(path, VENDOR_ROOTS)
+    new_store(path, VENDOR_ROOTS)
     return path
 
 
@@ -105,7 +105,7 @@ def our_store(tmp_path: Path) -> Path:
     it as any other.
     """
     path = tmp_path / "ours.db"
-    create_store(path, INTEL.anchors)
+    new_store(path, INTEL.anchors)
     return path
 
 

@@ -11,12 +11,12 @@ import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.new_store import new_store
 from tests.services.vendor import FMSPC, NOW, ONE_NUMBER
 from thim.simulate.clock import Clock
 from thim.simulate.pki import Intel
 from thim.simulate.server import Simulated, simulating
 from thim.simulate.setup import write_setup
-from thim.store.create import create_store
 from thim.x509.chain import to_pem
 
 
@@ -77,7 +77,7 @@ def configure(folder: Path, intel: Intel, now: datetime.datetime) -> Path:
     """
     Make a store for *intel*, and a configuration at whose clock it is *now*.
     """
-    create_store(folder / "thim.db", intel.anchors)
+    new_store(folder / "thim.db", intel.anchors)
     (folder / "root.pem").write_bytes(to_pem([intel.root]))
     (folder / "clock").write_text(f"={now:%FT%TZ}".ljust(32))
     path = folder / "thim.toml"

@@ -4,8 +4,8 @@ Which store a command writes to is said before it does.
 
 import pytest
 
+from tests.new_store import new_store
 from thim.collateral.anchors import VENDOR_ROOTS
-from thim.store.create import create_store
 
 
 WRITING = [
@@ -67,7 +67,7 @@ class TestTarget:
         """
         path = tmp_path / "data" / "thim" / "thim.db"
         path.parent.mkdir(parents=True)
-        create_store(path, VENDOR_ROOTS)
+        new_store(path, VENDOR_ROOTS)
 
         run = thim("token", "create", "--name", "ci", "--role", "reader")
 

@@ -5,6 +5,7 @@ import urllib.parse
 import pytest
 
 from tests.client.fake import Said, faking, nobody, replaying
+from tests.new_store import new_store
 from tests.platforms import FMSPC, NOW, entry, platform_id, tcbm
 from tests.serving import serving
 from thim.client import (
@@ -19,7 +20,6 @@ from thim.client import (
 )
 from thim.errors import MalformedError, OperatorError
 from thim.services.ingest import ingest
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.chain import parse_pem_chain, to_pem
 
@@ -45,7 +45,7 @@ def pck_served(intel, tmp_path_factory):
     The service with a platform that has certificates for two TCBs.
     """
     path = tmp_path_factory.mktemp("pck") / "thim.db"
-    create_store(path, intel.anchors)
+    new_store(path, intel.anchors)
     with Ledger(path, intel.anchors) as ledger:
         files = [("ca.pem", to_pem(intel.certificates))]
         list(ingest(files, ledger=ledger, now=NOW))

@@ -19,6 +19,7 @@ from tests.client.wishes import (
 )
 from tests.conformance.corpus import Corpus, instant
 from tests.http.conftest import FMSPC, NOW
+from tests.new_store import new_store
 from tests.serving import serving
 from thim.client import (
     BadAnswerError,
@@ -33,7 +34,6 @@ from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.ingest import ingest
 from thim.simulate.pck import Platform
 from thim.simulate.quote import make_tdx_quote_v4
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 
@@ -407,7 +407,7 @@ def test_real_quote(ask, corpus, tmp_path, kind):
     documents = Corpus.read(corpus)
     ((name, verdict),) = verdicts(documents, kind)
     at = instant(verdict["now"])
-    create_store(tmp_path / "thim.db", VENDOR_ROOTS)
+    new_store(tmp_path / "thim.db", VENDOR_ROOTS)
     names = [
         *(verdict[member] for member in MEMBERS),
         *(e["name"] for e in documents.of("intel-ca-cert")),

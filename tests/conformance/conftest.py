@@ -14,10 +14,10 @@ from tests.conformance.replay_machines import (
     retrieval_tool,
 )
 from tests.conformance.replay_programs import import_structure_2, set_up
+from tests.new_store import new_store
 from tests.serving import serving
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.ingest import ingest
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 
 
@@ -35,7 +35,7 @@ def corpus_store(vendor_documents, tmp_path_factory):
     A store that holds every genuine document of the corpus.
     """
     path = tmp_path_factory.mktemp("corpus") / "thim.db"
-    create_store(path, VENDOR_ROOTS)
+    new_store(path, VENDOR_ROOTS)
     files = sorted(f for f in vendor_documents.root.rglob("*") if f.is_file())
     with Ledger(path, VENDOR_ROOTS) as ledger:
         for _ in ingest(

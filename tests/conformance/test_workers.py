@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.program import running
+from tests.new_store import new_store
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.ingest import ingest
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 
 
@@ -121,7 +121,7 @@ def test_two_workers_say_what_one_says(corpus, tmp_path):
     same order, and soon gives the last ones.
     """
     store = tmp_path / "thim.db"
-    create_store(store, VENDOR_ROOTS)
+    new_store(store, VENDOR_ROOTS)
     files = sorted(Path(corpus, "intel").rglob("v[23]*.json"))
     files += sorted(Path(corpus, "intel", "crl").glob("*.der"))
     files += sorted(Path(corpus, "intel").glob("tcb-eval*/*.json"))

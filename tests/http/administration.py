@@ -16,6 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.new_store import new_store
 from tests.platforms import FMSPC, NOW, issue, platform_id, tcbm
 from tests.serving import Got, Served, serving
 from thim.collateral.platforms import Entry
@@ -24,7 +25,6 @@ from thim.intel.pck import PckCertificate, PckTcbm
 from thim.services.ingest import ingest
 from thim.services.tokens import Role, make_token
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
 from thim.x509.chain import to_pem
@@ -119,7 +119,7 @@ def administered(
     """
     path = folder / "thim.db"
     if intel not in _EMPTY:  # a migration takes longer than most tests
-        create_store(path, intel.anchors)
+        new_store(path, intel.anchors)
         _EMPTY[intel] = path.read_bytes()
     path.write_bytes(_EMPTY[intel])
     tokens = {}

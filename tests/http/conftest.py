@@ -5,11 +5,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.http.administration import administered
+from tests.new_store import new_store
 from tests.serving import serving
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.services.ingest import Outcome, ingest
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 
 
@@ -29,7 +29,7 @@ def make_store(path, intel, bodies):
     """
     Make a store in *path* that holds *bodies* and the authorities of *intel*.
     """
-    create_store(path, intel.anchors)
+    new_store(path, intel.anchors)
     add_to_store(path, intel, bodies)
     return path
 

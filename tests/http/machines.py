@@ -6,10 +6,10 @@ import contextlib
 import datetime
 import socket
 
+from tests.new_store import new_store
 from tests.platforms import NOW, entry, platform_id, tcbm
 from thim.intel.names import PckCa
 from thim.services.ingest import ingest
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 
@@ -98,7 +98,7 @@ def fill_pck_store(path, intel, *entries, revoked):
     """
     Make a store with *entries*, and one whose first certificate is revoked.
     """
-    create_store(path, intel.anchors)
+    new_store(path, intel.anchors)
     serial = revoked.certificates[0].certificate.serial_number
     crl = intel.pck_crl(
         ca=PckCa.PLATFORM,

@@ -8,9 +8,9 @@ import pytest
 
 from tests.conformance.program import running
 from tests.http.machines import V4, ask_for
+from tests.new_store import new_store
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.http.access_log import ShortValues
-from thim.store.create import create_store
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_served(tmp_path, capfd):
     No encrypted PPID gets into the log of a service.
     """
     store = tmp_path / "thim.db"
-    create_store(store, VENDOR_ROOTS)
+    new_store(store, VENDOR_ROOTS)
     digits = "ab" * 384
     with running(store, THIM_ACCESS_LOG="true") as (served, _):
         served.get(f"{V4}?{ask_for(encrypted_ppid=digits)}")

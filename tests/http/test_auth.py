@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from tests.new_store import new_store
 from tests.services.made import INTEL
 from tests.serving import serving
 from thim.errors import (
@@ -18,7 +19,6 @@ from thim.http.auth import Gate
 from thim.http.problems import to_problem, to_reply
 from thim.http.settings import HttpSettings
 from thim.services.tokens import Permission, Role, make_token
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
 
@@ -35,7 +35,7 @@ def store(tmp_path_factory):
     A store with a token for each role.
     """
     path = tmp_path_factory.mktemp("auth") / "thim.db"
-    create_store(path, INTEL.anchors)
+    new_store(path, INTEL.anchors)
     return path
 
 

@@ -31,6 +31,7 @@ from tests.http.machines import (
     read_answer,
     request,
 )
+from tests.new_store import new_store
 from tests.platforms import NOW, entry, platform_id, tcbm
 from tests.serving import serving
 from thim.http.fast import FastHttpProtocol, Memo
@@ -40,7 +41,6 @@ from thim.http.outbox import Outbox
 from thim.http.reply import Reply
 from thim.services.sightings import Sightings
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
@@ -174,7 +174,7 @@ class TestFast:
         it gets what was before.
         """
         path = tmp_path / "thim.db"
-        create_store(path, intel.anchors)
+        new_store(path, intel.anchors)
         with Ledger(path, intel.anchors) as ledger:
             ledger.platforms.enter([entry(intel, "one", LOW, raw=(AT,))], NOW)
             with serving(path, lambda: NOW, anchors=intel.anchors) as running:
@@ -226,7 +226,7 @@ def test_sightings(intel, tmp_path):
     at which raw TCBs, and who is not known.
     """
     path = tmp_path / "thim.db"
-    create_store(path, intel.anchors)
+    new_store(path, intel.anchors)
     fast, slow = entry(intel, "fast", AT, raw=(AT,)), entry(intel, "slow", AT)
     with Ledger(path, intel.anchors) as ledger:
         ledger.platforms.enter([fast, slow], NOW)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.new_store import new_store
 from tests.simulate.asking import ask
 from tests.vendors import (
     DAY,
@@ -34,7 +35,6 @@ from thim.services.vendors import FillMode
 from thim.simulate.broken import Down, Slow, Status
 from thim.simulate.server import simulating
 from thim.store.agenda import Settlement
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.upstream.model import Service
 from thim.x509.chain import to_pem
@@ -624,7 +624,7 @@ class TestOtherLayout:
         """
         The store has structure 2 of a number, and not 3.
         """
-        create_store(store, simulated.anchors)
+        new_store(store, simulated.anchors)
         intel = simulated.intel.pki
         body = intel.tcb_info(
             fmspc=ICE,

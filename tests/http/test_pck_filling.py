@@ -10,6 +10,7 @@ import pytest
 
 from cryptography import x509
 
+from tests.new_store import new_store
 from tests.serving import serving
 from tests.simulate.machines import world_with
 from tests.vendors import (
@@ -47,7 +48,6 @@ from thim.simulate.forged import (
     WrongSignature,
 )
 from thim.simulate.server import simulating
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
@@ -379,7 +379,7 @@ class TestManifest:
         """
         Register a machine by its manifest, as a tool does.
         """
-        create_store(store, simulated.anchors)
+        new_store(store, simulated.anchors)
         with Ledger(store, simulated.anchors) as ledger:
             sealer = provide_sealer(ledger, key_file)
             brought = Brought(
@@ -556,7 +556,7 @@ class TestRegistered:
         machine = simulated.platform("ice-1")
         known = PlatformId(machine.qe_id, machine.pce_id)
         unknown = PlatformId(bytes(16), bytes(2))
-        create_store(store, simulated.anchors)
+        new_store(store, simulated.anchors)
         with Ledger(store, simulated.anchors) as ledger:
             pairs = ((known, machine.enc_ppid), (unknown, b"\1" * 384))
             Registrar(ledger, simulated.clock()).take(
@@ -586,6 +586,6 @@ class TestRegistered:
         """
         Where no vendor is asked nobody is wanted.
         """
-        create_store(store, simulated.anchors)
+        new_store(store, simulated.anchors)
         with serving(store, anchors=simulated.anchors) as served:
             assert served.state["service"].want_platform is None

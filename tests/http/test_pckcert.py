@@ -16,12 +16,12 @@ from tests.http.machines import (
     ask_for,
     make_pck_store,
 )
+from tests.new_store import new_store
 from tests.platforms import FMSPC, NOW, entry, tcbm
 from tests.serving import serving
 from thim.http.pcs import Profile
 from thim.services.vendors import FillMode, VendorSettings
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 
@@ -304,7 +304,7 @@ class TestRefused:
         A PCESVN that certificates have is none with its bytes swapped.
         """
         path = tmp_path / "thim.db"
-        create_store(path, intel.anchors)
+        new_store(path, intel.anchors)
         high = tcbm(4, 4, pcesvn=0x0B00)
         with Ledger(path, intel.anchors) as ledger:
             ledger.platforms.enter([entry(intel, "one", high)], NOW)

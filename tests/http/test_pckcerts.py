@@ -18,13 +18,13 @@ from tests.http.machines import (
     ask_for,
     fill_pck_store,
 )
+from tests.new_store import new_store
 from tests.platforms import FMSPC, NOW, entry, platform_id
 from tests.serving import serving
 from thim.collateral.platforms import NameKind, RegisteredBy, digest_name
 from thim.http.pcs import Profile
 from thim.services.ingest import ingest
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 
@@ -331,7 +331,7 @@ class TestUnknown:
         certificates came by it, and that somebody vouches for.
         """
         path = tmp_path / "thim.db"
-        create_store(path, intel.anchors)
+        new_store(path, intel.anchors)
         owner = by_ppid(intel, "owner", AT)
         stranger = by_ppid(intel, "stranger", LOW, **other)
         entries = [stranger, owner] if first else [owner, stranger]

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.new_store import new_store
 from thim.amd.authorities import KeyKind
 from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine
@@ -26,7 +27,6 @@ from thim.services.vendors import FillMode, VendorSettings
 from thim.simulate.clock import Clock
 from thim.simulate.server import Simulated, simulating
 from thim.store.chip_queue_view import ChipQueueView
-from thim.store.create import create_store
 from thim.store.endorsement_view import EndorsementView
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -165,7 +165,7 @@ def amd_bench(folder: Path) -> Iterator[AmdBench]:
     """
     with simulating(clock=Clock(NOW, frozen=True)) as vendor:
         vendor.amd.limiter.is_on = False
-        create_store(folder / "thim.db", vendor.anchors)
+        new_store(folder / "thim.db", vendor.anchors)
         yield AmdBench(store=folder / "thim.db", vendor=vendor)
 
 

@@ -7,11 +7,11 @@ import sqlite3
 
 import pytest
 
+from tests.new_store import new_store
 from tests.platforms import NOW, entry, issue, records, tcb_info, tcbm
 from thim.services.audit import audit
 from thim.services.ingest import ingest
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.packing import Packer
 from thim.x509.chain import to_pem
@@ -35,7 +35,7 @@ def store(intel, tmp_path):
     A store with two platforms; one has two certificates.
     """
     path = tmp_path / "thim.db"
-    create_store(path, intel.anchors)
+    new_store(path, intel.anchors)
     with Ledger(path, intel.anchors) as ledger:
         one = entry(intel, "one", LOW, AT, raw=(LOW, AT))
         ledger.platforms.enter([one, entry(intel, "two", AT, raw=(AT,))], NOW)

@@ -42,6 +42,7 @@ async def hold(bench, side, name):
     side.ledger.chips.add(name, bench.clock(), 9)
     await work_off(Chips(side))
     held = EndorsementView(side.replica).find_vcek(name)
+    assert held is not None
     bench.clock.move_to(held.not_after - 29 * DAY)
     return held
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.new_store import new_store
 from tests.store.made import all_stored
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.audit import audit
 from thim.services.ingest import Outcome, ingest
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 
 
@@ -29,7 +29,7 @@ class Import:
 
     def __init__(self, path, corpus, names):
         self.path = path
-        create_store(path, VENDOR_ROOTS)
+        new_store(path, VENDOR_ROOTS)
         with Ledger(path, VENDOR_ROOTS) as ledger:
             self.results = list(
                 ingest(

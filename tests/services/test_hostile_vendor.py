@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.corpus import Corpus
+from tests.new_store import new_store
 from tests.services.vendor_bench import (
     CRL,
     DAY,
@@ -73,7 +74,6 @@ from thim.simulate.forged import (
     WrongSignature,
     WrongSubject,
 )
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
 from thim.upstream.transport import MOST_BYTES
@@ -644,7 +644,7 @@ class TestCorpus:
         """
         reals = read_real(Corpus.read(corpus))
         store = tmp_path / "thim.db"
-        create_store(store, VENDOR_ROOTS)
+        new_store(store, VENDOR_ROOTS)
 
         asyncio.run(self.attack(reals, store))
 

@@ -26,6 +26,7 @@ from tests.made_amd import (
     vcek,
     vlek,
 )
+from tests.new_store import new_store
 from tests.services.amd_stores import (
     anchors,
     keys,
@@ -46,7 +47,6 @@ from thim.services.ingest import Outcome, ingest
 from thim.simulate.amd_pki import to_pem
 from thim.simulate.amd_profile import ISSUED, Role
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 
 
@@ -470,7 +470,7 @@ class TestOrder:
         intel = Intel()
         pins = intel.anchors.spki_sha256 | AMD.anchors.spki_sha256
         anchors = type(intel.anchors)(spki_sha256=pins)
-        create_store(tmp_path / "both.db", anchors)
+        new_store(tmp_path / "both.db", anchors)
         both = b"".join(
             c.public_bytes(Encoding.PEM) for c in intel.certificates
         )
@@ -505,7 +505,7 @@ def real(corpus, tmp_path_factory):
     of each run, the store.
     """
     path = tmp_path_factory.mktemp("amd") / "thim.db"
-    create_store(path, VENDOR_ROOTS)
+    new_store(path, VENDOR_ROOTS)
     files = [
         (str(file.relative_to(corpus)), file.read_bytes())
         for file in sorted((corpus / "amd").rglob("*.*"))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.new_store import new_store
 from tests.services.made import (
     INTEL,
     KEY,
@@ -20,7 +21,6 @@ from tests.services.made import (
 from tests.store.made import all_stored
 from thim.intel.names import PckCa
 from thim.services.ingest import Outcome
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.x509.chain import to_pem
 
@@ -31,7 +31,7 @@ def empty(tmp_path_factory):
     An empty store to be copied.
     """
     path = tmp_path_factory.mktemp("empty") / "thim.db"
-    create_store(path, INTEL.anchors)
+    new_store(path, INTEL.anchors)
     return path
 
 

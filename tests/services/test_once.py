@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.new_store import new_store
 from tests.services.amd_bench import (
     CHAIN,
     GENOA,
@@ -41,7 +42,6 @@ from thim.simulate.forged import (
     WrongTcb,
 )
 from thim.simulate.server import simulating
-from thim.store.create import create_store
 
 
 PLATFORM = Target(key=pck_crl_key(PckCa.PLATFORM))
@@ -66,7 +66,7 @@ def store(vendor, tmp_path):
     An empty store for what that vendor signs.
     """
     path = tmp_path / "sim.db"
-    create_store(path, vendor.anchors)
+    new_store(path, vendor.anchors)
     return path
 
 

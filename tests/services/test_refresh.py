@@ -7,12 +7,12 @@ import contextlib
 
 import pytest
 
+from tests.new_store import new_store
 from tests.serving import serving
 from tests.vendors import SGX, standing, vendor_settings
 from thim.services.refresh import Refresher
 from thim.services.side import facing_vendors
 from thim.simulate.server import simulating
-from thim.store.create import create_store
 
 
 class BrokenClock:
@@ -48,7 +48,7 @@ def store(vendor, tmp_path):
     """
     An empty store.
     """
-    create_store(tmp_path / "thim.db", vendor.anchors)
+    new_store(tmp_path / "thim.db", vendor.anchors)
     return tmp_path / "thim.db"
 
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from tests.new_store import new_store
 from tests.vendors import (
     COFFEE,
     ICE,
@@ -62,7 +63,6 @@ from thim.simulate.forged import (
     WrongSubject,
 )
 from thim.simulate.server import simulating
-from thim.store.create import create_store
 
 
 FAULTS = (
@@ -104,7 +104,7 @@ class Vendor(RuleBasedStateMachine):
         self.vendor = self.stack.enter_context(simulating(clock=clock))
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         store = Path(folder) / "thim.db"
-        create_store(store, self.vendor.anchors)
+        new_store(store, self.vendor.anchors)
         asked = upstream(self.vendor, interval=INTERVAL, burst=BURST)
         self.facing = facing_vendors(
             store,

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from tests.made_amd import GENOA
+from tests.new_store import new_store
 from tests.vendors import ICE, standing, upstream, vendor_settings
 from thim.amd.authorities import KeyKind
 from thim.baseline.select import Wish
@@ -15,7 +16,6 @@ from thim.services.serve import Query
 from thim.services.side import facing_vendors
 from thim.services.wants import list_wants
 from thim.simulate.server import simulating
-from thim.store.create import create_store
 from thim.upstream.model import Service
 
 
@@ -37,7 +37,7 @@ def look(tmp_path):
     """
     with simulating(clock=standing()) as vendor:
         store = tmp_path / "thim.db"
-        create_store(store, vendor.anchors)
+        new_store(store, vendor.anchors)
 
         def look(work, **settings):
             async def run():

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.new_store import new_store
 from tests.store.made import all_stored
 from thim.collateral.records import (
     FMSPCS,
@@ -35,7 +36,6 @@ from thim.services.side import VendorSide, facing_vendors
 from thim.services.vendors import FillMode, VendorSettings
 from thim.simulate.clock import Clock
 from thim.simulate.server import Simulated, simulating
-from thim.store.create import create_store
 from thim.store.engine import open_engine
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
@@ -247,7 +247,7 @@ def cold_bench(folder: Path, at: datetime.datetime = NOW) -> Iterator[Bench]:
     Begin with an empty store at *at*; time stands still.
     """
     with _standing(folder, at) as bench:
-        create_store(bench.store, bench.bad.anchors)
+        new_store(bench.store, bench.bad.anchors)
         yield bench
 
 

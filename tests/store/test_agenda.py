@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.new_store import new_store
 from tests.store.made import ANCHORS, day
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import FMSPCS, numbers_key, pck_crl_key
@@ -14,7 +15,6 @@ from thim.collateral.targets import Target, pck_target
 from thim.intel.names import PckCa, Tee
 from thim.store.agenda import Settlement, Since
 from thim.store.budget import Budget
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.watch import Watch
 
@@ -644,7 +644,7 @@ def one_agenda(tmp_path_factory):
     An agenda for many examples, each with an address of its own.
     """
     path = tmp_path_factory.mktemp("agenda") / "thim.db"
-    create_store(path, ANCHORS)
+    new_store(path, ANCHORS)
     with Ledger(path, ANCHORS) as opened:
         yield opened.agenda
 

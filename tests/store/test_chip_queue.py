@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from tests.made_amd import GENOA, MILAN, TURIN, name_of
+from tests.new_store import new_store
 from tests.store.made import ANCHORS, day
 from thim.collateral.amd_keys import Rank, vcek_target
 from thim.collateral.platforms import PlatformId
@@ -27,7 +28,6 @@ from thim.collateral.targets import Target, pck_target
 from thim.store import chip_queue_view
 from thim.store.agenda import Settlement
 from thim.store.chip_queue_view import ChipQueueView
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -518,7 +518,7 @@ class Queue(RuleBasedStateMachine):
         self.leased = {}
         self.exits = contextlib.ExitStack()
         path = next(_paths)
-        create_store(path, ANCHORS)
+        new_store(path, ANCHORS)
         self.ledger = self.exits.enter_context(Ledger(path, ANCHORS))
         replica = self.exits.enter_context(contextlib.closing(Replica(path)))
         self.view = ChipQueueView(replica)

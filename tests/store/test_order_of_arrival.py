@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.new_store import new_store
 from tests.store.made import (
     ANCHORS,
     KEY,
@@ -18,7 +19,6 @@ from tests.store.made import (
     make_record,
 )
 from thim.collateral.transition import Transition
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 
 
@@ -57,7 +57,7 @@ def empty(tmp_path_factory):
     An empty store to be copied.
     """
     path = tmp_path_factory.mktemp("empty") / "thim.db"
-    create_store(path, ANCHORS)
+    new_store(path, ANCHORS)
     return path
 
 

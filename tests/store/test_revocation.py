@@ -13,6 +13,7 @@ from tests.made_amd import (
     crl_record,
     fill,
 )
+from tests.new_store import new_store
 from tests.store.made import KEY, OTHER_KEY, all_stored, day, make_record
 from thim.amd.authorities import KeyKind
 from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
@@ -22,7 +23,6 @@ from thim.intel.authorities import Authority
 from thim.intel.names import PckCa, Tee
 from thim.simulate.amd_profile import Role
 from thim.simulate.pki import Intel
-from thim.store.create import create_store
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
 from thim.x509.chain import to_pem
@@ -45,7 +45,7 @@ def store(tmp_path):
     A store for what our own Intel signs.
     """
     path = tmp_path / "thim.db"
-    create_store(path, INTEL.anchors)
+    new_store(path, INTEL.anchors)
     return path
 
 

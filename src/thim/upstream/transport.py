@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import http.cookiejar
 import ssl
 
@@ -122,8 +123,10 @@ def _blame(upstream: Upstream, error: Exception) -> str:
 
 
 def _client(upstream: Upstream) -> httpx2.AsyncClient:
-    context: ssl.SSLContext | bool = True
-    if upstream.ca_file is not None:
+    trust_env = upstream.proxy is None
+    if upstream.ca_file is None:
+        context = _system_roots(trust_env=trust_env)
+    else:
         context = ssl.create_default_context(cafile=str(upstream.ca_file))
     is_direct = upstream.proxy == "none"
     seconds = upstream.timeout.total_seconds()
@@ -133,11 +136,17 @@ def _client(upstream: Upstream) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         verify=context,
         proxy=None if is_direct else upstream.proxy,
-        trust_env=upstream.proxy is None,
+        trust_env=trust_env,
         follow_redirects=False,
         timeout=httpx2.Timeout(seconds, connect=connect),
         cookies=_NoCookies(),
     )
+
+
+@functools.cache
+def _system_roots(*, trust_env: bool) -> ssl.SSLContext:
+    """Read the system's roots, once for all upstreams: they are many."""
+    return httpx2.create_ssl_context(trust_env=trust_env)
 
 
 class _NoCookies(http.cookiejar.CookieJar):
