@@ -147,10 +147,10 @@ class TestLook:
             await hold(bench, side, name)
             bench.vendor.faults.add(NotAvailable(route="vcek"))
             renewal = ChipRenewal(side)
-            for _ in range(20):
+            for _ in range(80):
                 await renewal.look()
                 await work_off(Chips(side))
-                bench.clock.advance(2 * HOUR)
+                bench.clock.advance(HOUR / 2)
 
         bench.run(scenario)
         assert 1 + 2 == len(bench.asked())
@@ -172,22 +172,28 @@ class TestLook:
 
     def test_a_few_at_a_time(self, bench):
         """
-        Many are put into the queue a few each hour, each in its turn, and
-        whatever the clock does.
+        Of many a few wait at a time, each in its turn, and whatever the clock
+        does.
         """
 
         async def scenario(side):
             await hold(bench, side, bench.name())
             copy_rows(bench.store, 149)
-            renewal, counts = ChipRenewal(side), []
-            for step in (MINUTE, HOUR, HOUR, -9 * DAY, HOUR):
+            renewal, other = ChipRenewal(side), ChipRenewal(side)
+            counts = []
+            for step in (MINUTE, 9 * MINUTE, -HOUR, HOUR, HOUR):
                 await renewal.look()
-                await renewal.look()
-                counts.append(bench.waiting())
+                await other.look()
+                waiting = bench.waiting()
+                if step != MINUTE:
+                    await work_off(Chips(side))
+                counts.append((waiting, len(bench.asked())))
                 bench.clock.advance(step)
             return counts
 
-        assert [60, 60, 120, 150, 150] == bench.run(scenario)
+        assert [(60, 1), (60, 61), (60, 121), (30, 151), (0, 151)] == (
+            bench.run(scenario)
+        )
 
     def test_nobody_to_ask(self, bench):
         """
@@ -203,6 +209,21 @@ class TestLook:
         bench.run(scenario)
         bench.run(alone, service=Service.PCS, vendor=INTEL)
         assert 0 == bench.waiting()
+
+    def test_damaged(self, bench):
+        """
+        A row that makes no sense is not in the way of the others.
+        """
+
+        async def scenario(side):
+            await hold(bench, side, bench.name())
+            copy_rows(bench.store, 3)
+            with contextlib.closing(sqlite3.connect(bench.store)) as db, db:
+                db.execute("UPDATE endorsement_keys SET tcb = x'01' WHERE id=2")
+            await ChipRenewal(side).look()
+
+        bench.run(scenario)
+        assert 3 == bench.waiting()
 
 
 class TestRefresher:

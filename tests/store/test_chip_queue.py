@@ -22,6 +22,7 @@ from tests.made_amd import GENOA, MILAN, TURIN, name_of
 from tests.new_store import new_store
 from tests.store.made import ANCHORS, day
 from thim.collateral.amd_keys import Rank, vcek_target
+from thim.collateral.chips import Chip
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import FMSPCS
 from thim.collateral.targets import Target, pck_target
@@ -257,6 +258,16 @@ class TestPosition:
 
         assert [1, 2, 3, 0] == list(map(view.position, (THREE, ONE, TWO, FOUR)))
 
+    def test_over(self, ledger, queue, view):
+        """
+        What has come waits nowhere.
+        """
+        add(queue, ONE)
+        settle(ledger, ONE, TAKEN)
+        queue.add_first([TWO, THREE], NOW)
+
+        assert 0 == view.position(ONE)
+
 
 class TestLease:
     def test_not_due_for_others(self, ledger, queue, view):
@@ -382,6 +393,71 @@ class TestCancel:
         assert 2 == queue.cancel()
         assert targets(TWO, ONE) == due(view)
         assert 0 == queue.cancel()
+
+    @pytest.mark.parametrize("is_retired", [False, True])
+    def test_of_chips_too(self, ledger, queue, view, is_retired):
+        """
+        What an operator wanted for a registered chip waits on as that chip's,
+        unless it is out of service.
+        """
+        chip = Chip(
+            product=TWO.product,
+            hw_id=TWO.hw_id,
+            tcb=TWO.tcb,
+            is_confirmed=False,
+            name=None,
+        )
+        table = ledger.chip_table
+        table.put(chip, actor="me", now=NOW)
+        if is_retired:
+            table.retire(TWO.product.value, TWO.hw_id, actor="me", now=NOW)
+        add(queue, ONE)
+        queue.add_first([THREE, TWO], NOW)
+
+        assert 2 == queue.cancel()
+        assert targets(*([] if is_retired else [TWO]), ONE) == due(view)
+
+
+class TestRenewal:
+    def test_last(self, queue, view):
+        """
+        What is to be renewed comes behind all that anybody asks for.
+        """
+        queue.add_last([ONE, TWO], NOW, 9)
+        add(queue, THREE, now=NOW + HOUR)
+
+        assert targets(THREE, ONE, TWO) == due(view, NOW + HOUR)
+
+    def test_bound(self, ledger, queue, view):
+        """
+        So many wait at once and no more, whoever puts them there.
+        """
+        queue.add_last([ONE, TWO, THREE], NOW, 2)
+        queue.add_last([FOUR], NOW, 2)
+        assert targets(ONE, TWO) == due(view)
+
+        settle(ledger, ONE, TAKEN)
+        queue.add_last([THREE, FOUR], NOW, 2)
+        assert targets(TWO, THREE) == due(view)
+
+    def test_asked_for(self, queue, view):
+        """
+        One that somebody asks for comes in that turn, and is no more among
+        those.
+        """
+        queue.add_last([ONE, TWO], NOW, 2)
+        add(queue, THREE, TWO)
+        queue.add_last([FOUR], NOW, 2)
+
+        assert targets(THREE, TWO, ONE, FOUR) == due(view)
+
+    def test_no_bound_for_callers(self, queue):
+        """
+        It is no reason to turn a caller away, who counts as one then.
+        """
+        queue.add_last([ONE, TWO], NOW, 9)
+
+        assert [True, False] == add(queue, ONE, TWO, most=1)
 
 
 class TestRestart:
@@ -541,10 +617,12 @@ class Queue(RuleBasedStateMachine):
         """
         self._step()
         callers = [rank for rank, _ in self.due.values() if rank == CALLER]
-        is_in = name in self.due or len(callers) < 3
+        rank, _ = self.due.get(name, (None, None))
+        is_waiting = rank is not None and rank <= CALLER
+        is_in = is_waiting or len(callers) < 3
         assert is_in == self.ledger.chips.add(name, self.now, 3)
-        if is_in:
-            self.due.setdefault(name, (CALLER, self.now))
+        if is_in and not is_waiting:
+            self.due[name] = CALLER, self.now
 
     @rule(name=names, rank=st.sampled_from(list(Rank)))
     def want(self, name, rank):

@@ -273,6 +273,22 @@ class TestExpiring:
         assert (OTHER_CHIP, TCB) == (second.hw_id, second.tcb)
         assert [] == self.names(view, day(LIFE))
 
+    def test_served_counts(self, ledger, view):
+        """
+        One that is not served any more, because its chain is revoked, does not
+        count.
+        """
+        name = ChipTcb(product=GENOA, hw_id=CHIP, tcb=GENOA_TCB)
+        ledger.add(chain_record(GENOA))
+        add(ledger, vcek(day(0), tcb=GENOA_TCB))
+        add(ledger, vcek(day(300), tcb=GENOA_TCB), FIRST)
+        assert [] == view.expiring(day(LIFE + 1), (0, 0), 9)
+        ledger.add(crl_record(FIRST_ASK, product=GENOA))
+
+        assert day(0) == view.find_vcek(name).not_before
+        ((_, found),) = view.expiring(day(LIFE + 1), (0, 0), 9)
+        assert name == found
+
     def test_pages(self, ledger, view):
         """
         They are listed page by page, each once.

@@ -82,8 +82,8 @@ def prefetch(
         bool,
         typer.Option(
             "--cancel",
-            help="Take out of the queue all that was to be prefetched, and "
-            "what registered chips wait for.",
+            help="Take out of the queue what was to be prefetched; what "
+            "registered chips need stays.",
         ),
     ] = False,
     store: Store = None,

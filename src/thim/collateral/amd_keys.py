@@ -115,6 +115,7 @@ class Rank(enum.IntEnum):
     OPERATOR = 0
     CHIP = 1
     CALLER = 2
+    RENEWAL = 3
 
 
 def tcb_of(key: CollateralKey) -> TcbVersion:

@@ -8,20 +8,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.amd_keys import Rank, vcek_target
+from thim.collateral.amd_keys import vcek_target
 from thim.store.endorsement_view import EndorsementView
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from thim.amd.kds import ChipTcb
     from thim.services.side import VendorSide
 
-#: So long before the end; at so many each hour that is time for 40,000.
 _AHEAD: Final = timedelta(days=30)
-_PAUSE: Final = timedelta(hours=1)
-#: A sixth of what AMD gives in that time: others are waiting, too.
+#: So many wait at once: what AMD gives in a pause, if nobody asks for more.
+_PAUSE: Final = timedelta(minutes=10)
 _MOST: Final = 60
 #: What was asked for in vain is left alone for so long.
 _REST: Final = timedelta(days=1)
@@ -47,15 +47,20 @@ class ChipRenewal:
         now, looked = side.clock(), self._looked
         # Not longer than it can have been meant, or a clock that is set back
         # would stop it.
-        if looked is not None and now - _PAUSE < looked <= now:
+        is_rest = looked is not None and now - _PAUSE < looked <= now
+        if is_rest or not side.settings.kds:
             return
         self._looked = now
         found = self._view.expiring(now + _AHEAD, self._after, _MOST)
-        self._after = found[-1][0] if len(found) == _MOST else (0, 0)
-        names = [name for _, name in found if self._is_left(name, now)]
-        if names and side.settings.kds:
-            chips = side.ledger.chips
-            await side.fetcher.run(chips.add_first, names, now, Rank.CHIP)
+        names = [n for _, n in found if n is not None and self._is_left(n, now)]
+        if await self._add(names, now) == len(names):
+            self._after = found[-1][0] if len(found) == _MOST else (0, 0)
+
+    async def _add(self, names: Sequence[ChipTcb], now: datetime) -> int:
+        add = self._side.ledger.chips.add_last
+        if not names:
+            return 0
+        return await self._side.fetcher.run(add, names, now, _MOST)
 
     def _is_left(self, name: ChipTcb, now: datetime) -> bool:
         """Tell whether nobody has asked for it just now, or is about to."""

@@ -7,11 +7,15 @@ agenda, and so is every worker's and survives all of them.
 
 from __future__ import annotations
 
+import itertools
+
 from typing import TYPE_CHECKING
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from thim.amd.kds import ChipTcb
+from thim.amd.tcb import ProductLine, TcbVersion
 from thim.collateral.amd_keys import Rank, vcek_target
 from thim.collateral.targets import LONGEST_ABSENCE
 from thim.store import schema
@@ -19,13 +23,11 @@ from thim.store.instants import to_stored
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from sqlalchemy import Connection
-
-    from thim.amd.kds import ChipTcb
 
 
 class ChipQueue:
@@ -43,13 +45,16 @@ class ChipQueue:
         Put a VCEK at the end, for somebody who asks for it, unless *most* such
         are waiting: return False then.  One that is waiting keeps its place.
         """
+        table = schema.targets
         with self._transaction() as connection:
-            known = connection.scalar(
-                select(schema.targets.c.due).where(
-                    schema.targets.c.name == str(vcek_target(name))
+            is_waiting = connection.scalar(
+                select(func.count()).where(
+                    table.c.name == str(vcek_target(name)),
+                    table.c.due.is_not(None),
+                    table.c.rank <= Rank.CALLER,
                 )
             )
-            if known is not None:
+            if is_waiting:
                 return True
             # What others want is no reason to turn anybody away.
             if _count(connection, Rank.CALLER) >= most:
@@ -59,16 +64,21 @@ class ChipQueue:
 
     def cancel(self) -> int:
         """
-        Take out all that operators want; return how many.
+        Take out all that operators want, and return how many; what a
+        registered chip needs waits as that.
         """
         table = schema.targets
+        wanted = (*schema.IN_CHIP_QUEUE, table.c.rank == Rank.OPERATOR)
         with self._transaction() as connection:
-            done = connection.execute(
-                update(table)
-                .where(*schema.IN_CHIP_QUEUE, table.c.rank == Rank.OPERATOR)
-                .values(due=None)
-            )
-        return int(done.rowcount)
+            before = _count(connection, Rank.OPERATOR)
+            for name in _needed(connection):
+                connection.execute(
+                    update(table)
+                    .where(*wanted, table.c.name == name)
+                    .values(rank=Rank.CHIP)
+                )
+            connection.execute(update(table).where(*wanted).values(due=None))
+        return before
 
     def add_first(
         self,
@@ -81,6 +91,19 @@ class ChipQueue:
         """
         with self._transaction() as connection:
             _put(connection, names, rank, now)
+
+    def add_last(
+        self, names: Iterable[ChipTcb], now: datetime, most: int
+    ) -> int:
+        """
+        Put VCEKs behind all that anybody asks for, so many that *most* such
+        are waiting at the most; return how many.
+        """
+        with self._transaction() as connection:
+            free = most - _count(connection, Rank.RENEWAL)
+            chosen = list(itertools.islice(names, max(0, free)))
+            _put(connection, chosen, Rank.RENEWAL, now)
+        return len(chosen)
 
     def add_told(self, name: ChipTcb, now: datetime, most: int) -> None:
         """
@@ -114,6 +137,17 @@ def _is_in_vain(
         )
     )
     return bool(absent) or (others or 0) >= most
+
+
+def _needed(connection: Connection) -> Iterator[str]:
+    """Name what registered chips need."""
+    table = schema.chips
+    query = select(table.c.product, table.c.hw_id, table.c.tcb)
+    for row in connection.execute(query.where(table.c.retired.is_(None))):
+        product = ProductLine(row.product)
+        tcb = TcbVersion.from_bytes(row.tcb, product)
+        name = ChipTcb(product=product, hw_id=row.hw_id, tcb=tcb)
+        yield str(vcek_target(name))
 
 
 def _count(connection: Connection, rank: Rank) -> int:

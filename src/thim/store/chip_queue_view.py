@@ -45,7 +45,8 @@ _DUE: Final = f"""
 _BEFORE: Final = f"""
     SELECT count(*) FROM targets {_INDEXED}
      WHERE {_IN_QUEUE}
-       AND (rank, due) <= (SELECT t.rank, t.due FROM targets t WHERE t.name = ?)
+       AND (rank, due) <= (SELECT t.rank, t.due FROM targets t
+                            WHERE t.name = ? AND t.due IS NOT NULL)
 """  # noqa: S608
 _COUNT: Final = f"""
     SELECT count(*) FROM targets {_INDEXED} WHERE {_IN_QUEUE}

@@ -11,6 +11,7 @@ from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
 from thim.collateral.amd_keys import vcek_key, vlek_key
 from thim.collateral.endorsements import HeldEndorsement
+from thim.errors import UnavailableError
 from thim.store.endorsement_packing import unpack
 from thim.store.file import making_sense
 from thim.store.instants import from_stored, to_stored
@@ -60,17 +61,20 @@ _VLEK_ENTRIES: Final = """
       FROM endorsement_keys WHERE kind = 'vlek'
      ORDER BY product, tcb, not_before DESC
 """
-#: The newest of each name, in the order of their ends.
+#: Those that are served, in the order of their ends.  ``CROSS JOIN`` has the
+#: tables read in this order.
 _EXPIRING: Final = """
     SELECT e.not_after, e.id, e.product, e.holder, e.tcb
       FROM endorsement_keys e INDEXED BY endorsement_keys_by_end
+     CROSS JOIN issuer_chains i ON i.id = e.chain_id AND i.revoked = 0
      WHERE e.kind = 'vcek' AND e.not_after < ?
        AND (e.not_after, e.id) > (?, ?)
        AND NOT EXISTS (
            SELECT 1 FROM endorsement_keys n
+            CROSS JOIN issuer_chains j ON j.id = n.chain_id AND j.revoked = 0
             WHERE n.holder = e.holder AND n.tcb = e.tcb
               AND n.product = e.product AND n.kind = 'vcek'
-              AND n.not_after > e.not_after)
+              AND n.not_before > e.not_before)
        AND NOT EXISTS (
            SELECT 1 FROM chips c
             WHERE c.hw_id = e.holder AND c.product = e.product
@@ -159,16 +163,15 @@ class EndorsementView:
 
     def expiring(
         self, before: datetime, after: tuple[int, int], most: int
-    ) -> list[tuple[tuple[int, int], ChipTcb]]:
+    ) -> list[tuple[tuple[int, int], ChipTcb | None]]:
         """
         List *most* chips and TCBs whose VCEK expires *before* an instant, but
         for retired chips: each with its place, of which only those *after* one
-        are listed; (0, 0) is before all.
+        are listed; (0, 0) is before all.  What makes no sense is None.
         """
         values = (to_stored(before), *after, most)
         rows = self._replica.rows(_EXPIRING, values)
-        with making_sense():
-            return [((end, id_), _name(*name)) for end, id_, *name in rows]
+        return [((end, id_), _try_name(*name)) for end, id_, *name in rows]
 
     def count(self) -> tuple[int, int]:
         """
@@ -189,6 +192,14 @@ def _name(product: str, hw_id: bytes, tcb: bytes) -> ChipTcb:
     line = ProductLine(product)
     version = TcbVersion.from_bytes(tcb, line)
     return ChipTcb(product=line, hw_id=hw_id, tcb=version)
+
+
+def _try_name(*row: Any) -> ChipTcb | None:  # noqa: ANN401
+    try:
+        with making_sense():
+            return _name(*row)
+    except UnavailableError:
+        return None
 
 
 def _entry(
