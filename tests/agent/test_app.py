@@ -259,7 +259,8 @@ class TestCertification:
     @pytest.mark.parametrize(
         ("query", "name"),
         [
-            ("?platformId=12&tcbVersion=1", "chip_id"),
+            ("?platformId=12&tcbVersion=1", "platformId"),
+            (f"?platformId={'0' * 128}&tcbVersion=1", "platformId"),
             (f"?platformId={'1' * 128}", "tcbVersion"),
             (f"?platformId={'1' * 128}&tcbVersion=x", "tcbVersion"),
             ("?tcbVersion=1", "platformId"),

@@ -444,6 +444,9 @@ class TestAmd:
 
         listed = thim("collateral", "list", "--json").json
         assert 1 == [e["document"] for e in listed].count(name)
+        vendors = [e["document"].partition("/")[0] for e in listed]
+        assert {"amd", "intel"} == set(vendors)
+        assert vendors == sorted(vendors)
         every = thim("collateral", "list", "--all", "--kind", "vlek", "--json")
         assert [(name, True), (name, False)] == [
             (e["document"], e["is_head"]) for e in every.json
@@ -473,6 +476,9 @@ class TestAmd:
             (f"amd/vcek/Genoa:{CHIP.hex()}:00/0", "is not in the archive"),
             ("amd/vcek/Milan:00:00/0", "hardware ID of 1 bytes"),
             ("amd/vlek/Turin:00/0", "is not in the archive"),
+            (f"intel/vlek/Milan:{TCB.tcbm}/0", "is not in the archive"),
+            (f"amd/vlek/Milan:{TCB.tcbm}/1", "is not in the archive"),
+            (f"intel/vcek/Milan:{CHIP.hex()}:{TCB.tcbm}/0", "not in the"),
             ("amd/vlek/Venice:00/0", "Venice"),
             ("amd/crl/Turin:vcek/0", "is not in the archive"),
         ],

@@ -14,11 +14,12 @@ from tests.amd_vendor import (
     tcb_of,
 )
 from tests.simulate.chips import playing
-from tests.vendors import facing
+from tests.vendors import await_so, facing
 from thim.amd.authorities import CaChain
 from thim.amd.crl import Crl, verify_crl
 from thim.amd.endorsement_key import EndorsementKey, verify_endorsement_key
 from thim.amd.kds import vlek_path
+from thim.collateral.chips import Chip
 from thim.collateral.records import Kind
 from thim.services.amd_door import AmdDoor
 from thim.services.vendors import FillMode
@@ -313,6 +314,45 @@ class TestExpired:
         assert (200, "max-age=0") == (flagged.status, flagged["cache-control"])
         assert 200 == before.status
 
+    def test_refused_and_renewed(self, old):
+        """
+        Where expired ones are refused, a newer one is fetched for whoever
+        asks, also of a chip that is out of service.
+        """
+        store, vendor = old
+        rule, name = (
+            frozenset({Kind.VCEK}),
+            name_of(vendor.intel.world, "milan-1"),
+        )
+        with Ledger(store, vendor.anchors) as ledger:
+            now = vendor.clock()
+            chip = Chip(
+                product=name.product,
+                hw_id=name.hw_id,
+                tcb=name.tcb,
+                is_confirmed=False,
+                name=None,
+            )
+            ledger.chip_table.put(chip, actor="me", now=now)
+            ledger.chip_table.retire(
+                name.product.value, name.hw_id, actor="me", now=now
+            )
+        settings = amd_settings(vendor)
+        with facing(
+            vendor, store, settings, refused_when_expired=rule
+        ) as served:
+            path = path_of(vendor, "milan-1")
+            away = served.get(path)
+            vendor.listen_again()
+            vendor.clock.advance(timedelta(hours=1))
+            await_so(lambda: served.get(path).status == 200)
+
+        assert (503, b"", "expired") == (
+            away.status,
+            away.body,
+            away["thim-reason"],
+        )
+
 
 class TestFiles:
     @pytest.mark.parametrize("kind", ["vcek", "vlek"])
@@ -507,7 +547,11 @@ class TestCertification:
         ("query", "name"),
         [
             ("", "platformId"),
-            ("?platformId=ab", "chip_id"),
+            ("?platformId=ab", "platformId"),
+            (f"?platformId={'0' * 128}&tcbVersion=1", "platformId"),
+            (f"?platformId={'ab' * 64}", "tcbVersion"),
+            (f"?platformId={'ab' * 64}&tcbVersion=zz", "tcbVersion"),
+            (f"?platformId={'ab' * 64}&tcbVersion={'1' * 17}", "tcbVersion"),
             ("?tcbVersion=1", "platformId"),
         ],
     )

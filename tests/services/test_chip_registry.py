@@ -14,6 +14,8 @@ from thim.store.replica import Replica
 
 #: A revocation list of the simulation's has expired by then, and nothing else.
 _LATER = datetime.timedelta(days=500)
+#: By then the VCEK has, too.
+_YEARS_LATER = datetime.timedelta(days=8 * 365)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,8 @@ def register(vendor, tmp_path):
         await_so(lambda: served.get(path_of(vendor, "milan-1")).status == 200)
     name = name_of(vendor.intel.world, "milan-1")
 
-    def run(report: bytes) -> Registered:
-        now = vendor.clock() + _LATER
+    def run(report: bytes, later=_LATER) -> Registered:
+        now = vendor.clock() + later
         with (
             Ledger(path, vendor.anchors) as ledger,
             contextlib.closing(Replica(path)) as replica,
@@ -57,11 +59,20 @@ class TestExpiredList:
         expected = Registered(is_confirmed=False, reason="crl-expired")
         assert expected == register(vendor.report("milan-1"))
 
-    def test_forged(self, vendor, register):
+    def test_vcek_too(self, vendor, register):
+        """
+        Nor does it while the VCEK that we have is expired.
+        """
+        found = register(vendor.report("milan-1"), _YEARS_LATER)
+        assert not found.is_confirmed
+        assert "leaf-expired" in found.reason
+
+    @pytest.mark.parametrize("later", [_LATER, _YEARS_LATER])
+    def test_forged(self, vendor, register, later):
         """
         A forged report is refused all the same.
         """
         forged = bytearray(vendor.report("milan-1"))
         forged[0x50] ^= 1
         with pytest.raises(ParameterError, match="report-signature"):
-            register(bytes(forged))
+            register(bytes(forged), later)

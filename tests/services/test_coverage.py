@@ -54,6 +54,12 @@ class TestFindCoverage:
         )
         assert (day(0), day(30), ()) == (found.begin, found.end, found.gaps)
 
+    def test_any_order(self):
+        """
+        The newest may come first.
+        """
+        assert cover((0, 30), (50, 80)) == cover((50, 80), (0, 30))
+
     def test_gap(self):
         """
         Between a next update and the next issue date nothing was valid.

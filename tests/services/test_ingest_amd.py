@@ -381,7 +381,7 @@ class TestKeys:
         A VLEK is named by its provider and TCB.
         """
         fill(ledger)
-        name = f"amd/vlek/Milan:a provider:{TCB.tcbm}/0"
+        name = f"amd/vlek/Milan:{TCB.tcbm}/0"
 
         assert accepted(name) == take(ledger, to_pem(vlek()))
         assert vlek() == keys.find_vlek(TCB).der

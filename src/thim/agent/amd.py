@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from thim.agent.certification import REFUSED, is_revoked
-from thim.agent.identity import CHIP_ID_SIZE, Declared, parse_tcbm, settle
+from thim.agent.identity import Declared, parse_tcbm, settle
 from thim.agent.reply import JSON, reply
 from thim.agent.service import ServiceError
 from thim.amd.kds import parse_chip_id
@@ -154,11 +154,8 @@ class Amd:
 
 
 def _read_name(parameters: Mapping[str, str]) -> tuple[bytes, bytes]:
-    text = parameters.get("platformId", "")
-    if not text:
-        expected = f"expected {2 * CHIP_ID_SIZE} hexadecimal digits"
-        raise ParameterError("platformId", text, expected)
-    chip_id, tcbm = parse_chip_id(text), parameters.get("tcbVersion", "")
+    chip_id = parse_chip_id(parameters.get("platformId", ""), "platformId")
+    tcbm = parameters.get("tcbVersion", "")
     try:
         return chip_id, parse_tcbm(tcbm)
     except ValueError as e:

@@ -40,6 +40,7 @@ _EXPECTED: Final = {
     True: "expected in a request for Turin: it has the shape of Turin's",
     False: "expected 16 hexadecimal digits, or 112 zeros behind them",
 }
+_HIDDEN: Final = "expected a chip's: the host hides this one"
 _HEX: Final = re.compile("(?:[0-9A-Fa-f]{2})+")
 
 
@@ -130,17 +131,20 @@ def parse_product(text: str) -> ProductLine:
         raise ParameterError("product", text, expected) from None
 
 
-def parse_chip_id(text: str) -> bytes:
+def parse_chip_id(text: str, parameter: str = "chip_id") -> bytes:
     """
     Read a report's CHIP_ID: 128 hexadecimal digits, in any case.
 
     Raises:
-        ParameterError: Not that.
+        ParameterError: Not that, or zero; it names the *parameter*.
     """
     if len(text) != 2 * _CHIP_ID_SIZE or not _HEX.fullmatch(text):
-        expected = "expected 128 hexadecimal digits"
-        raise ParameterError("chip_id", text, expected)
-    return bytes.fromhex(text)
+        expected = "expected 128 hexadecimal digits: a chip's ID"
+        raise ParameterError(parameter, text, expected)
+    chip_id = bytes.fromhex(text)
+    if not any(chip_id):
+        raise ParameterError(parameter, text, _HIDDEN)
+    return chip_id
 
 
 def parse_hw_id(product: ProductLine, text: str) -> bytes:
@@ -160,8 +164,7 @@ def parse_hw_id(product: ProductLine, text: str) -> bytes:
         raise ParameterError("hw_id", text, expected)
     hw_id = bytes.fromhex(text)
     if not any(hw_id):
-        expected = "expected a chip's: the host hides this one"
-        raise ParameterError("hw_id", text, expected)
+        raise ParameterError("hw_id", text, _HIDDEN)
     is_turin = not any(hw_id[size:])
     if is_turin is not (product is ProductLine.TURIN):
         raise ParameterError("hw_id", text, _EXPECTED[is_turin])

@@ -202,7 +202,8 @@ def _find(
 ) -> Held | None:
     if key.kind in _KEYS:
         found = _find_key(EndorsementView(replica), key, at)
-        return None if found is None else _as_held(key, found)
+        is_it = found is not None and found.collateral_key == key
+        return _as_held(key, found) if found and is_it else None
     held = replica.find(key, number, at)
     if held is None and at is None:  # archived only, never a head
         held = replica.find(key, number, datetime.now(UTC))
@@ -253,7 +254,10 @@ def _entries(
         view = EndorsementView(replica)
         if kind is Kind.VCEK:
             return view.entries()
-        entries = [*replica.entries(), *view.vlek_entries()]
+        vleks = view.vlek_entries()
+        entries = sorted(
+            [*replica.entries(), *vleks], key=lambda e: e.key.vendor
+        )
     finally:
         replica.close()
     return [e for e in entries if kind is None or e.key.kind is kind]

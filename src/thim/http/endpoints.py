@@ -16,6 +16,7 @@ from thim.http.answer import write_fmspcs
 from thim.http.bodies import TooLargeError, read_body
 from thim.http.finish import finish
 from thim.http.metadata import Metadata
+from thim.http.miss import Miss
 from thim.http.pck import (
     answer_metadata_pckcert,
     answer_pckcert,
@@ -27,7 +28,6 @@ from thim.http.prefixes import Prefix, split_prefix
 from thim.http.problems import to_reply
 from thim.http.query import parse_query
 from thim.http.reply import Reply
-from thim.http.service import Miss
 from thim.intel.names import EnclaveKind, Tee
 
 

@@ -29,10 +29,10 @@ from thim.errors import (
     UnauthenticatedError,
 )
 from thim.http.answer import cache_headers
+from thim.http.miss import Miss
 from thim.http.pcs import Encoding
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
-from thim.http.service import Miss
 from thim.services.certification import write_certification, write_pem
 from thim.services.serve import Query, check_instant
 from thim.services.vcek import VcekQuery, name_chip
@@ -177,11 +177,12 @@ def answer_certification(request: Request, service: Service) -> Reply:
     (128 hexadecimal digits) at the TCB ``tcbVersion`` (1 to 16).
     """
     text = request.parameters.get("platformId", "")
-    if not text:
-        expected = "expected 128 hexadecimal digits: a chip's ID"
-        raise ParameterError("platformId", text, expected)
+    chip_id = parse_chip_id(text, "platformId")
     tcbm = request.parameters.get("tcbVersion", "")
-    names = name_chip(service.endorsements, parse_chip_id(text), tcbm)
+    try:
+        names = name_chip(service.endorsements, chip_id, tcbm)
+    except MalformedError as e:
+        raise ParameterError("tcbVersion", tcbm, str(e)) from None
     held = _find(request, service, names)
     seconds = _max_age(held, service.clock(), service.settings.max_age)
     body = write_certification(held.der, held.issuer_chain, held.tcb, seconds)

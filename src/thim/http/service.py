@@ -23,6 +23,8 @@ from thim.http import pcs
 from thim.http.answer import write_answer
 from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
+from thim.http.miss import Miss
+from thim.http.problems import to_reply
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
@@ -59,23 +61,6 @@ _FILLED: Final = frozenset({"unknown-platform", "no-pck-certificate"})
 _SECOND: Final = datetime.timedelta(seconds=1)
 #: On what leads to other root keys than the vendor's.
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
-
-
-class Miss(NotFoundError):  # noqa: N818 - no failure yet
-    """
-    Nothing answers *query*, until somebody has fetched it; or nothing better
-    than *fallback*.
-    """
-
-    def __init__(
-        self,
-        query: Query | PckQuery | PckListQuery | VcekQuery,
-        error: NotFoundError,
-        fallback: Reply | None = None,
-    ) -> None:
-        super().__init__(str(error), reason=error.reason)
-        self.query = query
-        self.fallback = fallback
 
 
 class Service:
@@ -225,7 +210,8 @@ class Service:
 
         Raises:
             Miss: It is not there, and may be filled.
-            UnavailableError: It is expired, and such are refused.
+            UnavailableError: It is expired, and such are refused; also a miss
+                where a newer one may be fetched.
             ThimError: As ``services.vcek.find_vcek``.
         """
         try:
@@ -235,7 +221,13 @@ class Service:
             if self.filler is not None and query.at is None:
                 raise Miss(query, e) from e
             raise
-        self._check_expiry(held, query.at)
+        try:
+            self._check_expiry(held, query.at)
+        except UnavailableError as e:
+            if self.filler is None:
+                raise
+            error = NotFoundError(str(e), reason=e.reason)
+            raise Miss(query, error, fallback=to_reply(e)) from e
         return held
 
     def find_vlek(

@@ -120,18 +120,24 @@ class ChipRegistry:
         if held is None:
             return Registered(is_confirmed=False, reason="vcek-awaited")
         crl = self._replica.find(amd_crl_key(KeyKind.VCEK, held.product))
-        reasons = self._verify(report, held, crl)
+        reasons = self._verify(report, held, crl, self._now)
         ours = ", ".join(reasons)
-        if reasons and all(reason.startswith("crl-") for reason in reasons):
-            # That is our list's fault; the report's own come to light without.
-            reasons = self._verify(report, held, None)
+        if reasons and all(map(_is_ours, reasons)):
+            # Our list or VCEK is too old; the report's own faults come to
+            # light without that.
+            at = min(self._now, held.not_after)
+            reasons = self._verify(report, held, None, at)
         if reasons:
             spelt = ", ".join(reasons)
             raise _bad_report("unauthentic", "an authentic one", spelt)
         return Registered(is_confirmed=not ours, reason=ours or None)
 
     def _verify(
-        self, report: Report, held: HeldEndorsement, crl: Held | None
+        self,
+        report: Report,
+        held: HeldEndorsement,
+        crl: Held | None,
+        at: datetime,
     ) -> list[str]:
         verdict = verify_report(
             report,
@@ -139,9 +145,13 @@ class ChipRegistry:
             CaChain.from_pem(held.issuer_chain),
             None if crl is None else Crl.from_der(crl.body),
             anchors=self._ledger.anchors(),
-            now=self._now,
+            now=at,
         )
         return [finding.reason for finding in verdict.findings]
+
+
+def _is_ours(reason: str) -> bool:
+    return reason.startswith("crl-") or reason == "leaf-expired"
 
 
 def _read_report(raw: bytes) -> Report:

@@ -47,12 +47,14 @@ def find_coverage(entries: Iterable[Entry]) -> list[Coverage]:
     """
     Say from when to when each series in *entries* is covered.
 
-    *entries* come ordered by key, number and issue date.
+    *entries* of a key and number come together, in any order.
     """
     grouped = itertools.groupby(
         entries, key=lambda e: (e.key, e.evaluation_number)
     )
-    return [_cover(list(series)) for _, series in grouped]
+    return [
+        _cover(sorted(series, key=lambda e: e.issued)) for _, series in grouped
+    ]
 
 
 def _cover(series: list[Entry]) -> Coverage:

@@ -25,8 +25,7 @@ from thim.amd.authorities import (
     recognise_ca,
 )
 from thim.amd.kds import ChipTcb
-from thim.collateral.amd_keys import vcek_key
-from thim.collateral.records import AMD
+from thim.collateral.amd_keys import vcek_key, vlek_key
 from thim.collateral.transition import Transition
 from thim.errors import ThimError, UntrustedError
 from thim.services.door import storable
@@ -248,6 +247,6 @@ def _spell(certificate: x509.Certificate) -> str:
 
 def _name(key: EndorsementKey) -> str:
     if key.hw_id is None:
-        return f"{AMD}/vlek/{key.product.value}:{key.csp_id}:{key.tcb.tcbm}/0"
+        return str(vlek_key(key.tcb))
     name = ChipTcb(product=key.product, hw_id=key.hw_id, tcb=key.tcb)
     return str(vcek_key(name))

@@ -20,6 +20,7 @@ from thim.collateral.amd_keys import (
     cert_chain_key,
     vcek_target,
 )
+from thim.collateral.freshness import is_expired
 from thim.collateral.targets import Target
 from thim.services.chips import Chips
 from thim.services.outcome import Outcome
@@ -72,16 +73,20 @@ async def enqueue(
     side: VendorSide, names: Iterable[ChipTcb]
 ) -> tuple[list[ChipTcb], list[ChipTcb]]:
     """
-    Put those of *names* into the queue that are not there yet; return them,
-    and those that are there.
+    Put those of *names* into the queue that are not there yet, or expired;
+    return them, and those that are there.
     """
-    view = EndorsementView(side.replica)
     every = list(dict.fromkeys(names))
-    held = [name for name in every if view.find_vcek(name) is not None]
+    held = [name for name in every if _is_held(side, name)]
     is_held = set(held)
     wanted = [name for name in every if name not in is_held]
     await side.fetcher.run(side.ledger.chips.add_first, wanted, side.clock())
     return wanted, held
+
+
+def _is_held(side: VendorSide, name: ChipTcb) -> bool:
+    held = EndorsementView(side.replica).find_vcek(name)
+    return held is not None and not is_expired(held.not_after, side.clock())
 
 
 async def work_off(
@@ -170,9 +175,8 @@ def _find_result(
 ) -> Prefetched | None:
     progress = side.watch.find(vcek_target(name))
     now = side.clock()
-    view = EndorsementView(side.replica)
     if progress is None or progress.due is None:
-        if view.find_vcek(name) is not None:
+        if _is_held(side, name):
             return Prefetched(name=name, state=State.TAKEN)
         is_absent = progress is not None and progress.is_absent(now)
         return Prefetched(
