@@ -11,7 +11,8 @@ SELF   := install --quiet --no-build-isolation --no-deps --editable .
 UV     := uv pip compile pyproject.toml --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'
-WORKERS ?= 2
+# One more than two cores: many tests wait for something.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -369,6 +369,17 @@ class TestHowItWent:
         assert claim(ledger.agenda, ONE, now=NOW + HOUR - SECOND) is None
         assert targets(ONE, TWO, THREE) == due(view, NOW + HOUR)
 
+    def test_anew(self, ledger, queue, watch):
+        """
+        Whoever asks anew does not inherit what had gone wrong.
+        """
+        add(queue, ONE)
+        settle(ledger, ONE, failed(NOW + HOUR))
+        assert 1 == watch.find(vcek_target(ONE)).failures
+
+        queue.add_first([ONE], NOW)
+        assert 0 == watch.find(vcek_target(ONE)).failures
+
     def test_over(self, ledger, queue, view):
         """
         What has come for an operator is anybody's, when it is asked for again.
@@ -394,21 +405,37 @@ class TestCancel:
         assert targets(TWO, ONE) == due(view)
         assert 0 == queue.cancel()
 
+    def register(self, ledger, name):
+        """
+        Register a chip at the TCB of *name*.
+        """
+        chip = Chip(
+            product=name.product,
+            hw_id=name.hw_id,
+            tcb=name.tcb,
+            is_confirmed=False,
+            name=None,
+        )
+        ledger.chip_table.put(chip, actor="me", now=NOW)
+
+    def test_not_of_callers(self, ledger, queue, view):
+        """
+        What callers ask for of a registered chip keeps its place.
+        """
+        self.register(ledger, TWO)
+        add(queue, ONE, TWO)
+
+        assert 0 == queue.cancel()
+        assert targets(ONE, TWO) == due(view)
+
     @pytest.mark.parametrize("is_retired", [False, True])
     def test_of_chips_too(self, ledger, queue, view, is_retired):
         """
         What an operator wanted for a registered chip waits on as that chip's,
         unless it is out of service.
         """
-        chip = Chip(
-            product=TWO.product,
-            hw_id=TWO.hw_id,
-            tcb=TWO.tcb,
-            is_confirmed=False,
-            name=None,
-        )
+        self.register(ledger, TWO)
         table = ledger.chip_table
-        table.put(chip, actor="me", now=NOW)
         if is_retired:
             table.retire(TWO.product.value, TWO.hw_id, actor="me", now=NOW)
         add(queue, ONE)
