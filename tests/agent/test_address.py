@@ -1,7 +1,11 @@
 import http.server
 import ipaddress
+import os
+import secrets
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -91,6 +95,75 @@ class TestHolding:
             holding(NOWHERE, "lo"),
         ):
             pass
+
+
+@pytest.fixture
+def namespace():
+    """
+    The command that runs another in a network namespace of its own.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    name = f"thim-{secrets.token_hex(3)}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    inside = ["ip", "netns", "exec", name]
+    # Without any link that is up Linux takes any address for its own.
+    subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
+    yield inside
+    subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+@needs_ip
+class TestInterrupted:
+    #: Ends the caller as soon as `ip` has done what it was told.
+    STAND_IN = """#!/bin/sh
+{ip} "$@"
+status=$?
+case "$2" in {word}) kill -TERM $PPID; sleep 9;; esac
+exit $status
+"""
+    PROGRAM = """
+import signal, sys
+from thim.agent.address import holding
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+with holding("192.0.2.77", "lo"):
+    print("held")
+"""
+
+    def run(self, namespace, folder, word):
+        """
+        Hold the address while `ip` is such; return the exit code, what was
+        said, and the addresses that are left.
+        """
+        stand_in = folder / "ip"
+        text = self.STAND_IN.format(ip=shutil.which("ip"), word=word)
+        stand_in.write_text(text)
+        stand_in.chmod(0o755)
+        done = subprocess.run(
+            [*namespace, sys.executable, "-c", self.PROGRAM],
+            env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        left = subprocess.run(
+            [*namespace, "ip", "address", "show"],
+            capture_output=True,
+            check=True,
+        )
+        return done.returncode, done.stdout, NOWHERE.encode() in left.stdout
+
+    def test_while_adding(self, namespace, tmp_path):
+        """
+        Whoever is ended while the address is added removes it all the same.
+        """
+        assert (3, b"", False) == self.run(namespace, tmp_path, "add")
+
+    def test_not(self, namespace, tmp_path):
+        """
+        Nor does it stay where nothing happens.
+        """
+        assert (0, b"held\n", False) == self.run(namespace, tmp_path, "none")
 
 
 class TestNetworks:

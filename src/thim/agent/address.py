@@ -84,16 +84,27 @@ def holding(host: str, interface: str | None) -> Iterator[None]:
             f"{_own_net(host)} dev lo` adds it, or add_address = true does"
         )
         raise OperatorError(msg, reason="address-missing")
-    _run_ip("address", "add", _own_net(host), "dev", interface)
-    _log.info("added the address %s to %s", host, interface)
+    is_ours = True
     try:
+        try:
+            _run_ip("address", "add", _own_net(host), "dev", interface)
+        except OperatorError:
+            is_ours = False
+            raise
+        _log.info("added the address %s to %s", host, interface)
         yield
     finally:
-        try:
-            _run_ip("address", "del", _own_net(host), "dev", interface)
-            _log.info("removed the address %s from %s", host, interface)
-        except OperatorError as e:
-            _log.warning("%s", e)
+        # Also where a signal has ended it while `ip` was at work.
+        if is_ours and is_here(host):
+            _remove(host, interface)
+
+
+def _remove(host: str, interface: str) -> None:
+    try:
+        _run_ip("address", "del", _own_net(host), "dev", interface)
+        _log.info("removed the address %s from %s", host, interface)
+    except OperatorError as e:
+        _log.warning("%s", e)
 
 
 def _own_net(host: str) -> str:
