@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import sqlite3
 
@@ -227,6 +228,30 @@ class TestLook:
 
 
 class TestRefresher:
+    def test_restart(self, bench):
+        """
+        A service that starts asks AMD for nothing that it has, and has asked
+        for in time.
+        """
+
+        async def scenario(side):
+            await have_chain(side)
+            side.ledger.chips.add(bench.name(), bench.clock(), 9)
+            first = Refresher(side)
+            for _ in range(20):
+                await first.step()
+                await asyncio.sleep(0.02)
+            before = len(bench.vendor.requests)
+            second = Refresher(side)
+            for _ in range(20):
+                await second.step()
+                await asyncio.sleep(0.02)
+            return before, len(bench.vendor.requests)
+
+        before, after = bench.run(scenario)
+        # The chain, its ARK's list, and the VCEK.
+        assert (3, 3) == (before, after)
+
     def test_does_it(self, bench):
         """
         A service that runs has it done.

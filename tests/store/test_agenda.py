@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from tests.new_store import new_store
 from tests.store.made import ANCHORS, day
+from thim.amd.authorities import KeyKind
+from thim.amd.tcb import ProductLine
+from thim.collateral.amd_keys import cert_chain_key
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import FMSPCS, numbers_key, pck_crl_key
 from thim.collateral.targets import Target, pck_target
@@ -440,6 +443,25 @@ class TestClaim:
         agenda.settle(ONE, "me", WELL, now=NOW)
 
         assert claim(other, owner="other", is_due=True) is None
+
+    def test_of_amd(self, agenda, watch):
+        """
+        AMD's documents keep their instants, too, and what somebody waits for
+        of them waits on though it is not promised.
+        """
+        chain, other = (
+            Target(key=cert_chain_key(KeyKind.VCEK, product))
+            for product in (ProductLine.MILAN, ProductLine.GENOA)
+        )
+        agenda.promise({chain: day(9)})
+        agenda.ask_for(other, day(1))
+        claim(agenda, chain, now=day(9))
+        well = Settlement(due=day(30), answered=True)
+        agenda.settle(chain, "me", well, now=day(9))
+        agenda.promise({chain: day(0)})
+
+        assert day(30) == watch.find(chain).due
+        assert day(1) == watch.find(other).due
 
     def test_not_promised(self, agenda, watch):
         """

@@ -129,25 +129,32 @@ class Refresher:
     def _first_looks(
         self, promised: Iterable[Target]
     ) -> Mapping[Target, datetime]:
-        now = self._side.clock()
-        heads = {(h.key, h.number): h for h in self._side.watch.heads()}
+        watch = self._side.watch
+        heads = {(h.key, h.number): h for h in watch.heads()}
+        answered = {p.target: p.answered for p in watch.progress()}
         return {
             target: self._first_look(
-                target, heads.get((target.key, target.number)), now
+                target,
+                heads.get((target.key, target.number)),
+                answered.get(target),
             )
             for target in promised
         }
 
     def _first_look(
-        self, target: Target, head: Head | None, now: datetime
+        self, target: Target, head: Head | None, answered: datetime | None
     ) -> datetime:
-        draw = self._side.draw()
+        now, draw = self._side.clock(), self._side.draw()
         if head is None or head.is_revoked or target.update is not None:
             # Without numbers nothing can be planned: they come first.
             is_plain = target.number is None and target.update is None
             return now if is_plain else now + _SPREAD * draw
-        # As if it had been seen when it was issued.
-        return next_look(target.key.kind, head.next_update, head.issued, draw)
+        # Where nobody has had it fetched, as if it had been seen when it was
+        # issued.
+        seen = head.issued
+        if answered is not None:
+            seen = max(seen, min(answered, now))
+        return next_look(target.key.kind, head.next_update, seen, draw)
 
     def _collect(self) -> None:
         for target, task in list(self._running.items()):

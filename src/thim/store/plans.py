@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from thim.collateral.amd_keys import AMD_TARGETS
+from thim.collateral.amd_keys import AMD_TARGETS, VCEK_TARGETS
 from thim.collateral.targets import PCK_TARGETS
 from thim.store import schema
 from thim.store.instants import to_stored
@@ -38,9 +38,9 @@ class Plans:
 
     def promise(self, due: Mapping[Target, datetime]) -> None:
         """
-        Keep exactly the targets of *due* fresh from now on, beside the PCK
-        certificates of platforms and AMD's documents: those look after
-        themselves.
+        Keep exactly the targets of *due* fresh from now on, beside what looks
+        after itself: PCK certificates, VCEKs, and what else of AMD's somebody
+        waits for.
 
         A target that is new on the agenda is first asked for at its instant,
         or one that has never been asked for, if that is earlier; any other
@@ -52,10 +52,11 @@ class Plans:
             rows = connection.execute(
                 select(table.c.name, table.c.due, table.c.attempted).where(
                     table.c.due.is_not(None),
-                    *map(_is_outside, (PCK_TARGETS, AMD_TARGETS)),
+                    *map(_is_outside, (PCK_TARGETS, VCEK_TARGETS)),
                 )
             ).all()
-            for name in {row.name for row in rows} - names.keys():
+            before = {row.name for row in rows if not _is_amd(row.name)}
+            for name in before - names.keys():
                 connection.execute(
                     update(table).where(table.c.name == name).values(due=None)
                 )
@@ -208,6 +209,10 @@ class Plans:
                     )
                     .values(due=at)
                 )
+
+
+def _is_amd(name: str) -> bool:
+    return AMD_TARGETS[0] <= name < AMD_TARGETS[1]
 
 
 def _is_outside(names: tuple[str, str]) -> ColumnElement[bool]:
