@@ -172,7 +172,8 @@ class TestGuests:
             ]
 
         assert waits == sorted(waits)
-        assert 40 <= waits[-1] <= 60
+        # Behind the lists of Milan and Genoa and the chain of one.
+        assert 50 <= waits[-1] <= 80
 
     def test_nobody_has_to_ask_again(self, vendor, tmp_path):
         """

@@ -157,12 +157,13 @@ class TestFill:
         ) == bench.run(scenario, wait=SECOND / 10)
 
     @pytest.mark.parametrize(
-        ("before", "seconds"), [(0, 10), (3, 40), (60, 300)]
+        ("before", "seconds"), [(0, 30), (3, 60), (60, 300)]
     )
     def test_retry_after(self, bench, before, seconds):
         """
-        When to come again is told by the place in the queue and AMD's
-        rhythm, but never later than in five minutes.
+        When to come again is told by the place in the queue, behind a chain
+        and a list that are missing, and AMD's rhythm, but never later than in
+        five minutes.
         """
 
         async def scenario(side):

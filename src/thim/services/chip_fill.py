@@ -10,9 +10,16 @@ from __future__ import annotations
 import asyncio
 import math
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.amd_keys import vcek_target
+from thim.amd.authorities import KeyKind
+from thim.collateral.amd_keys import (
+    amd_crl_key,
+    cert_chain_key,
+    vcek_target,
+)
+from thim.collateral.records import AMD
 from thim.errors import NotFoundError, UnavailableError
 from thim.services.rate import network_of
 from thim.services.vendors import FillMode
@@ -37,6 +44,8 @@ _MOST_WAITING: Final = 1000
 #: minutes, or nobody else would ever get one.
 _SHARE: Final = 4
 _LONGEST_RETRY: Final = 300
+#: So many documents that are due are looked at for AMD's.
+_LOOKED_AT: Final = 64
 _BUSY: Final = 5
 
 
@@ -176,6 +185,17 @@ class ChipFiller:
             msg, reason=progress.reason, retry_after=max(1, seconds)
         )
 
+    def _documents_before(self, name: ChipTcb) -> int:
+        """Count the chains and lists that come before all VCEKs."""
+        side = self._side
+        soon = side.clock() + timedelta(seconds=_LONGEST_RETRY)
+        due = side.watch.due(soon, _LOOKED_AT)
+        keys = {target.key for target in due if target.key.vendor == AMD}
+        chain = cert_chain_key(KeyKind.VCEK, name.product)
+        if side.replica.find(chain) is None:
+            keys |= {chain, amd_crl_key(KeyKind.VCEK, name.product)}
+        return len(keys)
+
     def _closed_for(self) -> float:
         """Return for how many seconds AMD is left alone."""
         now = self._side.clock()
@@ -198,6 +218,9 @@ class ChipFiller:
             default=0.0,
         )
         position = max(map(self._queue.position, query.names))
+        if not position:  # not yet in it
+            position = self._queue.count() + 1
+        position += self._documents_before(query.names[0])
         seconds = math.ceil(max(position * interval, self._closed_for()))
         return UnavailableError(
             "the VCEK is waited for; AMD gives one after the other",
