@@ -97,12 +97,13 @@ class Registry(StandIn):
     The routes of the service that enrol an agent and register its chip.
 
     *once* are one-time tokens, *token* is what an agent gets, *failing* a
-    status that is answered in their place.
+    status that is answered in their place, with *words*.
     """
 
     once: set[str] = dataclasses.field(default_factory=lambda: {"once"})
     token: str = "a1b2.secret"
     failing: int | None = None
+    words: str = ""
     state: str = "declared"
 
     def answer(self, asked: Asked) -> tuple[int, Mapping[str, str], bytes]:
@@ -110,7 +111,7 @@ class Registry(StandIn):
         Answer as the service does.
         """
         if self.failing is not None:
-            return self.failing, {"retry-after": "600"}, b""
+            return self.failing, {"retry-after": "600"}, self.words.encode()
         bearer = asked.headers.get("authorization", "")
         shown = bearer.removeprefix("Bearer ")
         if (asked.method, asked.target) == ("POST", "/admin/v1/agents"):

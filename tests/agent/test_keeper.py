@@ -152,6 +152,30 @@ class TestDisk:
         assert {"600"} == modes
         assert "700" == oct(bench.state.stat().st_mode)[-3:]
 
+    def test_made_private(self, bench):
+        """
+        A folder that others may look into is made private if it is empty or
+        has nothing but the agent's files.
+        """
+        for _ in range(2):
+            bench.state.mkdir(exist_ok=True)
+            bench.state.chmod(0o755)
+            bench.look(bench.keeper(bench.report()))
+            assert "700" == oct(bench.state.stat().st_mode)[-3:]
+
+    def test_not_its_own(self, bench):
+        """
+        One with other files is not: it may be there for others.
+        """
+        bench.state.mkdir()
+        (bench.state / "notes.txt").touch()
+        bench.state.chmod(0o1777)
+        with pytest.raises(OperatorError, match=r"has 'notes\.txt'"):
+            bench.keeper(bench.report())
+        assert "777" == oct(bench.state.stat().st_mode)[-3:]
+        bench.state.chmod(0o700)
+        bench.keeper(bench.report())
+
     @pytest.mark.parametrize("kind", ["vcek", "crl"])
     @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "text"])
     def test_damaged(self, bench, away, kind, damage):

@@ -53,7 +53,7 @@ def look(bench):
 
     def run(registrar, now=None):
         now = now or bench.vendor.clock()
-        bench.runner.run(registrar.look(name, keeper.identity, now))
+        return bench.runner.run(registrar.look(name, keeper.identity, now))
 
     return run
 
@@ -202,6 +202,47 @@ class TestRegistering:
         registry.failing = None
         look(made, now + 14 * MINUTE)
         assert "declared" == made.state
+
+    def test_when_again(self, bench, registry, registrar, look):
+        """
+        It says when to look again after a failure, and why, until it works.
+        """
+        registry.failing = 503
+        made, now = registrar(), bench.vendor.clock()
+        first = look(made, now)
+        assert 600 <= first <= 800
+        assert "status 503" in made.trouble
+        assert look(made, now + MINUTE) == pytest.approx(first - 60)
+        registry.failing = None
+        assert look(made, now + 14 * MINUTE) is None
+        assert look(made, now + 15 * MINUTE) is None
+        assert "" == made.trouble
+
+    def test_said_by_keeper(self, bench, registry, registrar):
+        """
+        What keeps the certificates looks again as early, and tells of it.
+        """
+        keeper = bench.keeper(bench.report(), registrar=registrar())
+        registry.failing = 503
+        assert 600 <= bench.look(keeper) <= 800
+        assert "not registered" in keeper.describe()["trouble"]
+        registry.failing = None
+        bench.vendor.clock.advance(14 * MINUTE)
+        assert bench.look(keeper) is None
+        assert "" == keeper.describe()["trouble"]
+
+    def test_words(self, bench, registry, registrar, look):
+        """
+        Of a refusal the service's own words are told, but no chip's ID.
+        """
+        chip = bench.vendor.chip("milan-1").chip_id.hex()
+        registry.failing = 400
+        registry.words = f"name: got 'a', but {chip} is called so\n\x1b[1m"
+        made = registrar()
+        look(made)
+        assert "name: got 'a', but" in made.trouble
+        assert chip not in made.trouble
+        assert "\x1b" not in made.trouble
 
     def test_silence(self, bench, registry, registrar, look, away):
         """

@@ -73,6 +73,21 @@ class TestSources:
         with pytest.raises(OperatorError, match=want):
             read('servise = "x"')
 
+    @pytest.mark.parametrize(
+        ("listen", "url"),
+        [
+            ("169.254.169.254:80", "http://169.254.169.254"),
+            ("127.0.0.1:8254", "http://127.0.0.1:8254/below"),
+            ("[::1]:443", "https://[::1]"),
+        ],
+    )
+    def test_passed_to_itself(self, read, listen, url):
+        """
+        What it does not know cannot be passed on to itself.
+        """
+        with pytest.raises(OperatorError, match="the agent itself listens"):
+            read(f'listen = "{listen}"', f'pass_through = "{url}"')
+
     def test_unknown_variable(self, read):
         """
         So is an unknown variable with the agent's prefix.

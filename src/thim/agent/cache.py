@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 _FOLDER: Final = 0o700
+_OTHERS: Final = 0o077
+_OWN_NAMES: Final = re.compile(
+    r"token|pck|vcek-.*\.pem|crl-.*\.der|.*\.json|\..*\.new"
+)
 _MOST_BYTES: Final = 64 * 1024
 #: Answers with PCK certificates: those of so many guests and TCBs.
 MOST_PCK: Final = 256
@@ -159,10 +164,23 @@ def _make_private(folder: Path) -> None:
         if found.st_uid != os.geteuid():
             msg = f"state {folder}: belongs to another user"
             raise OperatorError(msg, reason="state")
-        folder.chmod(_FOLDER)
+        if found.st_mode & _OTHERS:
+            _check_is_own(folder)
+            folder.chmod(_FOLDER)
     except OSError as e:
         msg = f"state {folder}: {e.strerror or e}"
         raise OperatorError(msg, reason="state") from e
+
+
+def _check_is_own(folder: Path) -> None:
+    # Others' files are there for others: a mistake, such as /tmp.
+    for path in folder.iterdir():
+        if not _OWN_NAMES.fullmatch(path.name):
+            msg = (
+                f"state {folder}: has {path.name!r}, and others may look into "
+                f"it; expected a folder of the agent's own"
+            )
+            raise OperatorError(msg, reason="state")
 
 
 def _sweep(folder: Path) -> None:

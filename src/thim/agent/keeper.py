@@ -130,7 +130,9 @@ class Keeper:
                 "crl": f"{crl.this_update:%FT%TZ}" if crl else None,
                 "registered": registrar.state if registrar else None,
             },
-            "trouble": self._bug or self.trouble,
+            "trouble": self._bug
+            or self.trouble
+            or (registrar.trouble if registrar else ""),
         }
 
     def _product(self) -> str | None:
@@ -173,8 +175,8 @@ class Keeper:
         # Later than ever planned: by a clock that has been set back since.
         if is_other or self._due is None or not now < self._due <= now + _DAY:
             wait = await self._try_to_renew(now)
-        await self._register(now)
-        return wait
+        waits = (wait, await self._register(now))
+        return min((w for w in waits if w is not None), default=None)
 
     async def _read_again(self) -> None:
         try:
@@ -298,12 +300,11 @@ class Keeper:
             _log.info("the chip is %s by its report", standing.value)
         self.standing = standing
 
-    async def _register(self, now: datetime) -> None:
-        if self._registrar is None:
-            return
+    async def _register(self, now: datetime) -> float | None:
         name = self._certain_name()
-        if name is not None:
-            await self._registrar.look(name, self.identity, now)
+        if self._registrar is None or name is None:
+            return None
+        return await self._registrar.look(name, self.identity, now)
 
     def _certain_name(self) -> ChipTcb | None:
         # The one that its VCEK has, if Milan and Genoa are both possible.

@@ -73,6 +73,7 @@ class Registrar:
     Attributes:
         state: How the service takes what is said: ``declared``,
             ``confirmed``, or None while it has not heard.
+        trouble: What went wrong the last time, or nothing.
     """
 
     def __init__(self, service: ThimService, credentials: Credentials) -> None:
@@ -84,28 +85,31 @@ class Registrar:
         #: The agent's token while it cannot be written: there is no other.
         self._unwritten: str | None = None
         self.state: str | None = None
+        self.trouble = ""
 
     async def look(
         self, name: ChipTcb, identity: Identity, now: datetime.datetime
-    ) -> None:
+    ) -> float | None:
         """
         Register the chip *name* if that is due at *now*; what goes wrong is
-        logged, and tried again later.
+        logged.  Return the seconds after which to try again then.
         """
         if name != self._said:
             self._due = None
         # Later than ever planned: by a clock that has been set back since.
         if self._due is not None and now < self._due <= now + _DAY:
-            return
+            is_well = not self._failures
+            return None if is_well else (self._due - now) / _SECOND
         self._said = name
         try:
             self.state = await self._register(name, identity)
         except ThimError as e:
-            self._fail(e, now)
-            return
+            return self._fail(e, now)
         self._failures = 0
+        self.trouble = ""
         self._due = now + _DAY * (1 - 0.3 * random.random())  # noqa: S311
         _log.info("registered at the service: %s", self.state)
+        return None
 
     async def _register(self, name: ChipTcb, identity: Identity) -> str:
         said = Registration(
@@ -138,7 +142,7 @@ class Registrar:
             _log.warning("token_file %s: %s", path, e.strerror)
         return token
 
-    def _fail(self, error: ThimError, now: datetime.datetime) -> None:
+    def _fail(self, error: ThimError, now: datetime.datetime) -> float:
         self._failures += 1
         asked = error.retry_after if isinstance(error, ServiceError) else None
         wait = back_off(self._failures, asked, random.random())  # noqa: S311
@@ -147,7 +151,9 @@ class Registrar:
         if isinstance(error, UnauthenticatedError):
             self._unwritten = None
             hint = self._credentials.explain_refusal()
-        _log.warning("not registered: %s%s", error, hint)
+        self.trouble = f"not registered: {error}{hint}"
+        _log.warning("%s", self.trouble)
+        return wait
 
 
 def _read_token(path: Path) -> str:

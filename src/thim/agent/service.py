@@ -40,10 +40,12 @@ if TYPE_CHECKING:
 _PATIENT: Final = timedelta(seconds=10)
 _PROMPT: Final = timedelta(seconds=2.7)
 _LONGEST_WAIT: Final = 3600
+_MOST_SAID: Final = 300
 #: A chip's ID names a machine: no message shows it.
 _CHIP_ID: Final = re.compile("[0-9a-f]{128}|(?<=/Turin/)[0-9a-f]{16}")
 _OK: Final = 200
 _CREATED: Final = 201
+_BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 
@@ -280,6 +282,11 @@ async def _in_time() -> AsyncIterator[None]:
 def _wrong_answer(got: Response) -> ServiceError:
     reason = got.headers.get("thim-reason", "status")[:40]
     msg = f"service: {_hide_chip(got.url)}: status {got.status} ({reason})"
+    if got.status == _BAD_REQUEST:
+        # Its own words, of which some are the operator's to act on.
+        said = got.body[:_MOST_SAID].decode("ascii", "replace")
+        text = "".join(c if c.isprintable() else " " for c in said)
+        msg = f"{msg}: {_hide_chip(text.strip())}"
     return ServiceError(
         msg, reason="status", retry_after=read_retry_after(got.headers)
     )

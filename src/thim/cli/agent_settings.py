@@ -177,6 +177,7 @@ def load_agent(
     """
     found = _gather(flags, environment, file)
     _check_danger(found)
+    _check_pass_through(found)
     settings = _settle(found)
     _check_tokens_travel_safely(settings)
     return settings
@@ -226,6 +227,17 @@ def _check_danger(found: Configuration) -> None:
     if found["dangerous_clock"].value is not None and not has_anchors:
         msg = "dangerous_clock: expected dangerous_test_anchors beside it"
         raise OperatorError(msg, reason="config-danger")
+
+
+def _check_pass_through(found: Configuration) -> None:
+    url, listen = found["pass_through"].value, found["listen"].value
+    if url is None:
+        return
+    split = urllib.parse.urlsplit(url)
+    port = split.port or {"http": 80, "https": 443}[split.scheme]
+    if (split.hostname, port) == (listen.host, listen.port):
+        msg = f"pass_through: {url} is where the agent itself listens"
+        raise OperatorError(msg, reason="config-value")
 
 
 def _settle(found: Configuration) -> AgentSettings:
