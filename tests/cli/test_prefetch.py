@@ -177,6 +177,7 @@ class TestList:
         assert (0, "3 taken out of the queue.\n") == (run.code, run.text)
         with contextlib.closing(Replica(sim.store)) as replica:
             assert 0 == ChipQueueView(replica).count()
+        assert {"cancelled": 0} == prefetch("--cancel", "--json").json
 
     def test_interrupted(self, sim, a_list, chips):
         """

@@ -100,7 +100,7 @@ def prefetch(
     """
     place = find_place(store, config)
     if cancel:
-        _cancel(place)
+        _cancel(place, as_json=as_json)
         return
     if wait and not place.vendors.kds:
         msg = "no upstream for AMD's documents is configured"
@@ -213,12 +213,13 @@ def _known_chips(place: Place, tcbs: Sequence[TcbVersion]) -> Iterator[ChipTcb]:
                 yield ChipTcb(product=product, hw_id=hw_id, tcb=tcb)
 
 
-def _cancel(place: Place) -> None:
+def _cancel(place: Place, *, as_json: bool) -> None:
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
     with Ledger(place.store, place.anchors) as ledger:
         count = ledger.chips.cancel()
-    typer.echo(f"{count} taken out of the queue.")
+    text = f"{count} taken out of the queue."
+    typer.echo(json.dumps({"cancelled": count}) if as_json else text)
 
 
 def _say_rest(place: Place) -> None:

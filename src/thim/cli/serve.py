@@ -8,12 +8,13 @@ import contextlib
 import dataclasses
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 import uvicorn
@@ -133,7 +134,14 @@ def _provide_store(
         check_key(replica, found["key_file"].value)
 
 
+def _end(_number: int, _frame: object) -> NoReturn:
+    sys.exit(0)
+
+
 def _run(found: Configuration, place: Place) -> None:
+    # uvicorn passes on the signal that has ended it, but not with workers.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     address: Address = found["listen"].value
     config = _uvicorn_config(found, place)
     with _listen(address) as listener:

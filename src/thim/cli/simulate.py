@@ -40,8 +40,7 @@ def simulate(
     ] = None,
 ) -> None:
     """
-    Simulate Intel's provisioning certification service (PCS) and AMD's key
-    distribution service (KDS).
+    Simulate the vendors: Intel's PCS and AMD's KDS.
 
     They sign for real, with test keys that everybody has, so they listen on
     this machine only.  Their clock can be moved and faults be set.
