@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thim.errors import NotFoundError
+from thim.errors import NotFoundError, ThimError
 
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Miss(NotFoundError):  # noqa: N818 - no failure yet
     def __init__(
         self,
         query: Query | PckQuery | PckListQuery | VcekQuery,
-        error: NotFoundError,
+        error: ThimError,
         fallback: Reply | None = None,
     ) -> None:
         super().__init__(str(error), reason=error.reason)

@@ -226,8 +226,7 @@ class Service:
         except UnavailableError as e:
             if self.filler is None:
                 raise
-            error = NotFoundError(str(e), reason=e.reason)
-            raise Miss(query, error, fallback=to_reply(e)) from e
+            raise Miss(query, e, fallback=to_reply(e)) from e
         return held
 
     def find_vlek(
@@ -250,9 +249,9 @@ class Service:
     def _check_expiry(
         self, held: HeldEndorsement, at: datetime.datetime | None
     ) -> None:
-        key = held.collateral_key
-        if at is None and key.kind in self.settings.refused_when_expired:
-            refuse_expired(key, held.not_after, self.clock())
+        refused = self.settings.refused_when_expired
+        if at is None and refused and held.collateral_key.kind in refused:
+            refuse_expired(held.collateral_key, held.not_after, self.clock())
 
     def list_chips(self) -> Sequence[KnownChip]:
         """
