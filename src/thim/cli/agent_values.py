@@ -109,11 +109,13 @@ def parse_chip(value: object) -> Chip | None:
         return None
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",")]
+        is_whole = all(equals for _, equals, _ in pairs)
         value = {name.strip(): text.strip() for name, _, text in pairs}
+        value = value if is_whole else None
     if not isinstance(value, dict) or value.keys() - {*_PATHS, *_DECLARED}:
         msg = (
             f"expected a table with one of {', '.join(_PATHS)}, or with "
-            f"{', '.join(_DECLARED)}"
+            f"{', '.join(_DECLARED)}; or the same as NAME=VALUE; or none"
         )
         raise ValueError(msg)
     declared = _parse_declared(value)

@@ -117,16 +117,16 @@ def _parse(value: object, vendor: str) -> Upstream:
 
 def _from_table(table: Mapping[str, object], vendor: str) -> Upstream:
     found: dict[str, Any] = {}
+    fields = {**_FIELDS, "kind": ("service", _service_of(vendor))}
     for name, value in table.items():
-        if name not in _FIELDS:
-            near = difflib.get_close_matches(name, _FIELDS, n=1)
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             msg = f"expected no key {name!r}{hint}"
             raise ValueError(msg)
-        field, parse = _FIELDS[name]
+        field, parse = fields[name]
         try:
             found[field] = parse(value)
-            _check_service(found, vendor)
         except ValueError as e:
             got = "" if name in _UNQUOTED else f"got {shorten(value)}, "
             msg = f"{name}: {got}{e}"
@@ -139,11 +139,9 @@ def _from_table(table: Mapping[str, object], vendor: str) -> Upstream:
     return Upstream(vendor=vendor, **{"static_url": static, **usual, **found})
 
 
-def _check_service(found: Mapping[str, object], vendor: str) -> None:
-    services = _VENDORS[vendor].services
-    if found.get("service", services[0]) not in services:
-        msg = f"expected one of {', '.join(s.value for s in services)}"
-        raise ValueError(msg)
+def _service_of(vendor: str) -> Callable[[object], Service]:
+    parse = one_of(*(s.value for s in _VENDORS[vendor].services))
+    return lambda value: Service(parse(value))
 
 
 def _usual(vendor: str, found: Mapping[str, object]) -> Mapping[str, object]:
@@ -190,10 +188,6 @@ def _parse_proxy(value: object) -> str:
 
 _FIELDS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "url": ("url", _parse_url),
-    "kind": (
-        "service",
-        lambda value: Service(one_of(*(s.value for s in Service))(value)),
-    ),
     "static_url": ("static_url", _parse_url),
     "api_key_file": ("api_key", _parse_key_file),
     "region": ("region", parse_text),
