@@ -26,6 +26,7 @@ from thim.services.side import VendorSide, facing_vendors
 from thim.services.vendors import FillMode, VendorSettings
 from thim.simulate.clock import Clock
 from thim.simulate.server import Simulated, simulating
+from thim.simulate.world import World
 from thim.store.chip_queue_view import ChipQueueView
 from thim.store.endorsement_view import EndorsementView
 from thim.store.replica import Replica
@@ -39,6 +40,7 @@ NOW = datetime.datetime(2026, 11, 2, 9, tzinfo=datetime.UTC)
 SECOND = datetime.timedelta(seconds=1)
 MINUTE = datetime.timedelta(minutes=1)
 HOUR = datetime.timedelta(hours=1)
+DAY = datetime.timedelta(days=1)
 MILAN, GENOA, TURIN = ProductLine
 CHAIN = Target(key=cert_chain_key(KeyKind.VCEK, MILAN))
 
@@ -158,12 +160,16 @@ class AmdBench:
 
 
 @contextlib.contextmanager
-def amd_bench(folder: Path) -> Iterator[AmdBench]:
+def amd_bench(
+    folder: Path,
+    world: World | None = None,
+    at: datetime.datetime = NOW,
+) -> Iterator[AmdBench]:
     """
-    Begin with an empty store at NOW; the vendor admits any number of
+    Begin with an empty store at an instant; the vendor admits any number of
     requests.
     """
-    with simulating(clock=Clock(NOW, frozen=True)) as vendor:
+    with simulating(world, Clock(at, frozen=True)) as vendor:
         vendor.amd.limiter.is_on = False
         new_store(folder / "thim.db", vendor.anchors)
         yield AmdBench(store=folder / "thim.db", vendor=vendor)

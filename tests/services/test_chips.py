@@ -1,10 +1,12 @@
 import asyncio
 
+import msgspec
 import pytest
 import stamina
 
 from tests.services.amd_bench import (
     CHAIN,
+    DAY,
     GENOA,
     HOUR,
     MINUTE,
@@ -20,6 +22,8 @@ from thim.collateral.amd_keys import cert_chain_key
 from thim.collateral.targets import Target
 from thim.services.chips import Chips
 from thim.services.refresh import Refresher
+from thim.simulate.amd_part import AuthorityRevocationPart
+from thim.simulate.amd_profile import ISSUED, Role
 from thim.simulate.broken import Slow, Status
 from thim.simulate.forged import (
     NotAvailable,
@@ -27,6 +31,7 @@ from thim.simulate.forged import (
     WrongSignature,
     WrongTcb,
 )
+from thim.simulate.world import default_world
 from thim.store.instants import to_stored
 
 
@@ -68,6 +73,44 @@ async def rounds(bench, chips, times, step=10 * SECOND):
     for _ in range(times):
         await work_off(chips)
         bench.clock.advance(step)
+
+
+class TestRevoked:
+    def test_new_chain(self, tmp_path):
+        """
+        When an ASK is replaced and the old one revoked, the new chain is asked
+        for at once, and VCEKs come again.
+        """
+        switch = ISSUED[GENOA, Role.ASK][1]
+        world = default_world()
+        part = AuthorityRevocationPart(
+            product=GENOA, authority="first-ask", since=switch + HOUR
+        )
+        assert world.amd is not None
+        amd = msgspec.structs.replace(world.amd, revocations=[part])
+        world = msgspec.structs.replace(world, amd=amd)
+
+        async def settle(refresher):
+            for _ in range(40):
+                await refresher.step()
+                await asyncio.sleep(0.02)
+
+        with amd_bench(tmp_path, world, switch - DAY) as bench:
+            old, new = (bench.name(n, "genoa-1") for n in range(2))
+
+            async def scenario(side):
+                refresher = Refresher(side)
+                add(bench, side, old)
+                await settle(refresher)
+                assert bench.has(old)
+                bench.clock.advance(2 * DAY)
+                await settle(refresher)
+                assert not bench.has(old)
+                add(bench, side, new)
+                await settle(refresher)
+
+            bench.run(scenario)
+            assert bench.has(new)
 
 
 class TestOrder:

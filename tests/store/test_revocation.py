@@ -1,11 +1,14 @@
 import dataclasses
 import hashlib
 
+from datetime import timedelta
+
 import pytest
 
 from tests.made_amd import (
     ASK,
     ASVK,
+    DAY,
     GENOA,
     MILAN,
     NOW,
@@ -18,13 +21,16 @@ from tests.store.made import KEY, OTHER_KEY, all_stored, day, make_record
 from thim.amd.authorities import KeyKind
 from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
 from thim.collateral.records import ROOT_CA_CRL, pck_crl_key
+from thim.collateral.targets import Target
 from thim.collateral.transition import Transition
 from thim.intel.authorities import Authority
 from thim.intel.names import PckCa, Tee
 from thim.simulate.amd_profile import Role
 from thim.simulate.pki import Intel
+from thim.store.agenda import Settlement
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
+from thim.store.watch import Watch
 from thim.x509.chain import to_pem
 
 
@@ -73,6 +79,9 @@ def root_crl(issued: int, *revoked: int):
 
 SIGNER = INTEL.signer.serial_number
 PLATFORM_CA = INTEL.platform_ca.serial_number
+
+
+MINUTE = timedelta(minutes=1)
 
 
 class TestRootCrl:
@@ -286,6 +295,27 @@ class TestAmd:
         assert replica.find(gone, None, NOW) is None
         assert replica.find(left) is not None
         assert replica.find(OTHER) is not None
+
+    def test_asked_for_at_once(self, ledger, replica):
+        """
+        What is revoked is asked for anew at once, whatever was planned, if it
+        is kept fresh; what is not, is not.
+        """
+        fill(ledger)
+        ledger.add(chain_record(GENOA))
+        agenda, watch = ledger.agenda, Watch(replica)
+        revoked, left = Target(key=AMD_KEY), Target(key=OTHER)
+        agenda.promise({revoked: NOW, left: NOW})
+        for target in (revoked, left):
+            agenda.claim(target, "me", now=NOW, until=NOW + MINUTE)
+            well = Settlement(due=NOW + 30 * DAY, answered=True)
+            agenda.settle(target, "me", well, now=NOW)
+        ledger.add(crl_record(ASK))
+
+        due = {p.target: p.due for p in watch.progress()}
+        assert {revoked: NOW, left: NOW + 30 * DAY} == due
+        ledger.add(crl_record(ASVK, issued=1))
+        assert watch.find(Target(key=VLEK_KEY)) is None
 
     def test_either_list(self, ledger, replica):
         """

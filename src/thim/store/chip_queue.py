@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import itertools
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
 from thim.collateral.amd_keys import Rank, vcek_target
 from thim.collateral.targets import LONGEST_ABSENCE
+from thim.errors import MalformedError
 from thim.store import schema
 from thim.store.instants import to_stored
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -65,20 +66,24 @@ class ChipQueue:
     def cancel(self) -> int:
         """
         Take out all that operators want, and return how many; what a
-        registered chip needs waits as that.
+        registered chip needs stays, as that.
         """
         table = schema.targets
         wanted = (*schema.IN_CHIP_QUEUE, table.c.rank == Rank.OPERATOR)
         with self._transaction() as connection:
-            before = _count(connection, Rank.OPERATOR)
-            for name in _needed(connection):
+            names = connection.scalars(select(table.c.name).where(*wanted))
+            needed = _needed(connection, set(names))
+            if needed:
                 connection.execute(
                     update(table)
-                    .where(*wanted, table.c.name == name)
-                    .values(rank=Rank.CHIP)
+                    .where(table.c.name == bindparam("its_name"))
+                    .values(rank=Rank.CHIP),
+                    [{"its_name": name} for name in needed],
                 )
-            connection.execute(update(table).where(*wanted).values(due=None))
-        return before
+            done = connection.execute(
+                update(table).where(*wanted).values(due=None)
+            )
+        return int(done.rowcount)
 
     def add_first(
         self,
@@ -139,15 +144,25 @@ def _is_in_vain(
     return bool(absent) or (others or 0) >= most
 
 
-def _needed(connection: Connection) -> Iterator[str]:
-    """Name what registered chips need."""
+def _needed(connection: Connection, names: Collection[str]) -> Sequence[str]:
+    """Return which of *names* registered chips need."""
+    if not names:
+        return ()
     table = schema.chips
     query = select(table.c.product, table.c.hw_id, table.c.tcb)
-    for row in connection.execute(query.where(table.c.retired.is_(None))):
+    rows = connection.execute(query.where(table.c.retired.is_(None)))
+    needed = set(map(_try_name, rows))
+    return [name for name in names if name in needed]
+
+
+def _try_name(row: Any) -> str | None:  # noqa: ANN401 - a row
+    try:
         product = ProductLine(row.product)
         tcb = TcbVersion.from_bytes(row.tcb, product)
-        name = ChipTcb(product=product, hw_id=row.hw_id, tcb=tcb)
-        yield str(vcek_target(name))
+    except (ValueError, MalformedError):  # damaged: `thim db verify` says so
+        return None
+    name = ChipTcb(product=product, hw_id=row.hw_id, tcb=tcb)
+    return str(vcek_target(name))
 
 
 def _count(connection: Connection, rank: Rank) -> int:

@@ -16,6 +16,7 @@ from thim.amd.authorities import KeyKind
 from thim.amd.tcb import ProductLine
 from thim.collateral.amd_keys import amd_crl_key
 from thim.collateral.records import ROOT_CA_CRL, CollateralKey, Kind
+from thim.collateral.targets import Target
 from thim.store import schema
 from thim.x509.chain import common_name, parse_pem_chain
 from thim.x509.crl import Crl
@@ -82,3 +83,30 @@ def mark_chains(connection: Connection, revocations: Revocations) -> None:
                 .where(table.c.id == row.id)
                 .values(revoked=is_revoked)
             )
+            if is_revoked:
+                _hasten(connection, row.id)
+
+
+def _hasten(connection: Connection, chain_id: int) -> None:
+    """Have asked for at once what is served under a chain, and kept fresh."""
+    series, heads, records = schema.series, schema.heads, schema.records
+    query = (
+        select(series)
+        .join(heads, heads.c.series_id == series.c.id)
+        .join(records, records.c.id == heads.c.record_id)
+        .where(records.c.chain_id == chain_id)
+    )
+    table = schema.targets
+    for row in connection.execute(query).all():
+        key = CollateralKey(
+            vendor=row.vendor,
+            kind=Kind(row.kind),
+            subject=row.subject,
+            structure=row.structure,
+        )
+        target = Target(key=key, number=row.evaluation_number)
+        connection.execute(
+            update(table)
+            .where(table.c.name == str(target), table.c.due > table.c.attempted)
+            .values(due=table.c.attempted)
+        )
