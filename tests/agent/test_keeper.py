@@ -10,7 +10,7 @@ import pytest
 
 from tests.agent.bench import on_bench, serving_amd, unlimited
 from tests.agent.standin import StandIn, standing_in
-from tests.vendors import DAY, HOUR, NOW, await_so, standing
+from tests.vendors import DAY, HOUR, MINUTE, NOW, await_so, standing
 from thim.agent.chip import Chip
 from thim.agent.identity import Declared, Standing
 from thim.amd.tcb import ProductLine
@@ -21,6 +21,7 @@ from thim.simulate.world import default_world
 from thim.x509.chain import TrustAnchors
 
 
+SECOND = MINUTE / 60
 CHIPS = ("milan-1", "genoa-1", "bergamo-1", "turin-1", "turin-2")
 
 
@@ -385,9 +386,64 @@ class TestTime:
         Each failure doubles the time until the next try, up to minutes.
         """
         keeper = own.keeper(own.report(), away)
-        waits = [own.look(keeper) for _ in range(5)]
+        waits = []
+        for _ in range(5):
+            waits.append(own.look(keeper))
+            own.vendor.clock.advance(waits[-1] * SECOND)
         assert all(w > 1.3 * v for v, w in itertools.pairwise(waits))
         assert waits[-1] <= 32
+
+    def test_left_alone(self, own):
+        """
+        Before its time the service is not asked again, however often the chip
+        is looked at; a clock that is set back does not make that longer.
+        """
+
+        class Busy(StandIn):
+            def answer(self, asked):
+                return 503, {"retry-after": "300"}, b""
+
+        with standing_in(Busy()) as busy:
+            keeper = own.keeper(own.report(), busy.url)
+            wait = own.look(keeper)
+            assert 300 <= wait <= 400
+            before = len(busy.asked)
+            own.vendor.clock.advance(MINUTE)
+            assert own.look(keeper) == pytest.approx(wait - 60)
+            assert before == len(busy.asked)
+            own.vendor.clock.advance(6 * MINUTE)
+            own.look(keeper)
+            assert before < len(busy.asked)
+            between = len(busy.asked)
+            own.vendor.clock.advance(-20 * HOUR)
+            own.look(keeper)
+            assert between < len(busy.asked)
+
+    def test_chip_is_read_meanwhile(self, own):
+        """
+        The chip is read as often as ever while the service is left alone.
+        """
+
+        class Busy(StandIn):
+            def answer(self, asked):
+                return 503, {"retry-after": "3600"}, b""
+
+        with standing_in(Busy()) as busy:
+            chip = own.report()
+            keeper = own.keeper(chip, busy.url)
+
+            async def follow():
+                task = asyncio.create_task(keeper.follow(SECOND / 50))
+                await asyncio.sleep(0.2)
+                own.report(reported_tcb=bytes.fromhex("04000000000017db"))
+                for _ in range(100):
+                    await asyncio.sleep(0.02)
+                    if keeper.identity.tcbm == "DB17000000000004":
+                        break
+                task.cancel()
+
+            own.runner.run(follow())
+            assert "DB17000000000004" == keeper.identity.tcbm
 
 
 class TestRevocation:
@@ -422,7 +478,7 @@ class TestRevocation:
         revoking.vendor.clock.advance(2 * DAY)
 
         def is_dropped():
-            keeper._due = None
+            keeper._due = keeper._again = None
             revoking.look(keeper)
             return keeper.find() is None
 
@@ -441,7 +497,7 @@ class TestRevocation:
         revoking.vendor.clock.advance(2 * DAY)
 
         def is_dropped():
-            keeper._due = None
+            keeper._due = keeper._again = None
             revoking.look(keeper)
             return keeper.find() is None
 
@@ -476,7 +532,7 @@ class TestRevocation:
         revoking.vendor.clock.advance(2 * DAY)
 
         def is_dropped():
-            keeper._due = None
+            keeper._due = keeper._again = None
             revoking.look(keeper)
             return keeper.find() is None
 

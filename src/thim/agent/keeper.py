@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 _AFTER_BUG: Final = 60.0
 _DAY: Final = timedelta(days=1)
+#: Longer than the service may ask to be left alone.
+_LONGEST_REST: Final = timedelta(hours=2)
 
 
 class Keeper:
@@ -82,6 +84,8 @@ class Keeper:
         self._held: Certification | None = None
         self._due: datetime | None = None
         self._failures = 0
+        #: Before when the service is not asked again after a failure.
+        self._again: datetime | None = None
         self.crl: Crl | None = None
         self.standing = Standing.DECLARED
         self.is_absent = False
@@ -147,7 +151,7 @@ class Keeper:
         while True:
             wait = await self.look_whatever_happens()
             seconds = refresh.total_seconds()
-            await asyncio.sleep(seconds if wait is None else wait)
+            await asyncio.sleep(seconds if wait is None else min(wait, seconds))
 
     async def look_whatever_happens(self) -> float | None:
         """
@@ -169,14 +173,24 @@ class Keeper:
         which to try again if something went wrong.
         """
         await self._read_again()
-        wait = None
         now = self._clock()
-        is_other = self._held is None or not self._held.is_of(self._names)
-        # Later than ever planned: by a clock that has been set back since.
-        if is_other or self._due is None or not now < self._due <= now + _DAY:
-            wait = await self._try_to_renew(now)
-        waits = (wait, await self._register(now))
+        if self._is_due(now) and self._rest(now) is None:
+            await self._try_to_renew(now)
+        waits = (self._rest(now), await self._register(now))
         return min((w for w in waits if w is not None), default=None)
+
+    def _is_due(self, now: datetime) -> bool:
+        if self._held is None or not self._held.is_of(self._names):
+            return True
+        # Later than ever planned: by a clock that has been set back since.
+        return self._due is None or not now < self._due <= now + _DAY
+
+    def _rest(self, now: datetime) -> float | None:
+        """Return for how many seconds the service is to be left alone."""
+        again = self._again
+        if again is None or not now < again <= now + _LONGEST_REST:
+            return None
+        return (again - now).total_seconds()
 
     async def _read_again(self) -> None:
         try:
@@ -191,6 +205,7 @@ class Keeper:
         if not is_same:
             self.standing = Standing.DECLARED
             self.is_absent = False
+            self._again = None
             self._load(self._clock())
             self._introduce()
 
@@ -218,7 +233,7 @@ class Keeper:
         self.crl = crl or self.crl
         self._hold(found, now)
 
-    async def _try_to_renew(self, now: datetime) -> float | None:
+    async def _try_to_renew(self, now: datetime) -> None:
         try:
             await self._renew(now)
         except ThimError as e:
@@ -227,11 +242,13 @@ class Keeper:
             self.trouble = str(e)
             _log.warning("not refreshed: %s", e)
             asked = e.retry_after if isinstance(e, ServiceError) else None
-            return back_off(self._failures, asked, random.random())  # noqa: S311
+            wait = back_off(self._failures, asked, random.random())  # noqa: S311
+            self._again = now + timedelta(seconds=wait)
+            return
         self._failures = 0
+        self._again = None
         self.is_absent = False
         self.trouble = ""
-        return None
 
     async def _renew(self, now: datetime) -> None:
         if self._held is not None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 _DAY: Final = datetime.timedelta(days=1)
+#: Longer than the service may ask to be left alone.
+_LONGEST_REST: Final = datetime.timedelta(hours=2)
 _SECOND: Final = datetime.timedelta(seconds=1)
 
 
@@ -97,7 +99,8 @@ class Registrar:
         if name != self._said:
             self._due = None
         # Later than ever planned: by a clock that has been set back since.
-        if self._due is not None and now < self._due <= now + _DAY:
+        longest = _LONGEST_REST if self._failures else _DAY
+        if self._due is not None and now < self._due <= now + longest:
             is_well = not self._failures
             return None if is_well else (self._due - now) / _SECOND
         self._said = name
