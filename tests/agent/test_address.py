@@ -166,6 +166,35 @@ with holding("192.0.2.77", "lo"):
         assert (0, b"held\n", False) == self.run(namespace, tmp_path, "none")
 
 
+@needs_ip
+def test_ipv6(namespace):
+    """
+    An address of IPv6 can be listened on at once, and is removed again.
+    """
+    program = """
+from thim.agent.address import holding, is_here, open_listener
+with holding("2001:db8::77", "one"), open_listener("2001:db8::77", 8080):
+    print(is_here("2001:db8::77"))
+"""
+    for words in (
+        ["link", "add", "one", "type", "veth", "peer", "name", "other"],
+        ["link", "set", "one", "up"],
+        ["link", "set", "other", "up"],
+    ):
+        subprocess.run([*namespace, "ip", *words], check=True)
+    done = subprocess.run(
+        [*namespace, sys.executable, "-c", program],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    left = subprocess.run(
+        [*namespace, "ip", "address", "show"], capture_output=True, check=True
+    )
+    assert (0, b"True\n") == (done.returncode, done.stdout)
+    assert b"2001:db8::77" not in left.stdout
+
+
 class TestNetworks:
     @needs_ip
     def test_own(self):

@@ -421,6 +421,24 @@ class TestPassThrough:
         assert "yes" == got.headers["x-other"]
         assert "x-dropped" not in got.headers
 
+    def test_loop(self, bench, other):
+        """
+        What comes back to the agent is not passed on again, by whichever
+        spelling of its address.
+        """
+        agent = bench.agent(pass_through=other.url)
+        sent = bench.ask(agent, "/x").json["headers"]
+        mark = {"thim-agent": sent["thim-agent"]}
+        before = len(other.asked)
+        got = bench.ask(agent, "/x", headers={**GUEST, **mark})
+        assert (503, "pass-through-loop") == (
+            got.status,
+            got.headers["thim-reason"],
+        )
+        assert before == len(other.asked)
+        again = bench.agent(pass_through=other.url)
+        assert 200 == bench.ask(again, "/x", headers={**GUEST, **mark}).status
+
     def test_instance(self, bench, other):
         """
         The instance is the other's to describe where nothing is set here.
@@ -447,12 +465,12 @@ class TestPassThrough:
 
     def test_nothing_added(self, bench, other):
         """
-        The other service hears nothing that the guest has not said: it may
-        not read what is compressed.
+        The other service hears nothing that the guest has not said, but the
+        agent's mark: it may not read what is compressed.
         """
         agent = bench.agent(pass_through=other.url)
         got = bench.ask(agent, "/x", headers={"Host": "127.0.0.1"})
-        assert {"host"} == got.json["headers"].keys()
+        assert {"host", "thim-agent"} == got.json["headers"].keys()
 
     @pytest.mark.parametrize("path", ["/../x", "/a/./b", "/a/.."])
     def test_dots(self, bench, other, path):

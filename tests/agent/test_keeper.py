@@ -160,6 +160,7 @@ class TestDisk:
         """
         for _ in range(2):
             bench.state.mkdir(exist_ok=True)
+            (bench.state / "lost+found").mkdir(exist_ok=True)
             bench.state.chmod(0o755)
             bench.look(bench.keeper(bench.report()))
             assert "700" == oct(bench.state.stat().st_mode)[-3:]

@@ -244,6 +244,27 @@ class TestRegistering:
         assert chip not in made.trouble
         assert "\x1b" not in made.trouble
 
+    @pytest.mark.parametrize("before", ["", "x" * 280])
+    def test_no_chip_in_words(self, bench, registry, registrar, before):
+        """
+        Nor is a chip's ID told that is cut off, in capitals, or short.
+        """
+        chip = bench.report("turin-1")
+        keeper = bench.keeper(chip, registrar=registrar())
+        hw_id = bench.vendor.chip("turin-1").hw_id.hex()
+        other = bench.vendor.chip("milan-1").chip_id.hex()
+        bench.look(keeper)
+        bench.vendor.clock.advance(DAY)
+        registry.failing = 400
+        registry.words = (
+            f"{before} {hw_id} {hw_id.upper()} {other.upper()[:79]}"
+        )
+        bench.look(keeper)
+        said = keeper.describe()["trouble"]
+        assert "status 400" in said
+        assert hw_id not in said.lower()
+        assert other[:12] not in said.lower()
+
     def test_silence(self, bench, registry, registrar, look, away):
         """
         A service that is away is no reason to end.

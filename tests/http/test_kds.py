@@ -9,10 +9,12 @@ import pytest
 from tests.amd_vendor import (
     amd_settings,
     chip_id_of,
+    kds,
     name_of,
     path_of,
     tcb_of,
 )
+from tests.made_amd import name_of as waiting
 from tests.simulate.chips import playing
 from tests.vendors import await_so, facing
 from thim.amd.authorities import CaChain
@@ -313,6 +315,31 @@ class TestExpired:
         assert flagged["warning"].startswith('110 - "expired')
         assert (200, "max-age=0") == (flagged.status, flagged["cache-control"])
         assert 200 == before.status
+
+    def test_refused_and_queued(self, old):
+        """
+        Who is refused an expired one is told when a newer may be there.
+        """
+        store, vendor = old
+        with Ledger(store, vendor.anchors) as ledger:
+            for n in range(20):
+                ledger.chips.add(waiting(n), vendor.clock(), 100)
+        slowly = kds(vendor, interval=timedelta(seconds=10), burst=1)
+        settings = amd_settings(
+            vendor, upstreams=[slowly], wait=timedelta(milliseconds=100)
+        )
+        rule = frozenset({Kind.VCEK})
+        with facing(
+            vendor, store, settings, refused_when_expired=rule
+        ) as served:
+            got = served.get(path_of(vendor, "milan-1"))
+
+        assert (503, b"", "expired") == (
+            got.status,
+            got.body,
+            got["thim-reason"],
+        )
+        assert 200 <= int(got["retry-after"]) <= 300
 
     def test_refused_and_renewed(self, old):
         """

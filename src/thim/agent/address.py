@@ -84,19 +84,28 @@ def holding(host: str, interface: str | None) -> Iterator[None]:
             f"{_own_net(host)} dev lo` adds it, or add_address = true does"
         )
         raise OperatorError(msg, reason="address-missing")
-    is_ours = True
+    is_ours: bool | None = None
     try:
         try:
-            _run_ip("address", "add", _own_net(host), "dev", interface)
+            _add(host, interface)
         except OperatorError:
             is_ours = False
             raise
-        _log.info("added the address %s to %s", host, interface)
+        is_ours = True
         yield
     finally:
         # Also where a signal has ended it while `ip` was at work.
-        if is_ours and is_here(host):
+        if is_ours or (is_ours is None and is_here(host)):
             _remove(host, interface)
+
+
+def _add(host: str, interface: str) -> None:
+    # One of IPv6 is of no use until it is known that no other host has it,
+    # which nobody else is to have.
+    is_six = ":" in host
+    flags = ("nodad",) if is_six else ()
+    _run_ip("address", "add", _own_net(host), "dev", interface, *flags)
+    _log.info("added the address %s to %s", host, interface)
 
 
 def _remove(host: str, interface: str) -> None:

@@ -35,7 +35,7 @@ _log: Final = logging.getLogger(__name__)
 _FOLDER: Final = 0o700
 _OTHERS: Final = 0o077
 _OWN_NAMES: Final = re.compile(
-    r"token|pck|vcek-.*\.pem|crl-.*\.der|.*\.json|\..*\.new"
+    r"token|pck|lost\+found|vcek-.*\.pem|crl-.*\.der|.*\.json|\..*\.new"
 )
 _MOST_BYTES: Final = 64 * 1024
 #: Answers with PCK certificates: those of so many guests and TCBs.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.cookiejar
+import secrets
 import ssl
 
 from typing import TYPE_CHECKING, Final
@@ -62,6 +63,8 @@ class Forwarder:
         )
         # Nothing that a guest has not said, such as that it reads gzip.
         self._client.headers.clear()
+        #: By which what comes back here is known.
+        self._mark = (b"thim-agent", secrets.token_hex(8).encode("ascii"))
 
     async def close(self) -> None:
         """
@@ -80,11 +83,19 @@ class Forwarder:
         Ask *url* the same, and return its answer.
 
         Raises:
-            UnavailableError: There is none, or it is too large.
+            UnavailableError: There is none, it is too large, or the request
+                comes from here.
         """
+        sent = passed(headers)
+        if self._mark in sent:
+            msg = "it is passed through to the agent itself"
+            raise UnavailableError(msg, reason="pass-through-loop")
         with _one_error():
             async with self._client.stream(
-                method, url, headers=passed(headers), content=body or None
+                method,
+                url,
+                headers=[*sent, self._mark],
+                content=body or None,
             ) as got:
                 return await _read(got)
 

@@ -42,7 +42,9 @@ _PROMPT: Final = timedelta(seconds=2.7)
 _LONGEST_WAIT: Final = 3600
 _MOST_SAID: Final = 300
 #: A chip's ID names a machine: no message shows it.
-_CHIP_ID: Final = re.compile("[0-9a-f]{128}|(?<=/Turin/)[0-9a-f]{16}")
+#: Also cut off; a TCB has 16 digits.
+_CHIP_ID: Final = re.compile("[0-9A-Fa-f]{17,}|(?<=/Turin/)[0-9A-Fa-f]{16}")
+_HEX: Final = re.compile("[0-9A-Fa-f]{16,}")
 _OK: Final = 200
 _CREATED: Final = 201
 _BAD_REQUEST: Final = 400
@@ -284,9 +286,7 @@ def _wrong_answer(got: Response) -> ServiceError:
     msg = f"service: {_hide_chip(got.url)}: status {got.status} ({reason})"
     if got.status == _BAD_REQUEST:
         # Its own words, of which some are the operator's to act on.
-        said = got.body[:_MOST_SAID].decode("ascii", "replace")
-        text = "".join(c if c.isprintable() else " " for c in said)
-        msg = f"{msg}: {_hide_chip(text.strip())}"
+        msg = f"{msg}: {_read_words(got)}"
     return ServiceError(
         msg, reason="status", retry_after=read_retry_after(got.headers)
     )
@@ -300,6 +300,15 @@ def read_retry_after(headers: Mapping[str, str]) -> int | None:
     if not text.isascii() or not text.isdigit():
         return None
     return min(int(text[:9]), _LONGEST_WAIT)
+
+
+def _read_words(got: Response) -> str:
+    text = got.body.decode("ascii", "replace")
+    asked = got.url.rpartition("/")[2]
+    if _HEX.fullmatch(asked):
+        text = re.sub(asked, f"{asked[:8]}…", text, flags=re.IGNORECASE)
+    said = _hide_chip(text)[:_MOST_SAID]
+    return "".join(c if c.isprintable() else " " for c in said).strip()
 
 
 def _hide_chip(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from thim.errors import NotFoundError, ThimError
+from thim.errors import NotFoundError, ThimError, UnavailableError
 from thim.http import pcs
 from thim.http.answer import write_fmspcs
 from thim.http.bodies import TooLargeError, read_body
@@ -44,6 +44,7 @@ _GET_AND_POST = ("GET", "POST")
 #: A platform manifest of 112,884 digits, and what is around it.
 _MOST_BODY = 128 * 1024
 _OLD = frozenset({"v2", "v3"})
+_UNAVAILABLE = 503
 _GONE = (
     "The Intel PCS API version {} reached planned EOL. Accordingly, "
     "collateral from this API version cannot be retrieved any longer.\n"
@@ -97,9 +98,10 @@ class Endpoint:
         except Miss:
             if miss.fallback is None:
                 raise excuse from None
-        except ThimError:
+        except ThimError as e:
             if miss.fallback is None:
                 raise
+            return _put_off(miss.fallback, e)
         return miss.fallback
 
     def _is_gone(self, scope: Scope) -> bool:
@@ -127,6 +129,15 @@ class Endpoint:
     def _reply(self, request: pcs.Request, scope: Scope) -> Reply:
         service: Service = scope["state"]["service"]
         return self.answer(request, service)
+
+
+def _put_off(reply: Reply, error: ThimError) -> Reply:
+    """Say with a refusal when what was missing may be there."""
+    if reply.status != _UNAVAILABLE or not isinstance(error, UnavailableError):
+        return reply
+    later = (b"retry-after", b"%d" % error.retry_after)
+    others = [pair for pair in reply.headers if pair[0] != later[0]]
+    return dataclasses.replace(reply, headers=(*others, later))
 
 
 def _gone(version: str) -> Reply:
