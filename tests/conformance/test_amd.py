@@ -29,6 +29,7 @@ from tests.vendors import (
     facing,
     standing,
     status_of,
+    vendor_settings,
 )
 from thim.amd.endorsement_key import EndorsementKey
 from thim.amd.kds import vcek_path
@@ -91,10 +92,11 @@ def running_clock(vendor, step=SECOND):
 
 def settings_for(vendor, **changes):
     """
-    Ask AMD's server as often as its budget says.
+    Ask AMD's server as often as its budget says, and nobody else: an Intel at
+    the same address would have another budget there.
     """
     upstreams = [kds(vendor, interval=INTERVAL, burst=1)]
-    return amd_settings(vendor, upstreams=upstreams, **changes)
+    return vendor_settings(upstreams=upstreams, **changes)
 
 
 async def boot(client, path, answers):
@@ -166,11 +168,10 @@ class TestGuests:
             tmp_path / "thim.db",
             settings_for(vendor, wait=datetime.timedelta(seconds=0.5)),
         ) as served:
-            waits = [
-                int(served.get(path_of(vendor, chip))["retry-after"])
-                for chip in CHIPS[:5]
-            ]
+            answers = [served.get(path_of(vendor, c)) for c in CHIPS[:5]]
 
+        assert [503] * 5 == [got.status for got in answers]
+        waits = [int(got["retry-after"]) for got in answers]
         assert waits == sorted(waits)
         # Behind the lists of Milan and Genoa and the chain of one.
         assert 50 <= waits[-1] <= 80
