@@ -277,6 +277,15 @@ class TestUnasked:
         assert (503, "offline") == (got.status, got["thim-reason"])
 
 
+def is_silent(simulated):
+    """
+    Tell whether nobody asks the vendor for a second.
+    """
+    before = len(simulated.requests)
+    time.sleep(1)
+    return before == len(simulated.requests)
+
+
 class TestTogether:
     def test_elsewhere(self, pccs, simulated):
         """
@@ -299,8 +308,11 @@ class TestTogether:
                 )
             )
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                begin = len(simulated.requests)
                 answer = pool.submit(pccs.send, "POST", REFRESH)
-                time.sleep(1)
+                await_so(lambda: len(simulated.requests) > begin)
+                # All else has been asked for, also on a busy machine.
+                await_so(lambda: is_silent(simulated))
                 is_waiting = not answer.done()
                 failure = Settlement(
                     due=now + MINUTE, answered=False, reason="timeout"
