@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from tests.needs import needs_ip
 from thim.agent.address import (
     check_is_free,
     holding,
@@ -22,11 +23,6 @@ from thim.errors import OperatorError
 
 #: RFC 5737: nobody's.
 NOWHERE = "192.0.2.77"
-
-
-needs_ip = pytest.mark.skipif(
-    shutil.which("ip") is None, reason="`ip` is of iproute2"
-)
 
 
 class TestFree:

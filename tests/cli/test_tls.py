@@ -1,7 +1,6 @@
 import contextlib
 import http.client
 import json
-import shutil
 import ssl
 import subprocess
 import time
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 
 from tests.cli.day_zero import DAY, content, outdate
 from tests.cli.test_serve import serving
+from tests.needs import needs_curl
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.clock import utc_now
 from thim.services.pki import (
@@ -58,7 +58,7 @@ class TestServed:
 
         assert ("https", 200, "admin") == (found[1], status, body["role"])
 
-    @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
+    @needs_curl
     def test_curl(self, made):
         """
         Curl trusts it by the CA alone, and not without it.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.day_zero import closed
+from tests.needs import needs_root
 from tests.services.private_ca import NOW
 from thim.errors import OperatorError
 from thim.services.secrets import (
@@ -25,9 +26,6 @@ from thim.store.seal import find_key_id
 
 
 NOBODY = pwd.getpwnam("nobody")
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0, reason="only root gives files away"
-)
 
 
 def names(folder):

@@ -1,0 +1,22 @@
+"""
+What some tests need of the machine that they run on.
+
+Where it is missing they are skipped.  In CI it is there, and a skip is a
+failure (``tests/conftest.py``), so that none of them is left out unseen.
+"""
+
+import os
+import shutil
+
+import pytest
+
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root gives files away"
+)
+needs_curl = pytest.mark.skipif(
+    shutil.which("curl") is None, reason="curl is not installed"
+)
+needs_ip = pytest.mark.skipif(
+    shutil.which("ip") is None, reason="iproute2 is not installed"
+)
