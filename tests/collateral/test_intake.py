@@ -15,9 +15,6 @@ from tests.collateral.intakes import (
     take,
 )
 from tests.intel.documents import inner
-from thim.collateral.intake import (
-    CLOCK_SKEW,
-)
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.authorities import Authority
 from thim.intel.names import EnclaveKind, Tee
@@ -29,7 +26,7 @@ from thim.simulate.pki import (
     SINCE,
     format_date,
 )
-from thim.x509.chain import parse_pem_chain, to_pem
+from thim.x509.chain import CLOCK_SKEW, parse_pem_chain, to_pem
 
 
 class TestDocument:

@@ -10,9 +10,6 @@ from tests.collateral.intakes import (
     root_crl,
     take_certificate,
 )
-from thim.collateral.intake import (
-    CLOCK_SKEW,
-)
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.authorities import Authority
 from thim.simulate.pki import (
@@ -20,6 +17,7 @@ from thim.simulate.pki import (
     ROOT_UNTIL,
     SIGNER_UNTIL,
 )
+from thim.x509.chain import CLOCK_SKEW
 
 
 class TestCaCertificate:

@@ -14,7 +14,6 @@ from tests.collateral.intakes import (
     take_crl,
 )
 from thim.collateral.intake import (
-    CLOCK_SKEW,
     verify_crl,
 )
 from thim.errors import UntrustedError
@@ -26,7 +25,7 @@ from thim.simulate.pki import (
     ROOT_UNTIL,
     SIGNER_UNTIL,
 )
-from thim.x509.chain import to_pem
+from thim.x509.chain import CLOCK_SKEW, to_pem
 from thim.x509.crl import Crl
 
 

@@ -20,9 +20,9 @@ from thim.amd.crl import Crl, verify_crl
 from thim.amd.endorsement_key import EndorsementKey, verify_endorsement_key
 from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
 from thim.collateral.endorsements import Endorsement
-from thim.collateral.intake import CLOCK_SKEW
 from thim.collateral.records import Record
 from thim.errors import ThimError, UntrustedError
+from thim.x509.chain import CLOCK_SKEW
 
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from thim.collateral.records import (
@@ -36,7 +35,7 @@ from thim.intel.names import PckCa
 from thim.intel.numbers import NumberList
 from thim.intel.signed import SignedJson, SignedKind, verify_signed
 from thim.intel.tcb_info import TcbInfo
-from thim.x509.chain import common_name, is_issued_by, to_pem
+from thim.x509.chain import CLOCK_SKEW, common_name, is_issued_by, to_pem
 
 
 if TYPE_CHECKING:
@@ -47,10 +46,6 @@ if TYPE_CHECKING:
 
     from thim.x509.chain import TrustAnchors
     from thim.x509.crl import Crl
-
-#: A vendor's clock may be ahead of ours by this much; what is issued later is
-#: refused as not yet valid (Intel's QVL never looks).
-CLOCK_SKEW: Final = timedelta(minutes=5)
 
 Chain = tuple["Certificate", ...]
 

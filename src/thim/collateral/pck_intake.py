@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from thim.collateral.intake import CLOCK_SKEW
 from thim.collateral.platforms import PckRecord
 from thim.errors import MalformedError, ThimError, UntrustedError
 from thim.intel.authorities import (
@@ -22,7 +21,7 @@ from thim.intel.authorities import (
 )
 from thim.intel.names import PckCa
 from thim.intel.pck import PckCertificate
-from thim.x509.chain import is_issued_by, parse_pem_chain, to_pem
+from thim.x509.chain import CLOCK_SKEW, is_issued_by, parse_pem_chain, to_pem
 
 
 if TYPE_CHECKING:

@@ -19,7 +19,12 @@ _SVNS: Final = 16
 
 
 class TcbStatus(enum.Enum):
-    """A TCB level's status, spelled as in Intel's JSON."""
+    """
+    A TCB level's status, spelled as in Intel's JSON.
+
+    The two about relaunching never stand in a document: they come of comparing
+    a TD's TCB at launch with today's.
+    """
 
     UP_TO_DATE = "UpToDate"
     SW_HARDENING_NEEDED = "SWHardeningNeeded"
@@ -28,12 +33,38 @@ class TcbStatus(enum.Enum):
     OUT_OF_DATE = "OutOfDate"
     OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
     REVOKED = "Revoked"
+    TD_RELAUNCH_ADVISED = "TDRelaunchAdvised"
+    TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED = (
+        "TDRelaunchAdvisedConfigurationNeeded"
+    )
 
+
+#: What a level of a TCB info can have.
+PLATFORM_STATUSES: Final = frozenset(
+    {
+        TcbStatus.UP_TO_DATE,
+        TcbStatus.SW_HARDENING_NEEDED,
+        TcbStatus.CONFIGURATION_NEEDED,
+        TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
+        TcbStatus.OUT_OF_DATE,
+        TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
+        TcbStatus.REVOKED,
+    }
+)
 
 #: What a TDX module or an enclave can be: it has no configuration.
 ENCLAVE_STATUSES: Final = frozenset(
     {TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE, TcbStatus.REVOKED}
 )
+#: What is at the baseline, for Open Enclave and for Azure Attestation too.
+ACCEPTABLE_STATUSES: Final = frozenset(
+    {TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED}
+)
+#: What has the TCB of the baseline, but may want another configuration.
+CURRENT_STATUSES: Final = ACCEPTABLE_STATUSES | {
+    TcbStatus.CONFIGURATION_NEEDED,
+    TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

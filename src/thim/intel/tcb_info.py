@@ -30,13 +30,18 @@ from thim.intel.fields import (
 from thim.intel.levels import IsvLevelJson, check_unique, parse_isv_levels
 from thim.intel.names import Tee
 from thim.intel.strict_json import convert, parse_strictly
-from thim.intel.tcb import IsvLevel, Tcb, TcbLevel, TcbStatus, parse_status
+from thim.intel.tcb import (
+    PLATFORM_STATUSES,
+    IsvLevel,
+    Tcb,
+    TcbLevel,
+    parse_status,
+)
 
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-_STATUSES: Final = frozenset(TcbStatus)
 _V1, _V2, _V3 = 1, 2, 3
 
 
@@ -185,7 +190,7 @@ def _from_v1(json: _V1Json) -> TcbInfo:
             tuple(
                 TcbLevel(
                     tcb=_flat_tcb(level.tcb),
-                    status=parse_status(level.status, _STATUSES),
+                    status=parse_status(level.status, PLATFORM_STATUSES),
                 )
                 for level in json.tcb_levels
             )
@@ -260,7 +265,7 @@ def _checked(levels: tuple[TcbLevel, ...]) -> tuple[TcbLevel, ...]:
 def _level(level: _V2Level | _V3Level, tcb: Tcb) -> TcbLevel:
     return TcbLevel(
         tcb=tcb,
-        status=parse_status(level.tcb_status, _STATUSES),
+        status=parse_status(level.tcb_status, PLATFORM_STATUSES),
         tcb_date=parse_date(level.tcb_date, "tcbDate"),
         advisory_ids=tuple(level.advisory_ids),
     )

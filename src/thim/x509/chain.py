@@ -15,6 +15,7 @@ import hashlib
 import itertools
 import warnings
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 #: No vendor's chain is longer; a longer one is refused before it is parsed.
 MAX_CERTIFICATES: Final = 8
 MAX_PEM_SIZE: Final = 64 * 1024
+#: A vendor's clock may be ahead of ours by this much; what is issued later is
+#: refused as not yet valid (Intel's QVL never looks).
+CLOCK_SKEW: Final = timedelta(minutes=5)
 #: What cryptography raises for bytes that are no certificate.
 _UNREADABLE: Final = (ValueError, TypeError, x509.InvalidVersion)
 
@@ -190,7 +194,7 @@ def verify_chain(
     for certificate in chain:
         _verify_dates(certificate, at)
     if root_crl is not None:
-        _verify_unrevoked(chain, root_crl)
+        verify_unrevoked(chain, root_crl)
 
 
 def _verify_issued(subject: x509.Certificate, issuer: x509.Certificate) -> None:
@@ -261,7 +265,14 @@ def _verify_dates(certificate: x509.Certificate, at: datetime) -> None:
         raise UntrustedError(msg, reason="certificate-dates")
 
 
-def _verify_unrevoked(chain: Sequence[x509.Certificate], root_crl: Crl) -> None:
+def verify_unrevoked(chain: Sequence[x509.Certificate], root_crl: Crl) -> None:
+    """
+    Verify that no certificate in *chain*, whose last one is the root, is
+    listed in *root_crl*.
+
+    Raises:
+        UntrustedError: One is, with the reason ``revoked``.
+    """
     for certificate in chain[:-1]:
         if certificate.serial_number in root_crl.revoked:
             msg = (

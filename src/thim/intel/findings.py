@@ -1,0 +1,289 @@
+"""
+What a verdict says to people: which component is behind, by how much, what
+Intel says of it, and what mends it.
+
+Nothing here decides anything; it is worked out when somebody asks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from thim.intel.components import Components
+from thim.intel.report_body import SgxReportBody, Td15Body
+from thim.intel.steps import Finding, Remedy, Step
+from thim.intel.tcb import (
+    ACCEPTABLE_STATUSES,
+    CURRENT_STATUSES,
+    TcbStatus,
+)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from thim.intel.components import Component
+    from thim.intel.evaluation import Evaluation
+    from thim.intel.tcb import IsvLevel, TcbLevel
+    from thim.intel.verdict import Verdict
+
+_ADVISED: Final = frozenset(
+    {
+        TcbStatus.TD_RELAUNCH_ADVISED,
+        TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
+    }
+)
+_HARDENING: Final = frozenset(
+    {
+        TcbStatus.SW_HARDENING_NEEDED,
+        TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
+    }
+)
+_CONFIGURATION: Final = frozenset(
+    {
+        TcbStatus.CONFIGURATION_NEEDED,
+        TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
+        TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
+        TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
+    }
+)
+
+
+def list_shortfalls(verdict: Verdict) -> Iterator[Finding]:
+    """
+    List what an authentic quote's TCB lacks to be at the baseline.
+    """
+    tcb = verdict.tcb
+    if tcb is None:
+        return
+    if tcb.status in _ADVISED:
+        yield _relaunch(verdict)
+    else:
+        yield from _platform_shortfalls(verdict, tcb.launch)
+        yield from _module_shortfalls(verdict, tcb.launch)
+    yield from _qe_shortfalls(verdict, tcb.launch)
+    if tcb.status in _CONFIGURATION:
+        yield _configuration(tcb.launch)
+
+
+def _platform_shortfalls(
+    verdict: Verdict, evaluation: Evaluation
+) -> Iterator[Finding]:
+    level = evaluation.platform
+    if level is not None and level.status in CURRENT_STATUSES:
+        return
+    target = _find_target(verdict.collateral.table.levels, level)
+    if target is None:
+        yield _hopeless(level)
+        return
+    there = set(level.advisory_ids) if level else set()
+    advisories = tuple(sorted(there - set(target.advisory_ids)))
+    for name, found, needed, remedy in _list_behind(verdict, target):
+        yield Finding(
+            step=Step.PLATFORM_TCB,
+            reason="component-behind" if level else "no-tcb-level",
+            detail=f"{name} has the SVN {found}, {needed} is needed",
+            component=name,
+            found=str(found),
+            needed=str(needed),
+            advisory_ids=advisories,
+            remedy=remedy,
+        )
+
+
+def _find_target(
+    levels: Sequence[TcbLevel], level: TcbLevel | None
+) -> TcbLevel | None:
+    """
+    Return the nearest level above *level* that is good enough: one that is at
+    the baseline, else one that has its TCB.
+    """
+    end = len(levels) if level is None else levels.index(level)
+    above = levels[:end][::-1]
+    for wanted in (ACCEPTABLE_STATUSES, CURRENT_STATUSES):
+        for candidate in above:
+            if candidate.status in wanted:
+                return candidate
+    return None
+
+
+def _hopeless(level: TcbLevel | None) -> Finding:
+    status = level.status.value if level else "without a level"
+    return Finding(
+        step=Step.PLATFORM_TCB,
+        reason="no-better-level",
+        detail=f"the platform is {status}, and its TCB info has no better "
+        "level: the hardware gets no more updates",
+        component="platform",
+        found=status,
+        needed=TcbStatus.UP_TO_DATE.value,
+        advisory_ids=level.advisory_ids if level else (),
+    )
+
+
+def _list_behind(
+    verdict: Verdict, target: TcbLevel
+) -> Iterator[tuple[str, int, int, Remedy]]:
+    """List which SVNs are below those of *target*: name, found, needed."""
+    tcb, body = verdict.tcb, verdict.quote.body
+    if tcb is None:
+        return
+    names = Components.from_json(verdict.collateral.tcb_info_signed)
+    yield from _compare(names.sgx, tcb.pck.components, target.tcb.sgx)
+    if tcb.pck.pcesvn < target.tcb.pcesvn:
+        yield "PCESVN", tcb.pck.pcesvn, target.tcb.pcesvn, Remedy.PSW
+    if not isinstance(body, SgxReportBody):
+        skipped = 2 if body.tee_tcb_svn[1] else 0
+        yield from _compare(
+            names.tdx[skipped:],
+            body.tee_tcb_svn[skipped:],
+            target.tcb.tdx[skipped:],
+        )
+
+
+def _compare(
+    names: Sequence[Component], found: bytes, needed: bytes
+) -> Iterator[tuple[str, int, int, Remedy]]:
+    for component, have, want in zip(names, found, needed, strict=True):
+        if have < want:
+            yield component.name, have, want, component.remedy
+
+
+def _module_shortfalls(
+    verdict: Verdict, evaluation: Evaluation
+) -> Iterator[Finding]:
+    body = verdict.quote.body
+    if isinstance(body, SgxReportBody) or not evaluation.has_module:
+        return
+    level = evaluation.module
+    if level is not None and level.status is TcbStatus.UP_TO_DATE:
+        return
+    svn, version = body.tee_tcb_svn[:2]
+    _, levels = verdict.collateral.modules.get(version, (None, ()))
+    yield _isv_finding(
+        Step.MODULE_TCB,
+        f"TDX module {version}.x",
+        svn,
+        level,
+        levels,
+        Remedy.TDX_MODULE,
+    )
+
+
+def _qe_shortfalls(
+    verdict: Verdict, evaluation: Evaluation
+) -> Iterator[Finding]:
+    level = evaluation.qe
+    if level is None or level.status is not TcbStatus.UP_TO_DATE:
+        yield _isv_finding(
+            Step.QE_TCB,
+            "quoting enclave",
+            verdict.quote.qe_report.isvsvn,
+            level,
+            verdict.collateral.identity_levels,
+            Remedy.PSW,
+        )
+
+
+def _isv_finding(  # noqa: PLR0913, PLR0917 - the parts of one sentence
+    step: Step,
+    what: str,
+    found: int,
+    level: IsvLevel | None,
+    levels: Sequence[IsvLevel],
+    remedy: Remedy,
+) -> Finding:
+    good = [lev.isvsvn for lev in levels if lev.status is TcbStatus.UP_TO_DATE]
+    needed = str(min(good)) if good else ""
+    status = level.status.value if level else "without a level"
+    hint = f", {needed} is needed" if needed else ""
+    return Finding(
+        step=step,
+        reason="isvsvn-behind" if level else "no-tcb-level",
+        detail=f"the {what} with the ISVSVN {found} is {status}{hint}",
+        component=f"{what} ISVSVN",
+        found=str(found),
+        needed=needed,
+        advisory_ids=level.advisory_ids if level else (),
+        remedy=remedy,
+    )
+
+
+def _configuration(evaluation: Evaluation) -> Finding:
+    level = evaluation.platform
+    return Finding(
+        step=Step.PLATFORM_TCB,
+        reason="configuration-needed",
+        detail="the platform may have to be configured otherwise, as the "
+        "advisories say (often in the BIOS: hyper-threading, undervolting)",
+        component="platform configuration",
+        found=level.status.value if level else "",
+        needed=TcbStatus.UP_TO_DATE.value,
+        advisory_ids=tuple(sorted(level.advisory_ids)) if level else (),
+        remedy=Remedy.CONFIGURATION,
+    )
+
+
+def _relaunch(verdict: Verdict) -> Finding:
+    body = verdict.quote.body
+    current = body.tee_tcb_svn_2.hex() if isinstance(body, Td15Body) else ""
+    launch = "" if isinstance(body, SgxReportBody) else body.tee_tcb_svn.hex()
+    return Finding(
+        step=Step.CONVERGENCE,
+        reason="relaunch-advised",
+        detail="the platform has been updated since the TD was launched: "
+        "launch it again",
+        component="TEE_TCB_SVN",
+        found=launch,
+        needed=current,
+        advisory_ids=verdict.advisory_ids,
+        remedy=Remedy.RELAUNCH,
+    )
+
+
+def list_notes(verdict: Verdict) -> Iterator[Finding]:
+    """
+    List what is no failure, but worth knowing.
+    """
+    for used in verdict.collateral.expired(verdict.now):
+        yield Finding(
+            step=Step.CRLS if used.name.endswith("crl") else Step.TCB_INFO,
+            reason="expired",
+            detail=f"the {used.name} had ended at {used.ends:%FT%TZ}",
+            component=used.name,
+            found=f"{used.ends:%FT%TZ}",
+            needed=f"{verdict.now:%FT%TZ} or later",
+            remedy=Remedy.COLLATERAL,
+        )
+    yield from _number_notes(verdict)
+    yield from _hardening_notes(verdict)
+
+
+def _number_notes(verdict: Verdict) -> Iterator[Finding]:
+    ours = verdict.collateral.evaluation_number
+    other = verdict.collateral.identity.tcb_evaluation_data_number
+    if ours != other:
+        yield Finding(
+            step=Step.IDENTITY,
+            reason="numbers-differ",
+            detail=f"the TCB info is of the TCB evaluation data number {ours},"
+            f" the QE identity of {other}: they were not made for each other",
+            component="TCB evaluation data number",
+            found=str(other),
+            needed=str(ours),
+            remedy=Remedy.COLLATERAL,
+        )
+
+
+def _hardening_notes(verdict: Verdict) -> Iterator[Finding]:
+    level = verdict.tcb.launch.platform if verdict.tcb else None
+    if level is not None and level.status in _HARDENING:
+        yield Finding(
+            step=Step.PLATFORM_TCB,
+            reason="sw-hardening-needed",
+            detail="the hardware is up to date, but enclaves on it must be "
+            "built with mitigations, as the advisories say",
+            component="enclave software",
+            advisory_ids=tuple(sorted(level.advisory_ids)),
+            remedy=Remedy.SOFTWARE,
+        )

@@ -1,0 +1,312 @@
+"""
+The four documents that a quote is verified with, verified themselves.
+
+They are verified once and then serve for as long as they are the newest: what
+the clock may change about them is told by `Collateral.expired`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from thim.errors import MalformedError
+from thim.intel.authorities import Authority, authority_of
+from thim.intel.evaluation import highest_first
+from thim.intel.identity import EnclaveIdentity
+from thim.intel.names import EnclaveKind, Tee
+from thim.intel.signed import SignedJson, SignedKind, verify_signed
+from thim.intel.steps import Step, at, fail
+from thim.intel.tcb_info import TcbInfo, TdxModule
+from thim.intel.tcb_table import TcbTable
+from thim.x509.chain import (
+    CLOCK_SKEW,
+    parse_pem_chain,
+    verify_unrevoked,
+)
+from thim.x509.crl import Crl
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography.x509 import Certificate
+
+    from thim.intel.tcb import IsvLevel
+    from thim.x509.chain import TrustAnchors
+
+#: TDX modules by their version, each with its levels, highest first.
+Modules: TypeAlias = "dict[int, tuple[TdxModule, tuple[IsvLevel, ...]]]"
+
+#: The quoting enclave of each TEE.
+QUOTING: Final = {Tee.SGX: EnclaveKind.QE, Tee.TDX: EnclaveKind.TD_QE}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """
+    What a quote is verified with, as it comes from anywhere.
+
+    Attributes:
+        tcb_info: PCS's answer, JSON.
+        tcb_info_chain: Its issuer chain, PEM: TCB Signing and root.
+        identity: PCS's answer, JSON: of QE or TD QE.
+        identity_chain: Its issuer chain.
+        pck_crl: The list of the PCK CA, DER.
+        root_ca_crl: The list of the root CA, DER.
+    """
+
+    tcb_info: bytes
+    tcb_info_chain: bytes
+    identity: bytes
+    identity_chain: bytes
+    pck_crl: bytes
+    root_ca_crl: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """
+    A document that decided a verdict.
+
+    Attributes:
+        name: ``tcb-info``, ``identity``, ``pck-crl`` or ``root-ca-crl``.
+        sha256: Of its bytes.
+        evaluation_number: The TCB evaluation data number; None for a CRL.
+        issued: When it was issued.
+        ends: Its next update, or the end of its issuer chain if that is
+            earlier; still valid at that very instant, as in QVL.
+    """
+
+    name: str
+    sha256: bytes
+    evaluation_number: int | None
+    issued: datetime
+    ends: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Collateral:
+    """
+    Four documents of which each is genuine.
+
+    The CRLs are proven by the chain of each quote: see ``thim.intel.verify``.
+
+    Attributes:
+        tcb_info: The TCB info.
+        tcb_info_signed: The very bytes that Intel signed of it.
+        table: Its levels.
+        identity: The identity of the quoting enclave.
+        identity_levels: Its levels, highest first.
+        modules: The TDX modules by their version, each with its levels.
+        pck_crl: The list of the PCK CA.
+        root_ca_crl: The list of the root CA.
+        used: What the four are, for a verdict.
+        since: From when on they count: the last one's issue date, less what
+            clocks may differ by.
+        ends: When the first of them ends.
+    """
+
+    tcb_info: TcbInfo
+    tcb_info_signed: bytes = dataclasses.field(repr=False)
+    table: TcbTable = dataclasses.field(repr=False)
+    identity: EnclaveIdentity
+    identity_levels: tuple[IsvLevel, ...] = dataclasses.field(repr=False)
+    modules: Modules = dataclasses.field(repr=False)
+    pck_crl: Crl
+    root_ca_crl: Crl
+    used: tuple[Used, ...]
+    since: datetime = dataclasses.field(init=False)
+    ends: datetime = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        issued = max(used.issued for used in self.used)
+        object.__setattr__(self, "since", issued - CLOCK_SKEW)
+        object.__setattr__(self, "ends", min(used.ends for used in self.used))
+
+    @classmethod
+    def from_documents(
+        cls, documents: Documents, *, anchors: TrustAnchors
+    ) -> Collateral:
+        """
+        Verify *documents*, each signed one as of its own issue date.
+
+        Raises:
+            StepError: A document is not what it should be (steps 3 to 6).
+        """
+        with at(Step.CRLS):
+            root_ca_crl = Crl.from_der(documents.root_ca_crl)
+            pck_crl = Crl.from_der(documents.pck_crl)
+        with at(Step.TCB_INFO):
+            tcb_info, signed, tcb_used = _read_tcb_info(
+                documents, anchors, root_ca_crl
+            )
+        with at(Step.IDENTITY):
+            identity, identity_used = _read_identity(
+                documents, anchors, root_ca_crl
+            )
+        kind = QUOTING[tcb_info.tee]
+        if identity.kind is not kind:
+            raise fail(
+                Step.QE_IDENTITY,
+                "qe-id",
+                f"the identity is that of {identity.kind.value}, for "
+                f"{tcb_info.tee.value} it must be that of {kind.value}",
+                "QE identity id",
+                identity.kind.value,
+                kind.value,
+            )
+        return cls(
+            tcb_info=tcb_info,
+            tcb_info_signed=signed,
+            table=TcbTable(tcb_info.levels),
+            identity=identity,
+            identity_levels=highest_first(identity.levels),
+            modules=_modules(tcb_info),
+            pck_crl=pck_crl,
+            root_ca_crl=root_ca_crl,
+            used=(
+                tcb_used,
+                identity_used,
+                _use_crl("pck-crl", pck_crl),
+                _use_crl("root-ca-crl", root_ca_crl),
+            ),
+        )
+
+    @property
+    def tee(self) -> Tee:
+        """What the TCB info is for."""
+        return self.tcb_info.tee
+
+    @property
+    def evaluation_number(self) -> int | None:
+        """The TCB info's TCB evaluation data number."""
+        return self.tcb_info.tcb_evaluation_data_number
+
+    def expired(self, now: datetime) -> tuple[Used, ...]:
+        """
+        Return which of the documents are past their end at *now*.
+        """
+        return tuple(used for used in self.used if now > used.ends)
+
+    def verify_issued(self, now: datetime) -> None:
+        """
+        Verify that none of the documents is of the future, as far as clocks
+        agree.
+
+        Raises:
+            StepError: One is.
+        """
+        if now >= self.since:
+            return
+        for used, step in zip(self.used, _STEPS, strict=True):
+            if used.issued > now + CLOCK_SKEW:
+                issued = f"{used.issued:%FT%TZ}"
+                msg = f"{used.name} is of {issued}, after {now:%FT%TZ}"
+                raise fail(step, "not-yet-issued", msg, used.name, issued)
+
+
+_STEPS: Final = (Step.TCB_INFO, Step.IDENTITY, Step.CRLS, Step.CRLS)
+
+
+def _read_tcb_info(
+    documents: Documents, anchors: TrustAnchors, root_ca_crl: Crl
+) -> tuple[TcbInfo, bytes, Used]:
+    document = _read(documents.tcb_info, SignedKind.TCB_INFO)
+    tcb_info = TcbInfo.from_json(document.signed)
+    if tcb_info.next_update is None:
+        msg = "tcbInfo version is 1, expected 2 or 3"
+        raise MalformedError(msg, reason="version")
+    ends = _verify(
+        document,
+        documents.tcb_info_chain,
+        tcb_info.issue_date,
+        anchors,
+        root_ca_crl,
+    )
+    used = Used(
+        name="tcb-info",
+        sha256=hashlib.sha256(documents.tcb_info).digest(),
+        evaluation_number=tcb_info.tcb_evaluation_data_number,
+        issued=tcb_info.issue_date,
+        ends=min(ends, tcb_info.next_update),
+    )
+    return tcb_info, document.signed, used
+
+
+def _read_identity(
+    documents: Documents, anchors: TrustAnchors, root_ca_crl: Crl
+) -> tuple[EnclaveIdentity, Used]:
+    document = _read(documents.identity, SignedKind.ENCLAVE_IDENTITY)
+    identity = EnclaveIdentity.from_json(document.signed)
+    ends = _verify(
+        document,
+        documents.identity_chain,
+        identity.issue_date,
+        anchors,
+        root_ca_crl,
+    )
+    used = Used(
+        name="identity",
+        sha256=hashlib.sha256(documents.identity).digest(),
+        evaluation_number=identity.tcb_evaluation_data_number,
+        issued=identity.issue_date,
+        ends=min(ends, identity.next_update),
+    )
+    return identity, used
+
+
+def _read(body: bytes, kind: SignedKind) -> SignedJson:
+    document = SignedJson.from_json(body)
+    if document.kind is not kind:
+        msg = f"the document is {document.kind.value}, expected {kind.value}"
+        raise MalformedError(msg, reason="kind")
+    return document
+
+
+def _verify(
+    document: SignedJson,
+    pem: bytes,
+    issued: datetime,
+    anchors: TrustAnchors,
+    root_ca_crl: Crl,
+) -> datetime:
+    chain = _in_order(parse_pem_chain(pem))
+    verify_signed(document, chain, anchors=anchors, at=issued, root_crl=None)
+    with at(Step.CRLS):
+        root_ca_crl.verify(chain[-1])
+    verify_unrevoked(chain, root_ca_crl)
+    return min(certificate.not_valid_after_utc for certificate in chain)
+
+
+def _in_order(chain: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+    return tuple(
+        sorted(chain, key=lambda each: authority_of(each) is Authority.ROOT)
+    )
+
+
+def _use_crl(name: str, crl: Crl) -> Used:
+    return Used(
+        name=name,
+        sha256=hashlib.sha256(crl.der).digest(),
+        evaluation_number=None,
+        issued=crl.this_update,
+        ends=crl.next_update,
+    )
+
+
+def _modules(
+    tcb_info: TcbInfo,
+) -> Modules:
+    """Return the TDX modules by their version, and their levels."""
+    if tcb_info.tdx_module is None:
+        return {}
+    versions = {f"TDX_{version:02X}": version for version in range(1, 0x100)}
+    found: Modules = {0: (tcb_info.tdx_module, ())}
+    for module in tcb_info.tdx_module_identities:
+        version = versions.get(module.id.upper())
+        if version is not None and version not in found:
+            found[version] = module, highest_first(module.levels)
+    return found

@@ -1,0 +1,240 @@
+"""
+Whether a quote is authentic, and what its platform's TCB is worth.
+
+The procedure is that of Intel's QVL 1.27, numbered as in ``thim.intel.steps``;
+where we differ, docs/compatibility.md says so:
+
+* The root's key is pinned, not its certificate (step 2), as in Intel's QvE.
+* What is issued in the future is refused (steps 2, 3, 5 and 6).
+* A PCK chain past its end is refused (step 2); documents past theirs are told
+  by the verdict, as by QvE, and the caller decides.
+
+What does not depend on the quote itself is done once: a verifier keeps the PCK
+chains and the attestation keys that it has verified.  It belongs to one set of
+collateral, and ends with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from thim.intel.checks import (
+    expect_qe,
+    find_foreign_qe,
+    verify_binding,
+    verify_module,
+    verify_platform,
+)
+from thim.intel.evaluation import advise, evaluate, find_isv_level
+from thim.intel.kept import Kept
+from thim.intel.pck_chain import PckChain, verify_pck_chain
+from thim.intel.quote import CertificationType
+from thim.intel.report_body import (
+    ReportBody,
+    SgxReportBody,
+    Td15Body,
+)
+from thim.intel.steps import Step, StepError, fail
+from thim.intel.verdict import Tcb, Verdict
+from thim.x509.ecdsa import is_p256_signature
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from thim.intel.evaluation import Evaluation
+    from thim.intel.quote import Quote
+    from thim.intel.quote_collateral import Collateral
+    from thim.intel.tcb import IsvLevel
+    from thim.x509.chain import TrustAnchors
+
+#: Of PCK chains and of attestation keys each; a machine has one or two.  What
+#: they are kept by are the very bytes that were verified, 4 kB each.
+MOST_KEPT: Final = 2048
+#: What TDs of one machine may have been launched under.
+_MOST_TCBS: Final = 8
+_P256: Final = ec.SECP256R1()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Machine:
+    """
+    A platform that Intel vouches for.
+
+    *levels* is the mask of the levels that its PCK certificate's TCB reaches;
+    *tcbs* holds what was found under a ``tcb`` of a report body and an ISVSVN
+    of a QE.
+    """
+
+    chain: PckChain
+    levels: int
+    tcbs: Kept[tuple[bytes, int], Tcb]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _AttestationKey:
+    """
+    A key that a genuine QE on that machine vouches for; *key* is None where
+    that is none.
+    """
+
+    machine: _Machine
+    key: ec.EllipticCurvePublicKey | None
+    qe_isvsvn: int
+
+
+class QuoteVerifier:
+    """
+    Verifies quotes with one set of *collateral*, in any number of threads.
+    """
+
+    def __init__(
+        self,
+        collateral: Collateral,
+        *,
+        anchors: TrustAnchors,
+        most_machines: int = MOST_KEPT,
+        most_keys: int = MOST_KEPT,
+    ) -> None:
+        self.collateral = collateral
+        self._anchors = anchors
+        self._machines: Kept[bytes, _Machine] = Kept(most_machines)
+        self._keys: Kept[bytes, _AttestationKey] = Kept(most_keys)
+        self._qe, self._qe_mask = expect_qe(collateral)
+
+    def verify(
+        self, quote: Quote, now: datetime, pck_chain: bytes = b""
+    ) -> Verdict:
+        """
+        Verify *quote* as of the instant *now*.
+
+        *pck_chain* is PEM, for quotes that only name their PCK certificate;
+        that it is the right one is what step 9 proves.
+        """
+        if quote.certification_type is CertificationType.PCK_CHAIN:
+            pck_chain = quote.certification_data
+        try:
+            tcb = self._verify(quote, now, pck_chain)
+        except StepError as e:
+            return Verdict(quote, now, self.collateral, e.finding, None)
+        return Verdict(quote, now, self.collateral, None, tcb)
+
+    def _verify(self, quote: Quote, now: datetime, pem: bytes) -> Tcb:
+        self.collateral.verify_issued(now)
+        voucher = quote.voucher
+        if quote.certification_type is not CertificationType.PCK_CHAIN:
+            voucher += pem
+        key = self._keys.find(voucher)
+        if key is None or not key.machine.chain.holds(now):
+            machine = self._find_machine(pem, now)  # 2 to 4
+            verify_platform(quote, machine.chain.pck, self.collateral)  # 7
+            verify_module(quote.body, self.collateral)  # 8
+            key = self._verify_key(quote, machine)  # 9 to 11
+            self._keys.keep(voucher, key)
+        elif quote.tee is not self.collateral.tee:
+            verify_platform(quote, key.machine.chain.pck, self.collateral)
+        found = quote.body.tcb, key.qe_isvsvn
+        tcb = key.machine.tcbs.find(found)
+        if tcb is None:
+            verify_module(quote.body, self.collateral)  # 8
+        _verify_signature(quote, key.key)  # 12
+        if tcb is None:
+            tcb = self._judge(quote.body, key)  # 13 to 16
+            key.machine.tcbs.keep(found, tcb)
+        return tcb
+
+    def _find_machine(self, pem: bytes, now: datetime) -> _Machine:
+        machine = self._machines.find(pem)
+        if machine is None or not machine.chain.holds(now):
+            chain = verify_pck_chain(
+                pem,
+                pck_crl=self.collateral.pck_crl,
+                root_ca_crl=self.collateral.root_ca_crl,
+                anchors=self._anchors,
+                now=now,
+            )
+            levels = self.collateral.table.sgx_mask(
+                chain.pck.components, chain.pck.pcesvn
+            )
+            machine = _Machine(chain, levels, Kept(_MOST_TCBS))
+            self._machines.keep(pem, machine)
+        return machine
+
+    def _verify_key(self, quote: Quote, machine: _Machine) -> _AttestationKey:
+        report = quote.qe_report
+        if not is_p256_signature(
+            machine.chain.key, quote.qe_report_signature, report.raw
+        ):
+            raise fail(
+                Step.QE_REPORT,
+                "qe-report-signature",
+                "the PCK did not sign the QE's report: it was changed, or the "
+                "PCK certificate is another machine's",
+                "QE report",
+            )
+        verify_binding(quote, report)
+        if int.from_bytes(report.raw, "big") & self._qe_mask != self._qe:
+            raise find_foreign_qe(report, self.collateral)
+        key = _read_key(quote.attestation_key)
+        return _AttestationKey(machine, key, report.isvsvn)
+
+    def _judge(self, body: ReportBody, key: _AttestationKey) -> Tcb:
+        chain, levels = key.machine.chain, key.machine.levels
+        pck, ends = chain.pck, chain.not_after
+        qe = find_isv_level(self.collateral.identity_levels, key.qe_isvsvn)
+        if isinstance(body, SgxReportBody):
+            platform = self.collateral.table.first(levels)
+            found = evaluate(platform, qe)
+            return Tcb(pck, ends, found, found, found.status)
+        launch = self._evaluate(body.tee_tcb_svn, levels, qe)
+        if not isinstance(body, Td15Body):
+            return Tcb(pck, ends, launch, launch, launch.status)
+        current = self._evaluate(body.tee_tcb_svn_2, levels, qe)
+        status = None
+        if launch.status is not None and current.status is not None:
+            status = advise(launch.status, current.status)
+        return Tcb(pck, ends, launch, current, status)
+
+    def _evaluate(
+        self, tee_tcb_svn: bytes, levels: int, qe: IsvLevel | None
+    ) -> Evaluation:
+        table = self.collateral.table
+        platform = table.first(levels & table.tdx_mask(tee_tcb_svn))
+        if not tee_tcb_svn[1]:
+            return evaluate(platform, qe)
+        found = self.collateral.modules.get(tee_tcb_svn[1])
+        module = find_isv_level(found[1], tee_tcb_svn[0]) if found else None
+        return evaluate(platform, qe, module, has_module=True)
+
+
+def _read_key(point: bytes) -> ec.EllipticCurvePublicKey | None:
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(
+            _P256, b"\x04" + point
+        )
+    except ValueError:
+        return None
+
+
+def _verify_signature(
+    quote: Quote, key: ec.EllipticCurvePublicKey | None
+) -> None:
+    if key is None:
+        raise fail(
+            Step.QUOTE_SIGNATURE,
+            "attestation-key",
+            "the attestation key is no point on P-256",
+            "attestation key",
+            quote.attestation_key.hex(),
+        )
+    if not is_p256_signature(key, quote.signature, quote.signed):
+        raise fail(
+            Step.QUOTE_SIGNATURE,
+            "quote-signature",
+            "the attestation key did not sign this quote: it was changed",
+            "quote signature",
+        )
