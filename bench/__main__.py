@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.cached_get import Bench, cached_get, cached_get_tls, idle_memory
 from bench.pck_certificates import pck_certificates
+from bench.quotes import quotes
 from bench.service import fill_store
 from bench.slow_vendor import slow_vendor
 from bench.tools import certify, provide_tools
@@ -44,6 +45,7 @@ def main() -> int:
                 idle_memory,
                 cached_get,
                 cached_get_tls,
+                quotes,
                 slow_vendor,
                 pck_certificates,
             )

@@ -23,6 +23,7 @@ from thim.cli import (
     tls,
     tokens,
     trust,
+    verify,
 )
 from thim.cli.base import make_app
 
@@ -33,6 +34,7 @@ app.command("serve")(serve.serve)
 app.command("agent")(agent.agent)
 app.command("simulate")(simulate.simulate)
 app.command("status")(statuses.status)
+app.command("verify")(verify.verify)
 collateral.app.command("refresh")(refreshing.refresh)
 collateral.app.command("status")(refreshing.status)
 collateral.app.command("prefetch")(prefetch.prefetch)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from thim.intel.pck import PckCertificate
     from thim.intel.tcb import IsvLevel, TcbLevel
 
 
@@ -64,6 +65,28 @@ class Evaluation:
         return tuple(
             sorted({a for level in self.levels for a in level.advisory_ids})
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TcbVerdict:
+    """
+    What a verified TCB is worth.
+
+    Attributes:
+        pck: The platform, and the TCB that its PCK certificate is for.
+        ends: The end of the PCK chain.
+        launch: The levels by what the TD was launched under; for an enclave
+            and for TDX 1.0 the same as *current*.
+        current: The levels by what it runs under now.
+        status: Intel's word, with its advice to relaunch; None where a level
+            is missing.
+    """
+
+    pck: PckCertificate
+    ends: datetime
+    launch: Evaluation
+    current: Evaluation
+    status: TcbStatus | None
 
 
 def evaluate(

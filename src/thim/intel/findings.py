@@ -21,11 +21,13 @@ from thim.intel.tcb import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from thim.intel.components import Component
-    from thim.intel.evaluation import Evaluation
+    from thim.intel.evaluation import Evaluation, TcbVerdict
+    from thim.intel.quote import Quote
+    from thim.intel.quote_collateral import Collateral
     from thim.intel.tcb import IsvLevel, TcbLevel
-    from thim.intel.verdict import Verdict
 
 _ADVISED: Final = frozenset(
     {
@@ -49,36 +51,36 @@ _CONFIGURATION: Final = frozenset(
 )
 
 
-def list_shortfalls(verdict: Verdict) -> Iterator[Finding]:
+def list_shortfalls(
+    quote: Quote, tcb: TcbVerdict, collateral: Collateral
+) -> Iterator[Finding]:
     """
     List what an authentic quote's TCB lacks to be at the baseline.
     """
-    tcb = verdict.tcb
-    if tcb is None:
-        return
     if tcb.status in _ADVISED:
-        yield _relaunch(verdict)
+        yield _relaunch(quote, tcb)
     else:
-        yield from _platform_shortfalls(verdict, tcb.launch)
-        yield from _module_shortfalls(verdict, tcb.launch)
-    yield from _qe_shortfalls(verdict, tcb.launch)
+        yield from _platform_shortfalls(quote, tcb, collateral)
+        yield from _module_shortfalls(quote, tcb, collateral)
+    yield from _qe_shortfalls(quote, tcb, collateral)
     if tcb.status in _CONFIGURATION:
         yield _configuration(tcb.launch)
 
 
 def _platform_shortfalls(
-    verdict: Verdict, evaluation: Evaluation
+    quote: Quote, tcb: TcbVerdict, collateral: Collateral
 ) -> Iterator[Finding]:
-    level = evaluation.platform
+    level = tcb.launch.platform
     if level is not None and level.status in CURRENT_STATUSES:
         return
-    target = _find_target(verdict.collateral.table.levels, level)
+    target = _find_target(collateral.table.levels, level)
     if target is None:
         yield _hopeless(level)
         return
     there = set(level.advisory_ids) if level else set()
     advisories = tuple(sorted(there - set(target.advisory_ids)))
-    for name, found, needed, remedy in _list_behind(verdict, target):
+    names = Components.from_json(collateral.tcb_info_signed)
+    for name, found, needed, remedy in _list_behind(names, quote, tcb, target):
         yield Finding(
             step=Step.PLATFORM_TCB,
             reason="component-behind" if level else "no-tcb-level",
@@ -122,16 +124,13 @@ def _hopeless(level: TcbLevel | None) -> Finding:
 
 
 def _list_behind(
-    verdict: Verdict, target: TcbLevel
+    names: Components, quote: Quote, tcb: TcbVerdict, target: TcbLevel
 ) -> Iterator[tuple[str, int, int, Remedy]]:
     """List which SVNs are below those of *target*: name, found, needed."""
-    tcb, body = verdict.tcb, verdict.quote.body
-    if tcb is None:
-        return
-    names = Components.from_json(verdict.collateral.tcb_info_signed)
-    yield from _compare(names.sgx, tcb.pck.components, target.tcb.sgx)
-    if tcb.pck.pcesvn < target.tcb.pcesvn:
-        yield "PCESVN", tcb.pck.pcesvn, target.tcb.pcesvn, Remedy.PSW
+    pck, body = tcb.pck, quote.body
+    yield from _compare(names.sgx, pck.components, target.tcb.sgx)
+    if pck.pcesvn < target.tcb.pcesvn:
+        yield "PCESVN", pck.pcesvn, target.tcb.pcesvn, Remedy.PSW
     if not isinstance(body, SgxReportBody):
         skipped = 2 if body.tee_tcb_svn[1] else 0
         yield from _compare(
@@ -150,37 +149,34 @@ def _compare(
 
 
 def _module_shortfalls(
-    verdict: Verdict, evaluation: Evaluation
+    quote: Quote, tcb: TcbVerdict, collateral: Collateral
 ) -> Iterator[Finding]:
-    body = verdict.quote.body
-    if isinstance(body, SgxReportBody) or not evaluation.has_module:
+    body, level = quote.body, tcb.launch.module
+    if isinstance(body, SgxReportBody) or not tcb.launch.has_module:
         return
-    level = evaluation.module
-    if level is not None and level.status is TcbStatus.UP_TO_DATE:
-        return
-    svn, version = body.tee_tcb_svn[:2]
-    _, levels = verdict.collateral.modules.get(version, (None, ()))
-    yield _isv_finding(
-        Step.MODULE_TCB,
-        f"TDX module {version}.x",
-        svn,
-        level,
-        levels,
-        Remedy.TDX_MODULE,
-    )
+    if level is None or level.status is not TcbStatus.UP_TO_DATE:
+        svn, version = body.tee_tcb_svn[:2]
+        yield _isv_finding(
+            Step.MODULE_TCB,
+            f"TDX module {version}.x",
+            svn,
+            level,
+            collateral.module_levels(version),
+            Remedy.TDX_MODULE,
+        )
 
 
 def _qe_shortfalls(
-    verdict: Verdict, evaluation: Evaluation
+    quote: Quote, tcb: TcbVerdict, collateral: Collateral
 ) -> Iterator[Finding]:
-    level = evaluation.qe
+    level = tcb.launch.qe
     if level is None or level.status is not TcbStatus.UP_TO_DATE:
         yield _isv_finding(
             Step.QE_TCB,
             "quoting enclave",
-            verdict.quote.qe_report.isvsvn,
+            quote.qe_report.isvsvn,
             level,
-            verdict.collateral.identity_levels,
+            collateral.identity_levels,
             Remedy.PSW,
         )
 
@@ -224,8 +220,8 @@ def _configuration(evaluation: Evaluation) -> Finding:
     )
 
 
-def _relaunch(verdict: Verdict) -> Finding:
-    body = verdict.quote.body
+def _relaunch(quote: Quote, tcb: TcbVerdict) -> Finding:
+    body = quote.body
     current = body.tee_tcb_svn_2.hex() if isinstance(body, Td15Body) else ""
     launch = "" if isinstance(body, SgxReportBody) else body.tee_tcb_svn.hex()
     return Finding(
@@ -236,54 +232,56 @@ def _relaunch(verdict: Verdict) -> Finding:
         component="TEE_TCB_SVN",
         found=launch,
         needed=current,
-        advisory_ids=verdict.advisory_ids,
+        advisory_ids=tcb.launch.advisory_ids,
         remedy=Remedy.RELAUNCH,
     )
 
 
-def list_notes(verdict: Verdict) -> Iterator[Finding]:
+def list_notes(
+    now: datetime, tcb: TcbVerdict | None, collateral: Collateral
+) -> Iterator[Finding]:
     """
     List what is no failure, but worth knowing.
     """
-    for used in verdict.collateral.expired(verdict.now):
+    for used in collateral.expired(now):
         yield Finding(
-            step=Step.CRLS if used.name.endswith("crl") else Step.TCB_INFO,
+            step=used.step,
             reason="expired",
             detail=f"the {used.name} had ended at {used.ends:%FT%TZ}",
             component=used.name,
             found=f"{used.ends:%FT%TZ}",
-            needed=f"{verdict.now:%FT%TZ} or later",
+            needed=f"{now:%FT%TZ} or later",
             remedy=Remedy.COLLATERAL,
         )
-    yield from _number_notes(verdict)
-    yield from _hardening_notes(verdict)
-
-
-def _number_notes(verdict: Verdict) -> Iterator[Finding]:
-    ours = verdict.collateral.evaluation_number
-    other = verdict.collateral.identity.tcb_evaluation_data_number
+    ours = collateral.evaluation_number
+    other = collateral.identity.tcb_evaluation_data_number
     if ours != other:
-        yield Finding(
-            step=Step.IDENTITY,
-            reason="numbers-differ",
-            detail=f"the TCB info is of the TCB evaluation data number {ours},"
-            f" the QE identity of {other}: they were not made for each other",
-            component="TCB evaluation data number",
-            found=str(other),
-            needed=str(ours),
-            remedy=Remedy.COLLATERAL,
-        )
-
-
-def _hardening_notes(verdict: Verdict) -> Iterator[Finding]:
-    level = verdict.tcb.launch.platform if verdict.tcb else None
+        yield _differ(ours, other)
+    level = tcb.launch.platform if tcb else None
     if level is not None and level.status in _HARDENING:
-        yield Finding(
-            step=Step.PLATFORM_TCB,
-            reason="sw-hardening-needed",
-            detail="the hardware is up to date, but enclaves on it must be "
-            "built with mitigations, as the advisories say",
-            component="enclave software",
-            advisory_ids=tuple(sorted(level.advisory_ids)),
-            remedy=Remedy.SOFTWARE,
-        )
+        yield _hardening(level)
+
+
+def _differ(ours: int | None, other: int) -> Finding:
+    return Finding(
+        step=Step.IDENTITY,
+        reason="numbers-differ",
+        detail=f"the TCB info is of the TCB evaluation data number {ours}, "
+        f"the identity of {other}: they were not made for each other",
+        component="TCB evaluation data number",
+        found=str(other),
+        needed=str(ours),
+        remedy=Remedy.COLLATERAL,
+    )
+
+
+def _hardening(level: TcbLevel) -> Finding:
+    return Finding(
+        step=Step.PLATFORM_TCB,
+        reason="sw-hardening-needed",
+        detail="the hardware is up to date, but enclaves on it must be built "
+        "with mitigations, as the advisories say",
+        component="enclave software",
+        advisory_ids=tuple(sorted(level.advisory_ids)),
+        remedy=Remedy.SOFTWARE,
+    )

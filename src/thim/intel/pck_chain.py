@@ -85,6 +85,34 @@ def verify_pck_chain(
     Raises:
         StepError: It does not hold (steps 2 to 4).
     """
+    chain = verify_signed_chain(pem, anchors=anchors, now=now)
+    ca, root = chain.authorities
+    with at(Step.CRLS):
+        root_ca_crl.verify(root)
+        pck_crl.verify(ca)
+    with at(Step.REVOCATION):
+        verify_unrevoked(chain.authorities, root_ca_crl)
+    if chain.pck.serial_number in pck_crl.revoked:
+        raise fail(
+            Step.REVOCATION,
+            "pck-revoked",
+            f"the PCK certificate is revoked by the PCK CRL of "
+            f"{pck_crl.this_update:%FT%TZ}",
+            "PCK certificate",
+            f"serial number {chain.pck.serial_number:x}",
+        )
+    return chain
+
+
+def verify_signed_chain(
+    pem: bytes, *, anchors: TrustAnchors, now: datetime
+) -> PckChain:
+    """
+    Take step 2 alone: whether anything in the chain is revoked is not asked.
+
+    Raises:
+        StepError: It does not hold.
+    """
     with at(Step.PCK_CHAIN):
         chain = _read(pem)
         pck = PckCertificate.from_certificate(chain[0])
@@ -92,12 +120,6 @@ def verify_pck_chain(
             check_extensions(certificate)
         verify_chain(chain, anchors=anchors, at=now, root_crl=None)
         key = p256_key(chain[0])
-    with at(Step.CRLS):
-        root_ca_crl.verify(chain[2])
-        pck_crl.verify(chain[1])
-    with at(Step.REVOCATION):
-        verify_unrevoked(chain[1:], root_ca_crl)
-        _verify_pck_unrevoked(chain[0], pck_crl)
     return PckChain(
         pck=pck,
         key=key,
@@ -105,6 +127,17 @@ def verify_pck_chain(
         not_before=max(each.not_valid_before_utc for each in chain),
         not_after=min(each.not_valid_after_utc for each in chain),
     )
+
+
+def read_pck(pem: bytes) -> PckCertificate:
+    """
+    Read whose chain *pem* claims to be; nothing is verified.
+
+    Raises:
+        StepError: It cannot be read (step 2).
+    """
+    with at(Step.PCK_CHAIN):
+        return PckCertificate.from_certificate(_read(pem)[0])
 
 
 def _read(pem: bytes) -> tuple[Certificate, Certificate, Certificate]:
@@ -126,15 +159,3 @@ def _read(pem: bytes) -> tuple[Certificate, Certificate, Certificate]:
         )
         raise UntrustedError(msg, reason="pck-chain")
     return leaves[0], cas[0], roots[0]
-
-
-def _verify_pck_unrevoked(leaf: Certificate, pck_crl: Crl) -> None:
-    if leaf.serial_number in pck_crl.revoked:
-        raise fail(
-            Step.REVOCATION,
-            "pck-revoked",
-            f"the PCK certificate is revoked by the PCK CRL of "
-            f"{pck_crl.this_update:%FT%TZ}",
-            "PCK certificate",
-            f"serial number {leaf.serial_number:x}",
-        )

@@ -78,6 +78,7 @@ class Used:
         issued: When it was issued.
         ends: Its next update, or the end of its issuer chain if that is
             earlier; still valid at that very instant, as in QVL.
+        step: The step that it is verified in.
     """
 
     name: str
@@ -85,6 +86,12 @@ class Used:
     evaluation_number: int | None
     issued: datetime
     ends: datetime
+    step: Step
+
+    @property
+    def is_crl(self) -> bool:
+        """Whether it is a revocation list."""
+        return self.evaluation_number is None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +192,13 @@ class Collateral:
         """The TCB info's TCB evaluation data number."""
         return self.tcb_info.tcb_evaluation_data_number
 
+    def module_levels(self, version: int) -> tuple[IsvLevel, ...]:
+        """
+        Return the levels of the TDX module of *version*, highest first.
+        """
+        found = self.modules.get(version)
+        return found[1] if found else ()
+
     def expired(self, now: datetime) -> tuple[Used, ...]:
         """
         Return which of the documents are past their end at *now*.
@@ -201,14 +215,11 @@ class Collateral:
         """
         if now >= self.since:
             return
-        for used, step in zip(self.used, _STEPS, strict=True):
+        for used in self.used:
             if used.issued > now + CLOCK_SKEW:
                 issued = f"{used.issued:%FT%TZ}"
                 msg = f"{used.name} is of {issued}, after {now:%FT%TZ}"
-                raise fail(step, "not-yet-issued", msg, used.name, issued)
-
-
-_STEPS: Final = (Step.TCB_INFO, Step.IDENTITY, Step.CRLS, Step.CRLS)
+                raise fail(used.step, "not-yet-issued", msg, used.name, issued)
 
 
 def _read_tcb_info(
@@ -232,6 +243,7 @@ def _read_tcb_info(
         evaluation_number=tcb_info.tcb_evaluation_data_number,
         issued=tcb_info.issue_date,
         ends=min(ends, tcb_info.next_update),
+        step=Step.TCB_INFO,
     )
     return tcb_info, document.signed, used
 
@@ -254,6 +266,7 @@ def _read_identity(
         evaluation_number=identity.tcb_evaluation_data_number,
         issued=identity.issue_date,
         ends=min(ends, identity.next_update),
+        step=Step.IDENTITY,
     )
     return identity, used
 
@@ -294,6 +307,7 @@ def _use_crl(name: str, crl: Crl) -> Used:
         evaluation_number=None,
         issued=crl.this_update,
         ends=crl.next_update,
+        step=Step.CRLS,
     )
 
 

@@ -17,33 +17,10 @@ from thim.intel.tcb import ACCEPTABLE_STATUSES
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from thim.intel.evaluation import Evaluation
-    from thim.intel.pck import PckCertificate
+    from thim.intel.evaluation import TcbVerdict
     from thim.intel.quote import Quote
-    from thim.intel.quote_collateral import Collateral
+    from thim.intel.quote_collateral import Collateral, Used
     from thim.intel.tcb import TcbStatus
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tcb:
-    """
-    What a verified TCB is worth.
-
-    Attributes:
-        pck: The platform, and the TCB that its PCK certificate is for.
-        ends: The end of the PCK chain.
-        launch: The levels by what the TD was launched under; for an enclave
-            and for TDX 1.0 the same as *current*.
-        current: The levels by what it runs under now.
-        status: Intel's word, with its advice to relaunch; None where a level
-            is missing.
-    """
-
-    pck: PckCertificate
-    ends: datetime
-    launch: Evaluation
-    current: Evaluation
-    status: TcbStatus | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,16 +35,17 @@ class Verdict:
     Attributes:
         quote: What was verified.
         now: The instant of the verdict.
-        collateral: What it was verified with.
+        collateral: What it was verified with; None where the PCK chain does
+            not say for which platform it would have to be.
         failure: The step that did not hold; None if all did.
         tcb: What the TCB is worth; None unless the quote is authentic.
     """
 
     quote: Quote
     now: datetime
-    collateral: Collateral
+    collateral: Collateral | None
     failure: Finding | None
-    tcb: Tcb | None
+    tcb: TcbVerdict | None
 
     @property
     def is_authentic(self) -> bool:
@@ -95,10 +73,17 @@ class Verdict:
         return self.tcb.launch.tcb_date if self.tcb else None
 
     @property
-    def earliest_expiry(self) -> datetime:
+    def earliest_expiry(self) -> datetime | None:
         """When the first of what decided ends: documents and PCK chain."""
+        if self.collateral is None:
+            return None
         ends = self.collateral.ends
         return min(ends, self.tcb.ends) if self.tcb else ends
+
+    @property
+    def expired(self) -> tuple[Used, ...]:
+        """The documents that had ended at *now*."""
+        return self.collateral.expired(self.now) if self.collateral else ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -108,14 +93,16 @@ class Verdict:
         """
         if self.failure is not None:
             return (self.failure,)
-        if self.tcb is None or self.is_acceptable:
+        if self.tcb is None or self.collateral is None or self.is_acceptable:
             return ()
-        return tuple(list_shortfalls(self))
+        return tuple(list_shortfalls(self.quote, self.tcb, self.collateral))
 
     @property
     def notes(self) -> tuple[Finding, ...]:
         """What is no failure, but worth knowing."""
-        return tuple(list_notes(self))
+        if self.collateral is None:
+            return ()
+        return tuple(list_notes(self.now, self.tcb, self.collateral))
 
     @property
     def debug(self) -> bool:

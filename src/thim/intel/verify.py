@@ -29,9 +29,13 @@ from thim.intel.checks import (
     verify_module,
     verify_platform,
 )
-from thim.intel.evaluation import advise, evaluate, find_isv_level
+from thim.intel.evaluation import TcbVerdict, advise, evaluate, find_isv_level
 from thim.intel.kept import Kept
-from thim.intel.pck_chain import PckChain, verify_pck_chain
+from thim.intel.pck_chain import (
+    PckChain,
+    verify_pck_chain,
+    verify_signed_chain,
+)
 from thim.intel.quote import CertificationType
 from thim.intel.report_body import (
     ReportBody,
@@ -39,7 +43,7 @@ from thim.intel.report_body import (
     Td15Body,
 )
 from thim.intel.steps import Step, StepError, fail
-from thim.intel.verdict import Tcb, Verdict
+from thim.intel.verdict import Verdict
 from thim.x509.ecdsa import is_p256_signature
 
 
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from thim.intel.evaluation import Evaluation
     from thim.intel.quote import Quote
     from thim.intel.quote_collateral import Collateral
+    from thim.intel.steps import Finding
     from thim.intel.tcb import IsvLevel
     from thim.x509.chain import TrustAnchors
 
@@ -72,7 +77,7 @@ class _Machine:
 
     chain: PckChain
     levels: int
-    tcbs: Kept[tuple[bytes, int], Tcb]
+    tcbs: Kept[tuple[bytes, int], TcbVerdict]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,6 +92,22 @@ class _AttestationKey:
     qe_isvsvn: int
 
 
+class Memory:
+    """
+    What verifiers have verified, at most so many *machines* and *keys*.
+
+    Several may share it: each believes only what it has verified itself.
+    """
+
+    __slots__ = ("keys", "machines")
+
+    def __init__(
+        self, machines: int = MOST_KEPT, keys: int = MOST_KEPT
+    ) -> None:
+        self.machines: Kept[tuple[object, bytes], _Machine] = Kept(machines)
+        self.keys: Kept[tuple[object, bytes], _AttestationKey] = Kept(keys)
+
+
 class QuoteVerifier:
     """
     Verifies quotes with one set of *collateral*, in any number of threads.
@@ -97,13 +118,13 @@ class QuoteVerifier:
         collateral: Collateral,
         *,
         anchors: TrustAnchors,
-        most_machines: int = MOST_KEPT,
-        most_keys: int = MOST_KEPT,
+        memory: Memory | None = None,
     ) -> None:
         self.collateral = collateral
         self._anchors = anchors
-        self._machines: Kept[bytes, _Machine] = Kept(most_machines)
-        self._keys: Kept[bytes, _AttestationKey] = Kept(most_keys)
+        self._memory = memory or Memory()
+        #: What others remember is not believed.
+        self._mark = object()
         self._qe, self._qe_mask = expect_qe(collateral)
 
     def verify(
@@ -123,18 +144,19 @@ class QuoteVerifier:
             return Verdict(quote, now, self.collateral, e.finding, None)
         return Verdict(quote, now, self.collateral, None, tcb)
 
-    def _verify(self, quote: Quote, now: datetime, pem: bytes) -> Tcb:
+    def _verify(self, quote: Quote, now: datetime, pem: bytes) -> TcbVerdict:
         self.collateral.verify_issued(now)
         voucher = quote.voucher
         if quote.certification_type is not CertificationType.PCK_CHAIN:
             voucher += pem
-        key = self._keys.find(voucher)
+        known_by = self._mark, voucher
+        key = self._memory.keys.find(known_by)
         if key is None or not key.machine.chain.holds(now):
             machine = self._find_machine(pem, now)  # 2 to 4
             verify_platform(quote, machine.chain.pck, self.collateral)  # 7
             verify_module(quote.body, self.collateral)  # 8
             key = self._verify_key(quote, machine)  # 9 to 11
-            self._keys.keep(voucher, key)
+            self._memory.keys.keep(known_by, key)
         elif quote.tee is not self.collateral.tee:
             verify_platform(quote, key.machine.chain.pck, self.collateral)
         found = quote.body.tcb, key.qe_isvsvn
@@ -148,7 +170,7 @@ class QuoteVerifier:
         return tcb
 
     def _find_machine(self, pem: bytes, now: datetime) -> _Machine:
-        machine = self._machines.find(pem)
+        machine = self._memory.machines.find((self._mark, pem))
         if machine is None or not machine.chain.holds(now):
             chain = verify_pck_chain(
                 pem,
@@ -161,43 +183,34 @@ class QuoteVerifier:
                 chain.pck.components, chain.pck.pcesvn
             )
             machine = _Machine(chain, levels, Kept(_MOST_TCBS))
-            self._machines.keep(pem, machine)
+            self._memory.machines.keep((self._mark, pem), machine)
         return machine
 
     def _verify_key(self, quote: Quote, machine: _Machine) -> _AttestationKey:
         report = quote.qe_report
-        if not is_p256_signature(
-            machine.chain.key, quote.qe_report_signature, report.raw
-        ):
-            raise fail(
-                Step.QE_REPORT,
-                "qe-report-signature",
-                "the PCK did not sign the QE's report: it was changed, or the "
-                "PCK certificate is another machine's",
-                "QE report",
-            )
+        _verify_report(quote, report, machine.chain.key)
         verify_binding(quote, report)
         if int.from_bytes(report.raw, "big") & self._qe_mask != self._qe:
             raise find_foreign_qe(report, self.collateral)
         key = _read_key(quote.attestation_key)
         return _AttestationKey(machine, key, report.isvsvn)
 
-    def _judge(self, body: ReportBody, key: _AttestationKey) -> Tcb:
+    def _judge(self, body: ReportBody, key: _AttestationKey) -> TcbVerdict:
         chain, levels = key.machine.chain, key.machine.levels
         pck, ends = chain.pck, chain.not_after
         qe = find_isv_level(self.collateral.identity_levels, key.qe_isvsvn)
         if isinstance(body, SgxReportBody):
             platform = self.collateral.table.first(levels)
             found = evaluate(platform, qe)
-            return Tcb(pck, ends, found, found, found.status)
+            return TcbVerdict(pck, ends, found, found, found.status)
         launch = self._evaluate(body.tee_tcb_svn, levels, qe)
         if not isinstance(body, Td15Body):
-            return Tcb(pck, ends, launch, launch, launch.status)
+            return TcbVerdict(pck, ends, launch, launch, launch.status)
         current = self._evaluate(body.tee_tcb_svn_2, levels, qe)
         status = None
         if launch.status is not None and current.status is not None:
             status = advise(launch.status, current.status)
-        return Tcb(pck, ends, launch, current, status)
+        return TcbVerdict(pck, ends, launch, current, status)
 
     def _evaluate(
         self, tee_tcb_svn: bytes, levels: int, qe: IsvLevel | None
@@ -206,9 +219,42 @@ class QuoteVerifier:
         platform = table.first(levels & table.tdx_mask(tee_tcb_svn))
         if not tee_tcb_svn[1]:
             return evaluate(platform, qe)
-        found = self.collateral.modules.get(tee_tcb_svn[1])
-        module = find_isv_level(found[1], tee_tcb_svn[0]) if found else None
+        levels_of_module = self.collateral.module_levels(tee_tcb_svn[1])
+        module = find_isv_level(levels_of_module, tee_tcb_svn[0])
         return evaluate(platform, qe, module, has_module=True)
+
+
+def refute(
+    quote: Quote, now: datetime, pck_chain: bytes, anchors: TrustAnchors
+) -> Finding | None:
+    """
+    Find what is wrong with *quote* whatever the collateral may say, where that
+    is missing: a signature that does not hold (steps 2, 9, 10 and 12).
+
+    None says nothing: the quote may be authentic, or not.
+    """
+    try:
+        chain = verify_signed_chain(pck_chain, anchors=anchors, now=now)
+        report = quote.qe_report
+        _verify_report(quote, report, chain.key)
+        verify_binding(quote, report)
+        _verify_signature(quote, _read_key(quote.attestation_key))
+    except StepError as e:
+        return e.finding
+    return None
+
+
+def _verify_report(
+    quote: Quote, report: SgxReportBody, pck: ec.EllipticCurvePublicKey
+) -> None:
+    if not is_p256_signature(pck, quote.qe_report_signature, report.raw):
+        raise fail(
+            Step.QE_REPORT,
+            "qe-report-signature",
+            "the PCK did not sign the QE's report: it was changed, or the "
+            "PCK certificate is another machine's",
+            "QE report",
+        )
 
 
 def _read_key(point: bytes) -> ec.EllipticCurvePublicKey | None:

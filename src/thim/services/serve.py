@@ -101,13 +101,35 @@ def find_answer(
             document; the message says what is missing, and where the archive
             begins if it does later.
     """
-    check_instant(query.at, now)
     with reader.snapshot():
-        choice = _choose(reader, query, now)
-        held = _find(reader, query, choice.number if choice else None)
-        if query.at is None and held.key.kind in refused_when_expired:
-            _refuse_expired(reader, held, now)
-        chain = _issuer_chain(reader, held, query.at)
+        return _find_answer(reader, query, now, refused_when_expired)
+
+
+def find_answers(
+    reader: CollateralReader, queries: Sequence[Query], now: datetime
+) -> tuple[Answer, ...]:
+    """
+    Find the documents that answer *queries*, all of one generation.
+
+    Raises:
+        ParameterError, NotFoundError: As `find_answer`.
+    """
+    with reader.snapshot():
+        return tuple(_find_answer(reader, query, now) for query in queries)
+
+
+def _find_answer(
+    reader: CollateralReader,
+    query: Query,
+    now: datetime,
+    refused_when_expired: Collection[Kind] = (),
+) -> Answer:
+    check_instant(query.at, now)
+    choice = _choose(reader, query, now)
+    held = _find(reader, query, choice.number if choice else None)
+    if query.at is None and held.key.kind in refused_when_expired:
+        _refuse_expired(reader, held, now)
+    chain = _issuer_chain(reader, held, query.at)
     return _answer(query, held, chain, choice, now)
 
 

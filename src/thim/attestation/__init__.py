@@ -1,0 +1,3 @@
+"""
+Attestation: from evidence to what may be said of who produced it.
+"""

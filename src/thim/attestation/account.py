@@ -1,0 +1,254 @@
+"""
+A verdict as an object: the same for people, for scripts and over HTTP.
+
+Everything in it can be written as JSON: bytes are lower-case hexadecimal
+digits in memory order, instants RFC 3339 in UTC.  The facts about the enclave,
+TD or guest (``claims``) are there only if the evidence is authentic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.amd.steps import STEPS
+from thim.attestation.claims import list_claims, list_snp_claims
+from thim.attestation.step_notes import describe_step
+from thim.intel.report_body import SgxReportBody
+from thim.intel.steps import Remedy, Step
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from thim.amd.verdict import Finding as SnpFinding
+    from thim.amd.verdict import Verdict as SnpVerdict
+    from thim.attestation.evidence import QuoteEvidence, SnpEvidence
+    from thim.intel.evaluation import TcbVerdict
+    from thim.intel.quote_collateral import Used
+    from thim.intel.steps import Finding
+    from thim.intel.verdict import Verdict
+
+#: A step's result.
+OK: Final = "ok"
+BEHIND: Final = "behind"
+FAILED: Final = "failed"
+NOT_REACHED: Final = "not-reached"
+
+_OF_TDX: Final = frozenset({Step.MODULE, Step.MODULE_TCB})
+#: AMD's steps up to this one end the procedure where they fail.
+_LAST_TO_END: Final = 4
+
+Account = dict[str, Any]
+
+
+def account_for_quote(evidence: QuoteEvidence, verdict: Verdict) -> Account:
+    """
+    Give an account of a quote's verdict.
+    """
+    collateral, tcb = verdict.collateral, verdict.tcb
+    findings = verdict.findings
+    return {
+        "evidence": _evidence(evidence, len(evidence.quote.raw)),
+        "at": _instant(verdict.now),
+        "authentic": verdict.is_authentic,
+        "acceptable": verdict.is_acceptable,
+        "tcb_status": verdict.tcb_status and verdict.tcb_status.value,
+        "tcb_date": _instant(verdict.tcb_date),
+        "advisories": list(verdict.advisory_ids),
+        "evaluation_number": collateral and collateral.evaluation_number,
+        "earliest_expiry": _instant(verdict.earliest_expiry),
+        "findings": [_finding(each) for each in findings],
+        "notes": [_finding(each) for each in verdict.notes],
+        "expired": [used.name for used in verdict.expired],
+        "steps": [
+            {
+                "number": int(step),
+                "title": step.title,
+                "source": f"QVL {step.source}",
+                "result": _result(step, verdict, findings),
+                "found": describe_step(step, verdict),
+            }
+            for step in Step
+            if step not in _OF_TDX
+            or not isinstance(evidence.quote.body, SgxReportBody)
+        ],
+        "collateral": [
+            _used(each) for each in (collateral.used if collateral else ())
+        ],
+        "platform": _platform(tcb) if tcb else None,
+        "tcb": _tcb(tcb) if tcb else None,
+        "claims": list_claims(verdict) if tcb else None,
+    }
+
+
+def account_for_report(
+    evidence: SnpEvidence, verdict: SnpVerdict, instant: datetime
+) -> Account:
+    """
+    Give an account of an SEV-SNP report's verdict as of *instant*.
+
+    There is no minimum TCB to compare it with, and so no TCB status.
+    """
+    return {
+        "evidence": _evidence(evidence, len(evidence.report.raw)),
+        "at": _instant(instant),
+        "authentic": verdict.is_authentic,
+        "acceptable": verdict.is_authentic,
+        "tcb_status": None,
+        "tcb_date": None,
+        "advisories": [],
+        "evaluation_number": None,
+        "findings": [_snp_finding(each) for each in verdict.findings],
+        "notes": [_snp_finding(each) for each in verdict.notes],
+        "expired": [],
+        "steps": [
+            {
+                "number": number,
+                "title": title,
+                "source": "AMD 56860",
+                "result": _snp_result(number, verdict),
+                "found": "",
+            }
+            for number, title in STEPS.items()
+        ],
+        "claims": list_snp_claims(verdict.claims) if verdict.claims else None,
+    }
+
+
+def account_for_nothing(finding: Finding) -> Account:
+    """
+    Give an account of what is no evidence.
+    """
+    return {**_NOTHING, "authentic": False, "findings": [_finding(finding)]}
+
+
+def account_for_missing(reason: str, detail: str) -> Account:
+    """
+    Give an account of evidence that cannot be judged: what it takes is
+    missing.
+    """
+    finding: dict[str, Any] = {
+        "step": None,
+        "reason": reason,
+        "detail": detail,
+        "component": "",
+        "found": "",
+        "needed": "",
+        "advisories": [],
+        "remedy": Remedy.COLLATERAL.value,
+    }
+    return {**_NOTHING, "findings": [finding]}
+
+
+_NOTHING: Final[Mapping[str, Any]] = {
+    "evidence": None,
+    "authentic": None,
+    "acceptable": False,
+    "tcb_status": None,
+    "tcb_date": None,
+    "advisories": [],
+    "evaluation_number": None,
+    "findings": [],
+    "notes": [],
+    "expired": [],
+    "steps": [],
+    "collateral": [],
+    "claims": None,
+}
+
+
+def _evidence(evidence: QuoteEvidence | SnpEvidence, size: int) -> Account:
+    return {
+        "kind": evidence.kind,
+        "envelope": evidence.envelope or None,
+        "size": size,
+    }
+
+
+def _result(step: Step, verdict: Verdict, findings: Sequence[Finding]) -> str:
+    if verdict.failure is not None:
+        failed = verdict.failure.step
+        return (
+            OK if step < failed else FAILED if step == failed else NOT_REACHED
+        )
+    is_behind = any(each.step is step for each in findings)
+    if step is Step.CONVERGENCE:
+        is_behind = not verdict.is_acceptable
+    return BEHIND if is_behind else OK
+
+
+def _snp_result(number: int, verdict: SnpVerdict) -> str:
+    failed = {each.step for each in verdict.findings}
+    if number in failed:
+        return FAILED
+    is_ended = any(step <= _LAST_TO_END for step in failed)
+    return NOT_REACHED if is_ended and number > min(failed) else OK
+
+
+def _finding(finding: Finding) -> Account:
+    return {
+        "step": int(finding.step),
+        "reason": finding.reason,
+        "detail": finding.detail,
+        "component": finding.component,
+        "found": finding.found,
+        "needed": finding.needed,
+        "advisories": list(finding.advisory_ids),
+        "remedy": finding.remedy and finding.remedy.value,
+    }
+
+
+def _snp_finding(finding: SnpFinding) -> Account:
+    return {
+        "step": finding.step,
+        "reason": finding.reason,
+        "detail": finding.detail,
+        "component": "",
+        "found": finding.found,
+        "needed": finding.expected,
+        "advisories": [],
+        "remedy": None,
+    }
+
+
+def _used(used: Used) -> Account:
+    return {
+        "document": used.name,
+        "evaluation_number": used.evaluation_number,
+        "issued": _instant(used.issued),
+        "ends": _instant(used.ends),
+        "sha256": used.sha256.hex(),
+    }
+
+
+def _platform(tcb: TcbVerdict) -> Account:
+    # The PPID and the platform instance name the machine: they stay out.
+    pck = tcb.pck
+    return {
+        "fmspc": pck.fmspc.hex().upper(),
+        "pce_id": pck.pce_id.hex().upper(),
+        "ca": pck.ca.value,
+        "sgx_type": pck.sgx_type.name.lower().replace("_", "-"),
+        "sgx_components": list(pck.components),
+        "pcesvn": pck.pcesvn,
+        "smt_enabled": pck.smt_enabled,
+        "cached_keys": pck.cached_keys,
+        "dynamic_platform": pck.dynamic_platform,
+        "pck_not_after": _instant(pck.not_after),
+    }
+
+
+def _tcb(tcb: TcbVerdict) -> Account:
+    return {
+        name: {
+            "status": found.status and found.status.value,
+            "date": _instant(found.tcb_date),
+            "advisories": list(found.advisory_ids),
+        }
+        for name, found in (("launch", tcb.launch), ("current", tcb.current))
+    }
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else f"{instant:%FT%TZ}"

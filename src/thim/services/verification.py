@@ -1,0 +1,270 @@
+"""
+Verify evidence with what the store holds, by the baseline in force.
+
+Finding the collateral and verifying with it are two things: the one needs the
+store and belongs to its thread, the other can be done in any.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from thim.attestation.evidence import QuoteEvidence, parse_evidence
+from thim.baseline.select import Wish
+from thim.collateral.platforms import PlatformId
+from thim.collateral.records import (
+    ROOT_CA_CRL,
+    identity_key,
+    pck_crl_key,
+    tcb_info_key,
+)
+from thim.errors import (
+    MalformedError,
+    NotFoundError,
+    UnavailableError,
+    UntrustedError,
+)
+from thim.intel.kept import Kept
+from thim.intel.names import Tee
+from thim.intel.pck_chain import read_pck
+from thim.intel.quote_collateral import QUOTING, Collateral, Documents
+from thim.intel.steps import Finding, Step, StepError
+from thim.intel.verdict import Verdict
+from thim.intel.verify import Memory, QuoteVerifier, refute
+from thim.services.serve import Answer, Query, find_answers
+from thim.services.snp_verification import SnpVerdict, verify_snp
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from thim.intel.pck import PckCertificate
+    from thim.intel.quote import Quote
+    from thim.store.endorsement_view import EndorsementView
+    from thim.store.pck import PckReader
+    from thim.store.replica import Replica
+    from thim.x509.chain import TrustAnchors
+
+#: Sets of documents for which a verifier is kept: one for each FMSPC, TEE and
+#: number that are asked for.
+_MOST_SETS: Final = 64
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """
+    How evidence shall be verified.
+
+    Attributes:
+        baseline: The name of the baseline; None for the default.
+        number: A TCB evaluation data number instead.
+        at: The instant, where it is not now: with what was current then.
+        now: The instant of asking.
+    """
+
+    baseline: str | None = None
+    number: int | None = None
+    at: datetime | None = None
+    now: datetime
+
+    @property
+    def instant(self) -> datetime:
+        """The instant that the verdict is for."""
+        return self.at or self.now
+
+    @property
+    def wish(self) -> Wish:
+        """The same for ``thim.baseline``."""
+        return Wish(baseline=self.baseline, number=self.number)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteVerdict:
+    """
+    A quote's verdict, and what decided it.
+
+    Attributes:
+        evidence: What was verified.
+        verdict: What became of it.
+        baseline: The baseline in force; empty where none was needed.
+        answers: The documents that it was verified with.
+    """
+
+    evidence: QuoteEvidence
+    verdict: Verdict
+    baseline: str = ""
+    answers: tuple[Answer, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NoEvidence:
+    """
+    What is no evidence, or cannot be read as what it claims to be.
+    """
+
+    finding: Finding
+
+
+Verified: TypeAlias = QuoteVerdict | SnpVerdict | NoEvidence
+
+
+class EvidenceDesk:
+    """
+    Verifies evidence with what the store holds; for one thread.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        pcks: PckReader,
+        keys: EndorsementView,
+        anchors: TrustAnchors,
+    ) -> None:
+        self._replica = replica
+        self._pcks = pcks
+        self._keys = keys
+        self._anchors = anchors
+        self._memory = Memory()
+        self._verifiers: Kept[tuple[bytes, ...], QuoteVerifier] = Kept(
+            _MOST_SETS
+        )
+
+    def verify(self, raw: bytes, ask: Ask) -> Verified:
+        """
+        Verify the evidence *raw*.
+
+        Raises:
+            NotFoundError: Collateral is missing; the message says what.
+            ParameterError: *ask* contradicts itself, or asks for the future.
+            UnavailableError: The store cannot be read.
+        """
+        try:
+            evidence = parse_evidence(raw)
+        except (MalformedError, UntrustedError) as e:
+            return NoEvidence(finding=_as_finding(e))
+        if isinstance(evidence, QuoteEvidence):
+            return self.verify_quote(evidence, ask)
+        return verify_snp(
+            self._replica, self._keys, evidence, ask.at, ask.now, self._anchors
+        )
+
+    def verify_quote(self, evidence: QuoteEvidence, ask: Ask) -> QuoteVerdict:
+        """
+        Verify a quote.
+
+        Raises:
+            NotFoundError, ParameterError, UnavailableError: As `verify`.
+        """
+        quote = evidence.quote
+        pem = self._find_pck_chain(quote)
+        try:
+            pck = read_pck(pem or quote.certification_data)
+        except StepError as e:
+            verdict = Verdict(quote, ask.instant, None, e.finding, None)
+            return QuoteVerdict(evidence=evidence, verdict=verdict)
+        try:
+            verifier, answers = self.find_verifier(quote.tee, pck, ask)
+        except NotFoundError:
+            # What is forged needs no collateral to be refused.
+            chain = pem or quote.certification_data
+            finding = refute(quote, ask.instant, chain, self._anchors)
+            if finding is None:
+                raise
+            verdict = Verdict(quote, ask.instant, None, finding, None)
+            return QuoteVerdict(evidence=evidence, verdict=verdict)
+        return QuoteVerdict(
+            evidence=evidence,
+            verdict=verifier.verify(quote, ask.instant, pem),
+            baseline=answers[0].baseline,
+            answers=answers,
+        )
+
+    def find_verifier(
+        self, tee: Tee, pck: PckCertificate, ask: Ask
+    ) -> tuple[QuoteVerifier, tuple[Answer, ...]]:
+        """
+        Find what verifies quotes of *tee* on the platform of *pck*; it may be
+        used in any thread.
+
+        There is one for each set of documents: when the store has a newer one
+        of them, nothing that was verified with the older is believed.
+
+        Raises:
+            NotFoundError, ParameterError, UnavailableError: As `verify`.
+        """
+        queries = list_queries(tee, pck, ask)
+        answers = find_answers(self._replica, queries, ask.now)
+        digests = tuple(answer.held.sha256 for answer in answers)
+        verifier = self._verifiers.find(digests)
+        if verifier is None:
+            verifier = self._make_verifier(answers)
+            self._verifiers.keep(digests, verifier)
+        return verifier, answers
+
+    def _make_verifier(self, answers: Sequence[Answer]) -> QuoteVerifier:
+        tcb_info, identity, pck_crl, root_ca_crl = (a.held for a in answers)
+        documents = Documents(
+            tcb_info=tcb_info.body,
+            tcb_info_chain=tcb_info.issuer_chain,
+            identity=identity.body,
+            identity_chain=identity.issuer_chain,
+            pck_crl=pck_crl.body,
+            root_ca_crl=root_ca_crl.body,
+        )
+        try:
+            collateral = Collateral.from_documents(
+                documents, anchors=self._anchors
+            )
+        except StepError as e:  # all of it was verified when it came in
+            msg = f"the store holds what does not verify: {e}"
+            raise UnavailableError(msg, reason="store-damaged") from e
+        return QuoteVerifier(
+            collateral, anchors=self._anchors, memory=self._memory
+        )
+
+    def _find_pck_chain(self, quote: Quote) -> bytes:
+        """Find the chain that a quote only names; empty if it holds one."""
+        name = quote.pck_name
+        if name is None:
+            return b""
+        platform = self._pcks.find_platform(
+            PlatformId(quote.qe_id, name.pce_id)
+        )
+        held = self._pcks.certificates(platform) if platform else ()
+        for each in held:
+            if each.tcbm == name.tcbm:
+                return each.pem + each.issuer_chain
+        msg = (
+            f"PCK certificate of the platform with the QE ID "
+            f"{quote.qe_id.hex().upper()} for CPUSVN "
+            f"{name.tcbm.cpusvn.hex().upper()}, PCESVN {name.tcbm.pcesvn}, "
+            "which the quote only names, is not known"
+        )
+        raise NotFoundError(msg, reason="unknown-pck-certificate")
+
+
+def list_queries(
+    tee: Tee, pck: PckCertificate, ask: Ask
+) -> tuple[Query, Query, Query, Query]:
+    """
+    List what a quote of *tee* on the platform of *pck* is verified with: TCB
+    info, identity, PCK CRL, root CA CRL.
+    """
+    structures = (3, 2) if tee is Tee.SGX else (3,)
+    keys = (
+        tuple(tcb_info_key(tee, pck.fmspc, each) for each in structures),
+        (identity_key(QUOTING[tee]),),
+        (pck_crl_key(pck.ca),),
+        (ROOT_CA_CRL,),
+    )
+    tcb_info, identity, pck_crl, root_ca_crl = (
+        Query(keys=each, wish=ask.wish, at=ask.at) for each in keys
+    )
+    return tcb_info, identity, pck_crl, root_ca_crl
+
+
+def _as_finding(error: MalformedError | UntrustedError) -> Finding:
+    return Finding(step=Step.LAYOUT, reason=error.reason, detail=str(error))

@@ -1,0 +1,87 @@
+"""
+An account of what became of evidence, with the documents that decided it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from thim.attestation.account import (
+    account_for_nothing,
+    account_for_quote,
+    account_for_report,
+)
+from thim.services.snp_verification import SnpVerdict
+from thim.services.verification import NoEvidence, QuoteVerdict
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from thim.attestation.account import Account
+    from thim.collateral.ports import Held
+    from thim.services.verification import Verified
+
+
+def account_for(verified: Verified) -> Account:
+    """
+    Give an account of *verified*, as ``thim.attestation.account`` does, with
+    the baseline and the names of the documents.
+    """
+    if isinstance(verified, NoEvidence):
+        return account_for_nothing(verified.finding)
+    if isinstance(verified, QuoteVerdict):
+        return _account_for_quote(verified)
+    return _account_for_report(verified)
+
+
+def _account_for_quote(verified: QuoteVerdict) -> Account:
+    account = account_for_quote(verified.evidence, verified.verdict)
+    names = [str(answer.held.key) for answer in verified.answers]
+    for used, name in zip(account["collateral"], names, strict=True):
+        used["document"] = name
+    choice = verified.answers[0].choice if verified.answers else None
+    return {
+        **account,
+        "baseline": verified.baseline or None,
+        "baseline_inferred": choice.inferred if choice else None,
+    }
+
+
+def _account_for_report(verified: SnpVerdict) -> Account:
+    account = account_for_report(
+        verified.evidence, verified.verdict, verified.instant
+    )
+    leaf, crl = verified.leaf, verified.crl
+    ends = leaf.not_after
+    collateral = [
+        _document(leaf.kind.value, leaf.sha256, leaf.not_before, leaf.not_after)
+    ]
+    if crl is not None:
+        collateral.append(_held(crl))
+        ends = min(ends, crl.next_update or ends)
+    return {
+        **account,
+        "earliest_expiry": f"{ends:%FT%TZ}",
+        "collateral": collateral,
+        "baseline": None,
+        "baseline_inferred": None,
+    }
+
+
+def _held(held: Held) -> dict[str, Any]:
+    return _document(str(held.key), held.sha256, held.issued, held.next_update)
+
+
+def _document(
+    name: str, sha256: bytes, issued: datetime, ends: datetime | None
+) -> dict[str, Any]:
+    # A VCEK's own name holds its chip's.
+    return {
+        "document": name,
+        "evaluation_number": None,
+        "issued": f"{issued:%FT%TZ}",
+        "ends": f"{ends:%FT%TZ}" if ends else None,
+        "sha256": sha256.hex(),
+    }

@@ -1,0 +1,236 @@
+"""
+Evidence, verified with what a store holds.
+"""
+
+import contextlib
+import datetime
+import sqlite3
+
+import pytest
+
+from tests.new_store import new_store
+from tests.simulate.quotes import INTEL
+from thim.errors import NotFoundError, UnavailableError
+from thim.intel.names import EnclaveKind, PckCa, Tee
+from thim.intel.steps import Step
+from thim.intel.tcb import TcbStatus
+from thim.services.ingest import ingest
+from thim.services.verification import (
+    Ask,
+    EvidenceDesk,
+    NoEvidence,
+    QuoteVerdict,
+)
+from thim.simulate.pck import Platform, pck_chain
+from thim.simulate.pki import ISSUED
+from thim.simulate.quote import (
+    make_sgx_quote_v3,
+    make_tdx_quote_v4,
+)
+from thim.store.endorsement_view import EndorsementView
+from thim.store.ledger import Ledger
+from thim.store.pck import PckReader
+from thim.store.replica import Replica
+from thim.x509.chain import to_pem
+
+
+DAY = datetime.timedelta(days=1)
+NOW = ISSUED + DAY
+ASK = Ask(number=17, now=NOW)
+MACHINE = Platform()
+SGX = make_sgx_quote_v3(INTEL, MACHINE)
+TDX = make_tdx_quote_v4(INTEL, MACHINE)
+
+
+def documents(**changes):
+    """
+    Return what Intel signs: what SGX and TDX quotes are verified with.
+    """
+    chain = to_pem([INTEL.signer, INTEL.root])
+    machine = pck_chain(INTEL, MACHINE)
+    return {
+        "chain": chain,
+        "ca": to_pem(machine[1:]),
+        "sgx": INTEL.tcb_info(),
+        "tdx": INTEL.tcb_info(tee=Tee.TDX),
+        "qe": INTEL.identity(),
+        "td-qe": INTEL.identity(kind=EnclaveKind.TD_QE),
+        "root-crl": INTEL.root_crl(),
+        "pck-crl": INTEL.pck_crl(ca=PckCa.PLATFORM),
+        **changes,
+    }
+
+
+def take(path, found, now=NOW):
+    """
+    Take documents into a store.
+    """
+    with Ledger(path, INTEL.anchors) as ledger:
+        for _ in ingest(found.items(), ledger=ledger, now=now):
+            pass
+
+
+@pytest.fixture
+def store(tmp_path):
+    """
+    A store with all that is needed.
+    """
+    path = tmp_path / "thim.db"
+    new_store(path, INTEL.anchors)
+    take(path, documents())
+    return path
+
+
+@pytest.fixture
+def desk(store):
+    """
+    The desk over it.
+    """
+    with contextlib.closing(Replica(store)) as replica:
+        yield make_desk(replica)
+
+
+def make_desk(replica):
+    """
+    Make a desk over a store.
+    """
+    return EvidenceDesk(
+        replica, PckReader(replica), EndorsementView(replica), INTEL.anchors
+    )
+
+
+def verify(desk, raw, ask=ASK):
+    """
+    Verify a quote.
+    """
+    found = desk.verify(raw, ask)
+    assert isinstance(found, QuoteVerdict)
+    return found
+
+
+class TestQuote:
+    @pytest.mark.parametrize("raw", [SGX, TDX], ids=["sgx", "tdx"])
+    def test_authentic(self, desk, raw):
+        """
+        A quote is verified with the set of the number that was asked for.
+        """
+        found = verify(desk, raw)
+
+        assert found.verdict.is_authentic
+        assert TcbStatus.UP_TO_DATE is found.verdict.tcb_status
+        assert "17" == found.baseline
+        kinds = [a.held.key.kind.value for a in found.answers]
+        assert ["tcb-info", "identity", "pck-crl", "root-ca-crl"] == kinds
+
+    def test_not_evidence(self, desk):
+        """
+        What is no evidence is a finding, no error.
+        """
+        found = desk.verify(b"hello", ASK)
+
+        assert isinstance(found, NoEvidence)
+        assert (Step.LAYOUT, "not-evidence") == (
+            found.finding.step,
+            found.finding.reason,
+        )
+
+    def test_chain_that_cannot_be_read(self, desk):
+        """
+        A chain that does not say whose it is needs no collateral to fail.
+        """
+        raw = make_sgx_quote_v3(INTEL, MACHINE, certification_data=b"none")
+
+        found = verify(desk, raw)
+
+        assert Step.PCK_CHAIN is found.verdict.failure.step
+        assert () == found.answers
+
+    def test_other_fmspc(self, desk):
+        """
+        Collateral that is missing is named.
+        """
+        raw = make_sgx_quote_v3(INTEL, Platform(fmspc=bytes(5) + b"\1"))
+
+        with pytest.raises(NotFoundError, match="sgx:000000000001/3"):
+            desk.verify(raw, ASK)
+
+    def test_other_number(self, desk):
+        """
+        A number of which nothing is known is never another one.
+        """
+        with pytest.raises(NotFoundError, match="number 18"):
+            desk.verify(SGX, Ask(number=18, now=NOW))
+
+    def test_structure_2(self, store, tmp_path):
+        """
+        Where only a TCB info of structure 2 is there, it decides.
+        """
+        path = tmp_path / "old.db"
+        new_store(path, INTEL.anchors)
+        take(path, documents(sgx=INTEL.tcb_info(structure=2)))
+        with contextlib.closing(Replica(path)) as replica:
+            found = verify(make_desk(replica), SGX)
+
+        assert TcbStatus.SW_HARDENING_NEEDED is found.verdict.tcb_status
+
+    def test_damaged_store(self, store):
+        """
+        What does not verify any more is the store's trouble, not the quote's.
+        """
+        with contextlib.closing(sqlite3.connect(store)) as db:
+            for row, body in db.execute("SELECT id, body FROM records"):
+                broken = body.replace(b"UpToDate", b"OutOfDate")
+                db.execute(
+                    "UPDATE records SET body = ? WHERE id = ?", (broken, row)
+                )
+            db.commit()
+        with contextlib.closing(Replica(store)) as replica:
+            desk = make_desk(replica)
+            with pytest.raises(UnavailableError) as e:
+                desk.verify(SGX, ASK)
+
+        assert "store-damaged" == e.value.reason
+
+
+class TestMemory:
+    def test_one_verifier_for_a_set(self, desk):
+        """
+        What was verified is kept for as long as the documents are the same.
+        """
+        pck = verify(desk, SGX).verdict.tcb.pck
+
+        first, _ = desk.find_verifier(Tee.SGX, pck, ASK)
+        second, _ = desk.find_verifier(Tee.SGX, pck, ASK)
+        other, _ = desk.find_verifier(Tee.TDX, pck, ASK)
+
+        assert first is second
+        assert other is not first
+
+    def test_newly_revoked(self, store, desk):
+        """
+        A PCK that a newer list revokes is refused at once, though it was
+        kept as good.
+        """
+        serial = pck_chain(INTEL, MACHINE)[0].serial_number
+        assert verify(desk, SGX).verdict.is_authentic
+        later = NOW + DAY
+        crl = INTEL.pck_crl(ca=PckCa.PLATFORM, revoked=[serial], issued=later)
+
+        take(store, {"crl": crl}, later)
+        found = verify(desk, SGX, Ask(number=17, now=later))
+
+        assert "pck-revoked" == found.verdict.failure.reason
+
+    def test_before_it_was_revoked(self, store, desk):
+        """
+        At an instant before, the list of that time decides.
+        """
+        serial = pck_chain(INTEL, MACHINE)[0].serial_number
+        later = NOW + DAY
+        crl = INTEL.pck_crl(ca=PckCa.PLATFORM, revoked=[serial], issued=later)
+        take(store, {"crl": crl}, later)
+
+        found = verify(desk, SGX, Ask(number=17, at=NOW, now=later))
+
+        assert found.verdict.is_authentic
+        assert NOW == found.verdict.now
