@@ -9,7 +9,9 @@ import sqlite3
 import pytest
 
 from tests.new_store import new_store
+from tests.platforms import verifier
 from tests.simulate.quotes import INTEL
+from thim.collateral.platforms import Entry, PlatformId, RegisteredBy
 from thim.errors import NotFoundError, UnavailableError
 from thim.intel.names import EnclaveKind, PckCa, Tee
 from thim.intel.steps import Step
@@ -21,7 +23,11 @@ from thim.services.verification import (
     NoEvidence,
     QuoteVerdict,
 )
-from thim.simulate.pck import Platform, pck_chain
+from thim.simulate.pck import (
+    Platform,
+    issue_pck_certificate,
+    pck_chain,
+)
 from thim.simulate.pki import ISSUED
 from thim.simulate.quote import (
     make_sgx_quote_v3,
@@ -190,6 +196,70 @@ class TestQuote:
                 desk.verify(SGX, ASK)
 
         assert "store-damaged" == e.value.reason
+
+
+class TestNamedCertificate:
+    """
+    Quotes that only name their PCK certificate.
+    """
+
+    def test_found(self, store, desk):
+        """
+        It is found by QE ID and TCB, and proven by the QE report.
+        """
+        with Ledger(store, INTEL.anchors) as ledger:
+            ledger.platforms.enter([entered()], NOW)
+
+        found = verify(desk, named())
+
+        assert found.verdict.is_authentic
+        assert TcbStatus.UP_TO_DATE is found.verdict.tcb_status
+
+    def test_of_another_tcb(self, store, desk):
+        """
+        A certificate for another TCB is not the one that is named.
+        """
+        with Ledger(store, INTEL.anchors) as ledger:
+            ledger.platforms.enter([entered()], NOW)
+
+        with pytest.raises(NotFoundError, match="PCESVN 12") as e:
+            desk.verify(named(pcesvn=12), ASK)
+
+        assert "unknown-pck-certificate" == e.value.reason
+
+    def test_unknown(self, desk):
+        """
+        A platform that is not known has none.
+        """
+        with pytest.raises(NotFoundError, match="which the quote only names"):
+            desk.verify(named(), ASK)
+
+
+def named(pcesvn=MACHINE.pcesvn):
+    """
+    Make a quote that names its certificate by a PPID in clear.
+    """
+    ends = pcesvn.to_bytes(2, "little") + MACHINE.pce_id
+    return make_sgx_quote_v3(
+        INTEL,
+        MACHINE,
+        certification_data=MACHINE.ppid + MACHINE.cpusvn + ends,
+        certification_type=1,
+    )
+
+
+def entered():
+    """
+    Return the machine as a store knows it.
+    """
+    made = verifier(INTEL, NOW).verify(issue_pck_certificate(INTEL, MACHINE))
+    return Entry(
+        id=PlatformId(MACHINE.qe_id, MACHINE.pce_id),
+        registered_by=RegisteredBy.CERTIFICATES,
+        certificates=(made,),
+        is_complete=True,
+        raw_tcbs=(),
+    )
 
 
 class TestMemory:

@@ -244,11 +244,11 @@ class Quote:
     @property
     def voucher(self) -> bytes:
         """
-        All that says whether the attestation key may be trusted: the key, the
-        QE's report, its signature, the authentication data and the
-        certification data.  Many quotes of one machine share it.
+        All that says whether the attestation key may be trusted, but for the
+        PCK certificate: the key, the QE's report, its signature and the
+        authentication data.  Many quotes of one machine share it.
         """
-        return self.raw[self._signature + 64 :]
+        return self.raw[self._signature + 64 : self._auth]
 
     @property
     def pck_name(self) -> PckName | None:

@@ -57,15 +57,15 @@ if TYPE_CHECKING:
     from thim.intel.tcb import IsvLevel
     from thim.x509.chain import TrustAnchors
 
-#: Of PCK chains and of attestation keys each; a machine has one or two.  What
-#: they are kept by are the very bytes that were verified, 4 kB each.
+#: Of PCK chains and of attestation keys each; a machine has one or two.  They
+#: are kept by the very bytes that were verified, up to 5 kB for both.
 MOST_KEPT: Final = 2048
 #: What TDs of one machine may have been launched under.
 _MOST_TCBS: Final = 8
 _P256: Final = ec.SECP256R1()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Machine:
     """
     A platform that Intel vouches for.
@@ -83,11 +83,9 @@ class _Machine:
 @dataclasses.dataclass(frozen=True, slots=True)
 class _AttestationKey:
     """
-    A key that a genuine QE on that machine vouches for; *key* is None where
-    that is none.
+    A key that a genuine QE vouches for; None where it is none at all.
     """
 
-    machine: _Machine
     key: ec.EllipticCurvePublicKey | None
     qe_isvsvn: int
 
@@ -105,7 +103,7 @@ class Memory:
         self, machines: int = MOST_KEPT, keys: int = MOST_KEPT
     ) -> None:
         self.machines: Kept[tuple[object, bytes], _Machine] = Kept(machines)
-        self.keys: Kept[tuple[object, bytes], _AttestationKey] = Kept(keys)
+        self.keys: Kept[tuple[_Machine, bytes], _AttestationKey] = Kept(keys)
 
 
 class QuoteVerifier:
@@ -146,27 +144,20 @@ class QuoteVerifier:
 
     def _verify(self, quote: Quote, now: datetime, pem: bytes) -> TcbVerdict:
         self.collateral.verify_issued(now)
-        voucher = quote.voucher
-        if quote.certification_type is not CertificationType.PCK_CHAIN:
-            voucher += pem
-        known_by = self._mark, voucher
+        machine = self._find_machine(pem, now)  # 2 to 4
+        verify_platform(quote, machine.chain.pck, self.collateral)  # 7
+        verify_module(quote.body, self.collateral)  # 8
+        known_by = machine, quote.voucher
         key = self._memory.keys.find(known_by)
-        if key is None or not key.machine.chain.holds(now):
-            machine = self._find_machine(pem, now)  # 2 to 4
-            verify_platform(quote, machine.chain.pck, self.collateral)  # 7
-            verify_module(quote.body, self.collateral)  # 8
+        if key is None:
             key = self._verify_key(quote, machine)  # 9 to 11
             self._memory.keys.keep(known_by, key)
-        elif quote.tee is not self.collateral.tee:
-            verify_platform(quote, key.machine.chain.pck, self.collateral)
-        found = quote.body.tcb, key.qe_isvsvn
-        tcb = key.machine.tcbs.find(found)
-        if tcb is None:
-            verify_module(quote.body, self.collateral)  # 8
         _verify_signature(quote, key.key)  # 12
+        found = quote.body.tcb, key.qe_isvsvn
+        tcb = machine.tcbs.find(found)
         if tcb is None:
-            tcb = self._judge(quote.body, key)  # 13 to 16
-            key.machine.tcbs.keep(found, tcb)
+            tcb = self._judge(quote.body, machine, key.qe_isvsvn)  # 13 to 16
+            machine.tcbs.keep(found, tcb)
         return tcb
 
     def _find_machine(self, pem: bytes, now: datetime) -> _Machine:
@@ -193,12 +184,14 @@ class QuoteVerifier:
         if int.from_bytes(report.raw, "big") & self._qe_mask != self._qe:
             raise find_foreign_qe(report, self.collateral)
         key = _read_key(quote.attestation_key)
-        return _AttestationKey(machine, key, report.isvsvn)
+        return _AttestationKey(key, report.isvsvn)
 
-    def _judge(self, body: ReportBody, key: _AttestationKey) -> TcbVerdict:
-        chain, levels = key.machine.chain, key.machine.levels
-        pck, ends = chain.pck, chain.not_after
-        qe = find_isv_level(self.collateral.identity_levels, key.qe_isvsvn)
+    def _judge(
+        self, body: ReportBody, machine: _Machine, qe_isvsvn: int
+    ) -> TcbVerdict:
+        pck, ends = machine.chain.pck, machine.chain.not_after
+        levels = machine.levels
+        qe = find_isv_level(self.collateral.identity_levels, qe_isvsvn)
         if isinstance(body, SgxReportBody):
             platform = self.collateral.table.first(levels)
             found = evaluate(platform, qe)

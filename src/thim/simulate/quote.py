@@ -55,7 +55,7 @@ _SGX: Final = 0x00
 _TDX: Final = 0x81
 _VENDOR: Final = bytes.fromhex("939A7233F79C4CA9940A0DB3957F0607")
 #: Certification data types.
-_PCK_CHAIN: Final = 5
+PCK_CHAIN: Final = 5
 _QE_REPORT: Final = 6
 _ECDSA: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -72,6 +72,7 @@ def make_sgx_quote_v3(
     *,
     quoting_enclave: QuotingEnclave = _QUOTING_ENCLAVE,
     certification_data: bytes | None = None,
+    certification_type: int = PCK_CHAIN,
 ) -> bytes:
     """
     Make a quote of an SGX enclave.
@@ -84,12 +85,16 @@ def make_sgx_quote_v3(
         certification_data: What stands where the PCK chain does.  By default
             it is that chain in PEM, leaf first, and behind it a NUL, as in
             most real quotes.
+        certification_type: What type they are said to have: 5 is a chain, 1
+            to 3 name a certificate.
     """
     if body.cpusvn is None:
         body = dataclasses.replace(body, cpusvn=platform.cpusvn)
     svns = (quoting_enclave.isvsvn, platform.pcesvn)
     signed = _header(platform, 3, _SGX, *svns) + body.to_bytes()
-    quoter = _Quoter(intel, platform, quoting_enclave, certification_data)
+    quoter = _Quoter(
+        intel, platform, quoting_enclave, certification_data, certification_type
+    )
     return _sized(signed, quoter.sign(signed) + quoter.certify())
 
 
@@ -100,6 +105,7 @@ def make_tdx_quote_v4(
     *,
     quoting_enclave: QuotingEnclave = _QUOTING_ENCLAVE,
     certification_data: bytes | None = None,
+    certification_type: int = PCK_CHAIN,
 ) -> bytes:
     """
     Make a quote of a trust domain in version 4; the arguments are as in
@@ -111,7 +117,9 @@ def make_tdx_quote_v4(
     if type(body) is not TdBody:
         raise ParameterError("body", type(body).__name__, "expected TdBody")
     signed = _header(platform, 4, _TDX) + body.to_bytes()
-    quoter = _Quoter(intel, platform, quoting_enclave, certification_data)
+    quoter = _Quoter(
+        intel, platform, quoting_enclave, certification_data, certification_type
+    )
     return _sized(signed, quoter.sign(signed) + quoter.certify_inside())
 
 
@@ -122,6 +130,7 @@ def make_tdx_quote_v5(
     *,
     quoting_enclave: QuotingEnclave = _QUOTING_ENCLAVE,
     certification_data: bytes | None = None,
+    certification_type: int = PCK_CHAIN,
 ) -> bytes:
     """
     Make a quote of a trust domain in version 5, with a *body* of TDX 1.0 or
@@ -129,7 +138,9 @@ def make_tdx_quote_v5(
     """
     descriptor = struct.pack("<HI", body.kind, body.size)
     signed = _header(platform, 5, _TDX) + descriptor + body.to_bytes()
-    quoter = _Quoter(intel, platform, quoting_enclave, certification_data)
+    quoter = _Quoter(
+        intel, platform, quoting_enclave, certification_data, certification_type
+    )
     return _sized(signed, quoter.sign(signed) + quoter.certify_inside())
 
 
@@ -154,6 +165,7 @@ class _Quoter:
     platform: Platform
     enclave: QuotingEnclave
     certification_data: bytes | None
+    certification_type: int
 
     @property
     def key(self) -> ec.EllipticCurvePrivateKey:
@@ -191,7 +203,7 @@ class _Quoter:
         data = self.certification_data
         if data is None:
             data = to_pem(pck_chain(self.intel, self.platform)) + b"\0"
-        return _certification(_PCK_CHAIN, data)
+        return _certification(self.certification_type, data)
 
 
 def _header(
