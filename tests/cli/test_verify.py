@@ -16,7 +16,11 @@ from thim.amd.report import Report
 from thim.simulate.evidence import QuoteKind, QuoteOrder, make_quote
 from thim.simulate.server import Simulated
 from thim.simulate.setup import write_setup
-from thim.simulate.snp_evidence import ReportOrder, make_report
+from thim.simulate.snp_evidence import (
+    ReportOrder,
+    SigningKey,
+    make_report,
+)
 
 
 #: Where MRTD begins in a quote of version 4.
@@ -57,11 +61,11 @@ class World:
         raw = make_quote(intel.world, intel.pki, order, self.vendor.clock())
         return self.write(raw)
 
-    def report(self, chip="milan-1", **fields):
+    def report(self, chip="milan-1", by=SigningKey.VCEK, **fields):
         """
         Have a chip make a report, and write it to a file.
         """
-        order = ReportOrder(chip=chip, fields=fields)
+        order = ReportOrder(chip=chip, signing_key=by, fields=fields)
         raw = make_report(self.vendor.amd, order)
         return self.write(raw)
 
@@ -411,6 +415,57 @@ class TestReport:
 
         assert 3 == run.code
         assert "chip-id-masked" == run.json["findings"][0]["reason"]
+
+    def test_by_vlek(self, world):
+        """
+        A report that a provider's key signed is verified once that key was
+        imported; nobody else has it.
+        """
+        file = world.report("milan-2", by=SigningKey.VLEK)
+        missing = world.verify(file, "--json")
+        chip = world.vendor.chip("milan-2")
+        for name in ("vlek", "vlek_chain"):
+            (world.sim.folder / name).write_bytes(getattr(chip, name))
+        world.thim(
+            "collateral",
+            "import",
+            world.sim.folder / "vlek_chain",
+            world.sim.folder / "vlek",
+            "--config",
+            world.sim.config,
+        )
+        world.thim(
+            "collateral",
+            "refresh",
+            "amd/crl/Milan:vlek/0",
+            "--config",
+            world.sim.config,
+        )
+
+        run = world.verify(file, "--json")
+
+        assert (3, "unknown-vlek") == (
+            missing.code,
+            missing.json["findings"][0]["reason"],
+        )
+        assert (0, "vlek") == (run.code, run.json["claims"]["kind"])
+
+    def test_no_revocation_list(self, world):
+        """
+        3: without a valid revocation list nobody can say, though the rest is
+        told.
+        """
+        file = world.report()
+        world.verify(file)
+        world.vendor.clock.advance(400 * DAY)
+
+        run = world.verify(file, "--offline", "--json")
+
+        assert (3, True, "expired") == (
+            run.code,
+            run.json["authentic"],
+            run.json["revocation"],
+        )
 
     def test_nothing_names_the_chip(self, world):
         """

@@ -210,6 +210,25 @@ class TestVlek:
         assert vlek(day(2), is_other=True) == view.find_vlek(TCB).der
         assert vlek(day(1)) == view.find_vlek(TCB, day(1)).der
 
+    def test_all_keys(self, ledger, view):
+        """
+        A report does not say whose key signed it: all at a TCB are listed,
+        the newest first.
+        """
+        fill(ledger, vlek(day(1)))
+        add(ledger, vlek(day(2), is_other=True))
+        add(ledger, vlek(day(0), csp_id="another"))
+
+        listed = [held.der for held in view.list_vleks(TCB)]
+
+        assert [
+            vlek(day(2), is_other=True),
+            vlek(day(1)),
+            vlek(day(0), csp_id="another"),
+        ] == listed
+        assert 2 == len(view.list_vleks(TCB, day(1)))
+        assert [] == view.list_vleks(OLD_TCB)
+
     def test_is_no_vcek(self, ledger, view):
         """
         Neither a VLEK nor a provider counts as a chip's.

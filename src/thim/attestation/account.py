@@ -35,6 +35,11 @@ BEHIND: Final = "behind"
 FAILED: Final = "failed"
 NOT_REACHED: Final = "not-reached"
 
+#: Whether revocation lists had their say.
+CHECKED: Final = "checked"
+EXPIRED: Final = "expired"
+MISSING: Final = "missing"
+
 _OF_TDX: Final = frozenset({Step.MODULE, Step.MODULE_TCB})
 #: AMD's steps up to this one end the procedure where they fail.
 _LAST_TO_END: Final = 4
@@ -61,6 +66,9 @@ def account_for_quote(evidence: QuoteEvidence, verdict: Verdict) -> Account:
         "findings": [_finding(each) for each in findings],
         "notes": [_finding(each) for each in verdict.notes],
         "expired": [used.name for used in verdict.expired],
+        "revocation": EXPIRED
+        if any(used.is_crl for used in verdict.expired)
+        else CHECKED,
         "steps": [
             {
                 "number": int(step),
@@ -102,6 +110,7 @@ def account_for_report(
         "findings": [_snp_finding(each) for each in verdict.findings],
         "notes": [_snp_finding(each) for each in verdict.notes],
         "expired": [],
+        "revocation": MISSING if verdict.notes else CHECKED,
         "steps": [
             {
                 "number": number,
@@ -152,6 +161,7 @@ _NOTHING: Final[Mapping[str, Any]] = {
     "findings": [],
     "notes": [],
     "expired": [],
+    "revocation": MISSING,
     "steps": [],
     "collateral": [],
     "claims": None,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from thim.attestation.account import account_for_missing
+from thim.attestation.account import CHECKED, account_for_missing
 from thim.attestation.evidence import MAX_SIZE, decode_text
 from thim.baseline.model import find_baseline
 from thim.cli.files import open_file
@@ -120,7 +120,7 @@ def find_exit_code(account: Account) -> int:
     if not account["authentic"]:
         return NOT_AUTHENTIC
     # Without a valid revocation list nobody can say.
-    if any(name.endswith("crl") for name in account["expired"]):
+    if account["revocation"] != CHECKED:
         return MISSING
     return ACCEPTABLE if account["acceptable"] else BELOW
 

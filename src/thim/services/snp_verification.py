@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from thim.amd.authorities import CaChain, KeyKind
 from thim.amd.crl import Crl
@@ -15,6 +15,7 @@ from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
 from thim.amd.verify import verify_report
 from thim.collateral.amd_keys import amd_crl_key
+from thim.collateral.freshness import is_expired as is_expired_at
 from thim.errors import MalformedError, NotFoundError
 
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from thim.attestation.evidence import SnpEvidence
     from thim.collateral.endorsements import HeldEndorsement
     from thim.collateral.ports import CollateralReader, Held
+    from thim.collateral.records import CollateralKey
     from thim.store.endorsement_view import EndorsementView
     from thim.x509.chain import TrustAnchors
 
@@ -42,6 +44,8 @@ class SnpVerdict:
         instant: The instant of the verdict.
         leaf: The VCEK or VLEK.
         crl: The revocation list; None if there is none.
+        is_crl_expired: Whether it had ended at *instant*.  A leaf below an
+            intermediate that it lists is not found all the same.
     """
 
     evidence: SnpEvidence
@@ -49,6 +53,7 @@ class SnpVerdict:
     instant: datetime
     leaf: HeldEndorsement
     crl: Held | None
+    is_crl_expired: bool = False
 
 
 def verify_snp(  # noqa: PLR0913, PLR0917 - the store has two sides
@@ -66,24 +71,54 @@ def verify_snp(  # noqa: PLR0913, PLR0917 - the store has two sides
     Raises:
         NotFoundError: The key that signed it is not known, or cannot be.
     """
-    report = evidence.report
     with reader.snapshot():
-        leaf = _find_leaf(keys, report, at)
-        crl = reader.find(amd_crl_key(leaf.kind, leaf.product), at=at)
+        found = [
+            _Signer(
+                leaf, reader.find(amd_crl_key(leaf.kind, leaf.product), at=at)
+            )
+            for leaf in _find_leaves(keys, evidence.report, at)
+        ]
+    if not found:
+        raise _missing(evidence.report)
+    verdicts = [_verify(evidence, each, at or now, anchors) for each in found]
+    # Reports by VLEKs do not say whose: all that are held are tried.
+    return next((v for v in verdicts if v.verdict.is_authentic), verdicts[0])
+
+
+def _crl_key(leaf: HeldEndorsement) -> CollateralKey:
+    return amd_crl_key(leaf.kind, leaf.product)
+
+
+class _Signer(NamedTuple):
+    """Who may have signed a report, and the list that may revoke it."""
+
+    leaf: HeldEndorsement
+    crl: Held | None
+
+
+def _verify(
+    evidence: SnpEvidence,
+    signer: _Signer,
+    instant: datetime,
+    anchors: TrustAnchors,
+) -> SnpVerdict:
+    leaf, crl = signer
+    is_expired = crl is not None and is_expired_at(crl.next_update, instant)
     verdict = verify_report(
-        report,
+        evidence.report,
         EndorsementKey.from_der(leaf.der),
         CaChain.from_pem(leaf.issuer_chain),
-        Crl.from_der(crl.body) if crl else None,
+        Crl.from_der(crl.body) if crl and not is_expired else None,
         anchors=anchors,
-        now=at or now,
+        now=instant,
     )
     return SnpVerdict(
         evidence=evidence,
         verdict=verdict,
-        instant=at or now,
+        instant=instant,
         leaf=leaf,
         crl=crl,
+        is_crl_expired=is_expired,
     )
 
 
@@ -122,17 +157,17 @@ def _list_products(report: Report) -> list[ProductLine]:
         return []
 
 
-def _find_leaf(
+def _find_leaves(
     keys: EndorsementView, report: Report, at: datetime | None
-) -> HeldEndorsement:
+) -> list[HeldEndorsement]:
     if report.signing_key is KeyKind.VLEK:
-        found = [keys.find_vlek(tcb, at) for _, tcb in _list_tcbs(report)]
-    else:
-        found = [keys.find_vcek(name, at) for name in list_names(report)]
-    for held in found:
-        if held is not None:
-            return held
-    raise _missing(report)
+        return [
+            held
+            for _, tcb in _list_tcbs(report)
+            for held in keys.list_vleks(tcb, at)
+        ]
+    found = (keys.find_vcek(name, at) for name in list_names(report))
+    return [held for held in found if held is not None]
 
 
 def _missing(report: Report) -> NotFoundError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thim.attestation.account import (
+    EXPIRED,
     account_for_nothing,
     account_for_quote,
     account_for_report,
@@ -61,6 +62,8 @@ def _account_for_report(verified: SnpVerdict) -> Account:
     if crl is not None:
         collateral.append(_held(crl))
         ends = min(ends, crl.next_update or ends)
+    if verified.is_crl_expired:
+        account |= {"expired": ["crl"], "revocation": EXPIRED}
     return {
         **account,
         "earliest_expiry": f"{ends:%FT%TZ}",

@@ -40,7 +40,7 @@ _VCEK: Final = f"""
 _VLEK: Final = f"""
     {_SELECT} AND e.product = ? AND e.tcb = ? AND e.kind = 'vlek'
        AND e.not_before <= ?
-     ORDER BY e.not_before DESC LIMIT 1
+     ORDER BY e.not_before DESC
 """
 _CHIP: Final = f"""
     {_SELECT} AND e.holder = ? AND e.kind = 'vcek'
@@ -116,6 +116,17 @@ class EndorsementView:
         """
         values = (tcb.product.value, tcb.to_bytes(), _until(at))
         return self._find(_VLEK, values)
+
+    def list_vleks(
+        self, tcb: TcbVersion, at: datetime | None = None
+    ) -> list[HeldEndorsement]:
+        """
+        List the certificates of all providers' keys at a TCB, or those that
+        were issued *at* that instant, the newest first.
+        """
+        values = (tcb.product.value, tcb.to_bytes(), _until(at))
+        with making_sense():
+            return [_held(row) for row in self._replica.rows(_VLEK, values)]
 
     def list_chip(self, hw_id: bytes) -> list[HeldEndorsement]:
         """
