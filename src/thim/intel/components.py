@@ -49,8 +49,10 @@ class Components:
         """
         levels = convert(parse_strictly(signed), _Json, "tcbInfo").tcb_levels
         tcb = levels[0].tcb
+        # Structure 2 says nothing of them.
+        sgx = tcb.sgxtcbcomponents or [_Component()] * _SVNS
         return cls(
-            sgx=_components("SGX", tcb.sgxtcbcomponents),
+            sgx=_components("SGX", sgx),
             tdx=_components("TDX", tcb.tdxtcbcomponents),
         )
 
@@ -74,11 +76,9 @@ class _Component(msgspec.Struct):
 
 
 def _components(tee: str, given: Sequence[_Component]) -> tuple[Component, ...]:
-    # Structure 2 says nothing of them.
-    named = given or [_Component()] * _SVNS
     return tuple(
         Component(name=_name(tee, i, each), remedy=_remedy(each))
-        for i, each in enumerate(named, 1)
+        for i, each in enumerate(given, 1)
     )
 
 

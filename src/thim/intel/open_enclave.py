@@ -16,6 +16,7 @@ import uuid
 from typing import Final
 
 from thim.errors import MalformedError, UntrustedError
+from thim.intel.names import Tee
 from thim.intel.quote import Quote
 
 
@@ -53,8 +54,8 @@ def open_report(raw: bytes) -> Envelope:
 
     Raises:
         MalformedError: ``oe-header`` where it is none or not for somebody
-            remote, ``oe-size`` where lengths do not fit; or as
-            ``Quote``.
+            remote, ``oe-size`` where lengths do not fit, ``oe-format`` where
+            the quote is not one of SGX; or as ``Quote``.
     """
     _need(raw, _REPORT_HEADER)
     version, kind = _number(raw, 0, 4), _number(raw, 4, 4)
@@ -63,7 +64,7 @@ def open_report(raw: bytes) -> Envelope:
     if kind != _REMOTE:
         _refuse(f"report type (bytes 4 to 7) is {kind}, expected 2 (remote)")
     _check_size(raw, _number(raw, 8, 8), _REPORT_HEADER)
-    return Envelope(quote=Quote(raw[_REPORT_HEADER:]))
+    return Envelope(quote=_read(raw[_REPORT_HEADER:], Tee.SGX))
 
 
 def open_evidence(raw: bytes) -> Envelope:
@@ -72,7 +73,8 @@ def open_evidence(raw: bytes) -> Envelope:
 
     Raises:
         MalformedError: As `open_report`; ``oe-format`` where the format is
-            unknown or cannot be verified by anybody remote.
+            unknown, cannot be verified by anybody remote or is for another
+            TEE.
         UntrustedError: ``custom-claims``: the report data are not the digest
             of the custom claims.
     """
@@ -91,13 +93,23 @@ def open_evidence(raw: bytes) -> Envelope:
         return open_report(data)
     if form == SGX_ECDSA:
         return _open_sgx(data)
+    if form == TDX_ECDSA:
+        return Envelope(quote=_read(data, Tee.TDX))
     return Envelope(quote=Quote(data))
+
+
+def _read(data: bytes, tee: Tee) -> Quote:
+    quote = Quote(data)
+    if quote.tee is not tee:
+        msg = f"a quote of {quote.tee.value} in a format for {tee.value}"
+        raise MalformedError(msg, reason="oe-format")
+    return quote
 
 
 def _open_sgx(data: bytes) -> Envelope:
     # Only the quote's own length says where the claims begin.
     end = 436 + _number(data, 432, 4)
-    quote, claims = Quote(data[:end]), data[end:]
+    quote, claims = _read(data[:end], Tee.SGX), data[end:]
     digest = hashlib.sha256(claims).digest()
     if quote.body.report_data[:_DIGEST] != digest:
         msg = (
