@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from thim.errors import MalformedError
 from thim.intel.authorities import Authority, authority_of
@@ -30,6 +30,7 @@ from thim.x509.crl import Crl
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from cryptography.x509 import Certificate
@@ -146,25 +147,27 @@ class Collateral:
         with at(Step.CRLS):
             root_ca_crl = Crl.from_der(documents.root_ca_crl)
             pck_crl = Crl.from_der(documents.pck_crl)
-        with at(Step.TCB_INFO):
-            tcb_info, signed, tcb_used = _read_tcb_info(
-                documents, anchors, root_ca_crl
-            )
-        with at(Step.IDENTITY):
-            identity, identity_used = _read_identity(
-                documents, anchors, root_ca_crl
-            )
-        kind = QUOTING[tcb_info.tee]
-        if identity.kind is not kind:
-            raise fail(
-                Step.QE_IDENTITY,
-                "qe-id",
-                f"the identity is that of {identity.kind.value}, for "
-                f"{tcb_info.tee.value} it must be that of {kind.value}",
-                "QE identity id",
-                identity.kind.value,
-                kind.value,
-            )
+        info = _Signed(
+            "tcb-info",
+            Step.TCB_INFO,
+            SignedKind.TCB_INFO,
+            documents.tcb_info,
+            documents.tcb_info_chain,
+        )
+        tcb_info, signed, used_info = info.verify(
+            _read_tcb_info, root_ca_crl, anchors
+        )
+        document = _Signed(
+            "identity",
+            Step.IDENTITY,
+            SignedKind.ENCLAVE_IDENTITY,
+            documents.identity,
+            documents.identity_chain,
+        )
+        identity, _, used_identity = document.verify(
+            EnclaveIdentity.from_json, root_ca_crl, anchors
+        )
+        _verify_kind(identity, tcb_info.tee)
         return cls(
             tcb_info=tcb_info,
             tcb_info_signed=signed,
@@ -175,8 +178,8 @@ class Collateral:
             pck_crl=pck_crl,
             root_ca_crl=root_ca_crl,
             used=(
-                tcb_used,
-                identity_used,
+                used_info,
+                used_identity,
                 _use_crl("pck-crl", pck_crl),
                 _use_crl("root-ca-crl", root_ca_crl),
             ),
@@ -222,76 +225,78 @@ class Collateral:
                 raise fail(used.step, "not-yet-issued", msg, used.name, issued)
 
 
-def _read_tcb_info(
-    documents: Documents, anchors: TrustAnchors, root_ca_crl: Crl
-) -> tuple[TcbInfo, bytes, Used]:
-    document = _read(documents.tcb_info, SignedKind.TCB_INFO)
-    tcb_info = TcbInfo.from_json(document.signed)
+_Read = TypeVar("_Read", TcbInfo, EnclaveIdentity)
+
+
+class _Signed(NamedTuple):
+    """A signed document as it came."""
+
+    name: str
+    step: Step
+    kind: SignedKind
+    body: bytes
+    chain: bytes
+
+    def verify(
+        self,
+        parse: Callable[[bytes], _Read],
+        root_ca_crl: Crl,
+        anchors: TrustAnchors,
+    ) -> tuple[_Read, bytes, Used]:
+        """
+        Verify the document as of its own issue date; return what it says, the
+        bytes that Intel signed, and what it is.
+        """
+        with at(self.step):
+            document = SignedJson.from_json(self.body)
+            if document.kind is not self.kind:
+                msg = f"{document.kind.value}, expected {self.kind.value}"
+                raise MalformedError(msg, reason="kind")
+            read = parse(document.signed)
+            issued = read.issue_date
+            chain = _in_order(parse_pem_chain(self.chain))
+            verify_signed(
+                document, chain, anchors=anchors, at=issued, root_crl=None
+            )
+            with at(Step.CRLS):
+                root_ca_crl.verify(chain[-1])
+            verify_unrevoked(chain, root_ca_crl)
+        ends = (
+            read.next_update,
+            *(each.not_valid_after_utc for each in chain),
+        )
+        used = Used(
+            name=self.name,
+            sha256=hashlib.sha256(self.body).digest(),
+            evaluation_number=read.tcb_evaluation_data_number,
+            issued=issued,
+            ends=min(end for end in ends if end is not None),
+            step=self.step,
+        )
+        return read, document.signed, used
+
+
+def _read_tcb_info(signed: bytes) -> TcbInfo:
+    tcb_info = TcbInfo.from_json(signed)
     if tcb_info.next_update is None:
         msg = "tcbInfo version is 1, expected 2 or 3"
         raise MalformedError(msg, reason="version")
-    ends = _verify(
-        document,
-        documents.tcb_info_chain,
-        tcb_info.issue_date,
-        anchors,
-        root_ca_crl,
-    )
-    used = Used(
-        name="tcb-info",
-        sha256=hashlib.sha256(documents.tcb_info).digest(),
-        evaluation_number=tcb_info.tcb_evaluation_data_number,
-        issued=tcb_info.issue_date,
-        ends=min(ends, tcb_info.next_update),
-        step=Step.TCB_INFO,
-    )
-    return tcb_info, document.signed, used
+    return tcb_info
 
 
-def _read_identity(
-    documents: Documents, anchors: TrustAnchors, root_ca_crl: Crl
-) -> tuple[EnclaveIdentity, Used]:
-    document = _read(documents.identity, SignedKind.ENCLAVE_IDENTITY)
-    identity = EnclaveIdentity.from_json(document.signed)
-    ends = _verify(
-        document,
-        documents.identity_chain,
-        identity.issue_date,
-        anchors,
-        root_ca_crl,
-    )
-    used = Used(
-        name="identity",
-        sha256=hashlib.sha256(documents.identity).digest(),
-        evaluation_number=identity.tcb_evaluation_data_number,
-        issued=identity.issue_date,
-        ends=min(ends, identity.next_update),
-        step=Step.IDENTITY,
-    )
-    return identity, used
-
-
-def _read(body: bytes, kind: SignedKind) -> SignedJson:
-    document = SignedJson.from_json(body)
-    if document.kind is not kind:
-        msg = f"the document is {document.kind.value}, expected {kind.value}"
-        raise MalformedError(msg, reason="kind")
-    return document
-
-
-def _verify(
-    document: SignedJson,
-    pem: bytes,
-    issued: datetime,
-    anchors: TrustAnchors,
-    root_ca_crl: Crl,
-) -> datetime:
-    chain = _in_order(parse_pem_chain(pem))
-    verify_signed(document, chain, anchors=anchors, at=issued, root_crl=None)
-    with at(Step.CRLS):
-        root_ca_crl.verify(chain[-1])
-    verify_unrevoked(chain, root_ca_crl)
-    return min(certificate.not_valid_after_utc for certificate in chain)
+def _verify_kind(identity: EnclaveIdentity, tee: Tee) -> None:
+    """Take step D9 of QVL, which is the same for all quotes of a TEE."""
+    kind = QUOTING[tee]
+    if identity.kind is not kind:
+        raise fail(
+            Step.QE_IDENTITY,
+            "qe-id",
+            f"the identity is that of {identity.kind.value}, for "
+            f"{tee.value} it must be that of {kind.value}",
+            "QE identity id",
+            identity.kind.value,
+            kind.value,
+        )
 
 
 def _in_order(chain: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
