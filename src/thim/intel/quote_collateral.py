@@ -261,19 +261,20 @@ class _Signed(NamedTuple):
             with at(Step.CRLS):
                 root_ca_crl.verify(chain[-1])
             verify_unrevoked(chain, root_ca_crl)
-        ends = (
-            read.next_update,
-            *(each.not_valid_after_utc for each in chain),
-        )
+        ends = [each.not_valid_after_utc for each in chain]
         used = Used(
             name=self.name,
             sha256=hashlib.sha256(self.body).digest(),
             evaluation_number=read.tcb_evaluation_data_number,
             issued=issued,
-            ends=min(end for end in ends if end is not None),
+            ends=min(_next_update(read), *ends),
             step=self.step,
         )
         return read, document.signed, used
+
+
+def _next_update(read: TcbInfo | EnclaveIdentity) -> datetime:
+    return read.next_update or read.issue_date
 
 
 def _read_tcb_info(signed: bytes) -> TcbInfo:
