@@ -37,7 +37,7 @@ _ROOT = "intel/ca/root-ca-20180521-20491231.pem"
 _CA = "intel/ca/pck-platform-ca-20180521-20330521.pem"
 #: So many quotes, spread over all that there are.
 _QUOTES = 48
-_ROUNDS = 20
+_ROUNDS = 40
 _THREADS = 2
 
 
