@@ -89,13 +89,21 @@ def _pck_chain(_: Quote, tcb: TcbVerdict) -> str:
 
 
 def _platform_tcb(_: Quote, tcb: TcbVerdict) -> str:
-    return _spell(tcb.launch.platform)
+    return _then_and_now(tcb.launch.platform, tcb.current.platform)
 
 
 def _module_tcb(_: Quote, tcb: TcbVerdict) -> str:
     if not tcb.launch.has_module:
         return "version 0 has none of its own"
-    return _spell(tcb.launch.module)
+    return _then_and_now(tcb.launch.module, tcb.current.module)
+
+
+def _then_and_now(
+    launch: TcbLevel | IsvLevel | None, current: TcbLevel | IsvLevel | None
+) -> str:
+    if launch == current:
+        return _spell(launch)
+    return f"{_spell(launch)} at launch, {_spell(current)} now"
 
 
 def _qe_tcb(quote: Quote, tcb: TcbVerdict) -> str:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from thim.intel.components import Component
     from thim.intel.evaluation import Evaluation, TcbVerdict
+    from thim.intel.pck import PckCertificate
     from thim.intel.quote import Quote
     from thim.intel.quote_collateral import Collateral
+    from thim.intel.report_body import ReportBody
     from thim.intel.tcb import IsvLevel, TcbLevel
 
 _ADVISED: Final = frozenset(
@@ -60,27 +62,39 @@ def list_shortfalls(
     if tcb.status in _ADVISED:
         yield _relaunch(quote, tcb)
     else:
-        yield from _platform_shortfalls(quote, tcb, collateral)
-        yield from _module_shortfalls(quote, tcb, collateral)
+        yield from _part_shortfalls(quote.body, tcb, collateral)
     yield from _qe_shortfalls(quote, tcb, collateral)
     if tcb.status in _CONFIGURATION:
         yield _configuration(tcb.launch)
 
 
-def _platform_shortfalls(
-    quote: Quote, tcb: TcbVerdict, collateral: Collateral
+def _part_shortfalls(
+    body: ReportBody, tcb: TcbVerdict, collateral: Collateral
 ) -> Iterator[Finding]:
-    level = tcb.launch.platform
+    """List what platform and module lack, at launch or else now."""
+    svns = b"" if isinstance(body, SgxReportBody) else body.tee_tcb_svn
+    evaluation = tcb.launch
+    is_launch_known = tcb.launch.status is not None
+    if is_launch_known and tcb.status is None and isinstance(body, Td15Body):
+        svns, evaluation = body.tee_tcb_svn_2, tcb.current
+    yield from _platform_shortfalls(svns, evaluation, tcb.pck, collateral)
+    yield from _module_shortfalls(svns, evaluation, collateral)
+
+
+def _platform_shortfalls(
+    svns: bytes, evaluation: Evaluation, pck: PckCertificate, known: Collateral
+) -> Iterator[Finding]:
+    level = evaluation.platform
     if level is not None and level.status in CURRENT_STATUSES:
         return
-    target = _find_target(collateral.table.levels, level)
+    target = _find_target(known.table.levels, level)
     if target is None:
         yield _hopeless(level)
         return
     there = set(level.advisory_ids) if level else set()
     advisories = tuple(sorted(there - set(target.advisory_ids)))
-    names = Components.from_json(collateral.tcb_info_signed)
-    for name, found, needed, remedy in _list_behind(names, quote, tcb, target):
+    names = Components.from_json(known.tcb_info_signed)
+    for name, found, needed, remedy in _list_behind(names, pck, svns, target):
         yield Finding(
             step=Step.PLATFORM_TCB,
             reason="component-behind" if level else "no-tcb-level",
@@ -124,19 +138,16 @@ def _hopeless(level: TcbLevel | None) -> Finding:
 
 
 def _list_behind(
-    names: Components, quote: Quote, tcb: TcbVerdict, target: TcbLevel
+    names: Components, pck: PckCertificate, svns: bytes, target: TcbLevel
 ) -> Iterator[tuple[str, int, int, Remedy]]:
     """List which SVNs are below those of *target*: name, found, needed."""
-    pck, body = tcb.pck, quote.body
     yield from _compare(names.sgx, pck.components, target.tcb.sgx)
     if pck.pcesvn < target.tcb.pcesvn:
         yield "PCESVN", pck.pcesvn, target.tcb.pcesvn, Remedy.PSW
-    if not isinstance(body, SgxReportBody):
-        skipped = 2 if body.tee_tcb_svn[1] else 0
+    if svns:
+        skipped = 2 if svns[1] else 0
         yield from _compare(
-            names.tdx[skipped:],
-            body.tee_tcb_svn[skipped:],
-            target.tcb.tdx[skipped:],
+            names.tdx[skipped:], svns[skipped:], target.tcb.tdx[skipped:]
         )
 
 
@@ -149,13 +160,13 @@ def _compare(
 
 
 def _module_shortfalls(
-    quote: Quote, tcb: TcbVerdict, collateral: Collateral
+    svns: bytes, evaluation: Evaluation, collateral: Collateral
 ) -> Iterator[Finding]:
-    body, level = quote.body, tcb.launch.module
-    if isinstance(body, SgxReportBody) or not tcb.launch.has_module:
+    level = evaluation.module
+    if not evaluation.has_module:
         return
     if level is None or level.status is not TcbStatus.UP_TO_DATE:
-        svn, version = body.tee_tcb_svn[:2]
+        svn, version = svns[:2]
         yield _isv_finding(
             Step.MODULE_TCB,
             f"TDX module {version}.x",
