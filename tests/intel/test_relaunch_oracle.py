@@ -150,7 +150,8 @@ def test_as_dcap_qvl(launch, qe):
     verifiers come to the same.
     """
     for current, *module in itertools.product(PLATFORM, USUAL, USUAL):
-        made = documents(launch, current, *module, qe)
+        at_launch, now = module
+        made = documents(launch, current, at_launch, now, qe)
         assert ours(made).value == theirs(made)
 
 
@@ -162,7 +163,8 @@ def test_revoked(part):
     """
     statuses = [TcbStatus.UP_TO_DATE] * 5
     statuses[part] = TcbStatus.REVOKED
-    made = documents(*statuses)
+    launch, current, module, now, qe = statuses
+    made = documents(launch, current, module, now, qe)
 
     with pytest.raises(ValueError, match=r"[Rr]evoked"):
         theirs(made)

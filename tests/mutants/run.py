@@ -4,7 +4,8 @@ Break the sources one line at a time, and see whether a test notices.
 ``python -m tests.mutants.run [NAME...]`` takes each list ``<package>-<module>
 .txt`` beside this file.  A line is one mutant, ``text => other text``, and
 replaces the first occurrence in ``src/thim/<package>/<module>.py``, in a copy;
-``tests/<package>/test_<module>.py`` must be green without and red with it.
+``tests/<package>/test_<module>.py``, with what was split off from it
+(``test_<module>_*.py``), must be green without and red with it.
 """
 
 import concurrent.futures
@@ -73,14 +74,26 @@ def is_noticed(mutant: Mutant) -> bool:
             msg = f"{mutant} does not occur in the source"
             raise BadListError(msg)
         path.write_text(source.replace(mutant.old, mutant.new, 1))
-        test = f"tests/{mutant.package}/test_{mutant.module}.py"
-        return run_tests(test, Path(folder)) != 0
+        tests = list(find_tests(mutant.package, mutant.module))
+        return run_tests(tests, Path(folder)) != 0
 
 
-def run_tests(test: str, sources: Path) -> int:
+def find_tests(package: str, module: str) -> Iterator[str]:
     """
-    Run the file *test* against *sources* and return pytest's exit code: 0, or
-    1 where a test fails, or 2 where not even its module can be imported.
+    Find the tests of a module: its own file, and those that were split off.
+    """
+    yield f"tests/{package}/test_{module}.py"
+    for path in sorted((HERE.parent / package).glob(f"test_{module}_*.py")):
+        name = path.stem.removeprefix("test_")
+        source = PROJECT / "src" / "thim" / package / f"{name}.py"
+        if not source.is_file():
+            yield f"tests/{package}/{path.name}"
+
+
+def run_tests(tests: list[str], sources: Path) -> int:
+    """
+    Run the files *tests* against *sources* and return pytest's exit code: 0,
+    or 1 where a test fails, or 2 where not even its module can be imported.
     """
     environment = {
         **os.environ,
@@ -96,7 +109,7 @@ def run_tests(test: str, sources: Path) -> int:
             "-xqq",
             "-p",
             "no:cacheprovider",
-            test,
+            *tests,
         ],
         cwd=PROJECT,
         env=environment,
@@ -105,7 +118,7 @@ def run_tests(test: str, sources: Path) -> int:
         check=False,
     )
     if done.returncode not in {0, 1, 2}:
-        msg = f"pytest could not run {test}:\n{done.stdout}{done.stderr}"
+        msg = f"pytest could not run {tests}:\n{done.stdout}{done.stderr}"
         raise BadListError(msg)
     return done.returncode
 
