@@ -2,17 +2,23 @@ import base64
 import dataclasses
 import datetime
 import io
+import os
 import re
+import subprocess
 import sys
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import typer
 
 from tests.cli.conftest import Run
 from tests.cli.sim import Sim
 from tests.simulate.chips import playing
 from thim.amd.report import Report
+from thim.cli.verify import never_a_verdict
+from thim.simulate.broken import Down
 from thim.simulate.evidence import QuoteKind, QuoteOrder, make_quote
 from thim.simulate.server import Simulated
 from thim.simulate.setup import write_setup
@@ -178,6 +184,39 @@ class TestExitCode:
         run = world.verify(world.write(bytes(raw)), "--offline", "--json")
 
         assert (2, False) == (run.code, run.json["authentic"])
+        results = {s["number"]: s["result"] for s in run.json["steps"]}
+        assert ("ok", "not-reached", "ok", "failed") == (
+            results[2],
+            results[4],
+            results[9],
+            results[12],
+        )
+        assert "missing" == run.json["revocation"]
+
+    def test_forged_needs_no_store(self, world):
+        """
+        2 and not 3: nor does it need a store.
+        """
+        raw = bytearray(world.quote().read_bytes())
+        raw[MRTD] ^= 1
+
+        nowhere = world.sim.folder / "no.db"
+        run = world.verify(world.write(bytes(raw)), "--store", nowhere)
+
+        assert 2 == run.code
+        assert "not authentic" in run.text
+
+    def test_forged_asks_nobody(self, world):
+        """
+        No vendor is asked for the sake of forged evidence.
+        """
+        raw = bytearray(world.quote().read_bytes())
+        raw[MRTD] ^= 1
+        before = len(world.vendor.requests)
+
+        world.verify(world.write(bytes(raw)))
+
+        assert before == len(world.vendor.requests)
 
     def test_number_nobody_knows(self, world):
         """
@@ -189,8 +228,8 @@ class TestExitCode:
 
     def test_expired_revocation_list(self, world):
         """
-        3: with an expired revocation list nobody can say, though the rest is
-        told.
+        3: with an expired revocation list nobody can say; what was found is
+        told all the same.
         """
         file = world.quote()
         world.verify(file, "--number", "20")
@@ -198,9 +237,14 @@ class TestExitCode:
 
         run = world.verify(file, "--number", "20", "--offline", "--json")
 
-        assert (3, True) == (run.code, run.json["authentic"])
-        assert "intel/pck-crl" in str(run.json["collateral"])
-        assert "pck-crl" in run.json["expired"]
+        assert (3, None) == (run.code, run.json["authentic"])
+        assert not run.json["acceptable"]
+        assert ("crl-expired", "collateral") == (
+            run.json["findings"][0]["reason"],
+            run.json["findings"][0]["remedy"],
+        )
+        assert "intel/pck-crl/platform/0" in run.json["expired"]
+        assert None is run.json["claims"]
 
     def test_expired_is_fetched_anew(self, world):
         """
@@ -338,9 +382,14 @@ class TestForms:
         """
         What is larger than any evidence is refused.
         """
-        run = world.verify(world.write(bytes(10**6)), "--json")
+        raw = world.quote().read_bytes().ljust(10**6, b" ")
 
-        assert 2 == run.code
+        run = world.verify(world.write(raw), "--json")
+
+        assert (2, "too-large") == (
+            run.code,
+            run.json["findings"][0]["reason"],
+        )
 
     @pytest.mark.parametrize("kind", list(QuoteKind))
     def test_quotes(self, world, kind):
@@ -452,8 +501,8 @@ class TestReport:
 
     def test_no_revocation_list(self, world):
         """
-        3: without a valid revocation list nobody can say, though the rest is
-        told.
+        3: without a valid revocation list nobody can say; where the vendor
+        may be asked, a newer one is fetched.
         """
         file = world.report()
         world.verify(file)
@@ -461,11 +510,15 @@ class TestReport:
 
         run = world.verify(file, "--offline", "--json")
 
-        assert (3, True, "expired") == (
+        again = world.verify(file, "--json")
+
+        assert (3, None, "expired") == (
             run.code,
             run.json["authentic"],
             run.json["revocation"],
         )
+        assert "crl-expired" == run.json["findings"][0]["reason"]
+        assert (0, "checked") == (again.code, again.json["revocation"])
 
     def test_nothing_names_the_chip(self, world):
         """
@@ -548,3 +601,138 @@ def test_help_tells_the_exit_codes(thim):
 
     for code in "0123":
         assert f"{code}: " in run.text
+
+
+def test_a_defect_is_no_verdict(capsys):
+    """
+    3: a defect of ours never ends in the exit code of a verdict.
+    """
+    with pytest.raises(typer.Exit) as e, never_a_verdict():
+        _ = 1 // 0
+
+    assert 3 == e.value.exit_code
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+class TestVendorTrouble:
+    def test_down(self, world):
+        """
+        3: what could not be fetched is named, with the reason.
+        """
+        world.vendor.faults.add(Down())
+
+        run = world.verify(world.quote(), "--json")
+
+        assert 3 == run.code
+        assert "cannot be fetched now" in run.json["findings"][0]["detail"]
+
+    def test_down_with_old_documents(self, world):
+        """
+        A verdict with what is there says what went wrong beside it.
+        """
+        file = world.quote()
+        world.verify(file, "--number", "20")
+        world.vendor.clock.advance(40 * DAY)
+        world.vendor.faults.add(Down())
+
+        run = world.verify(file, "--number", "20", "--json")
+
+        assert 3 == run.code
+        assert "collateral" in {n["remedy"] for n in run.json["notes"]}
+        assert any("?number=20: " in n["detail"] for n in run.json["notes"])
+
+
+def run_command(world, file, *rest, **streams):
+    """
+    Run the command as its own program.
+    """
+    command = [sys.executable, "-m", "thim", "verify", str(file), *rest]
+    return subprocess.run(
+        [*command, "--config", str(world.sim.config), "--offline"],
+        check=False,
+        timeout=60,
+        **streams,
+    )
+
+
+class TestStreams:
+    """
+    The verdict stands, whatever becomes of what is written of it.
+    """
+
+    @pytest.fixture
+    def forged(self, world):
+        """
+        A changed quote: nothing of this may ever end in 0 or 1.
+        """
+        raw = bytearray(world.quote().read_bytes())
+        raw[MRTD] ^= 1
+        return world.write(bytes(raw))
+
+    @pytest.mark.parametrize("how", [[], ["--json"]])
+    def test_reader_goes_away(self, world, forged, how):
+        """
+        Where nobody reads the output the exit code is the verdict's.
+        """
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as pipe:
+            done = run_command(world, forged, *how, stdout=pipe)
+
+        assert 2 == done.returncode
+
+    def test_full_disk(self, world, forged):
+        """
+        Where the output cannot be written nobody has been told anything: 3.
+        """
+        with Path("/dev/full").open("wb") as full:
+            done = run_command(
+                world, forged, "--json", stdout=full, stderr=subprocess.PIPE
+            )
+
+        assert 3 == done.returncode
+        assert b"cannot be written: No space left" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+    def test_no_output(self, world, forged):
+        """
+        Without a standard output the exit code is the verdict's.
+        """
+        done = run_command(
+            world,
+            forged,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: os.close(1),
+        )
+
+        assert 2 == done.returncode
+
+    def test_no_input(self, world):
+        """
+        Without a standard input there is nothing to verify.
+        """
+        done = run_command(
+            world,
+            "-",
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: os.close(0),
+        )
+
+        assert 2 == done.returncode
+        assert b"-: closed" in done.stderr
+
+    def test_narrow_encoding(self, world, forged):
+        """
+        What the terminal's encoding does not have is written otherwise.
+        """
+        file = world.sim.folder / "beweis-\u00fc-\u2714"
+        file.write_bytes(forged.read_bytes())
+        done = run_command(
+            world,
+            file,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        )
+
+        assert 2 == done.returncode
+        assert b"not authentic" in done.stdout

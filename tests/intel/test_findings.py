@@ -338,13 +338,25 @@ class TestRelaunch:
         assert [expected] == short([finding])
 
     @pytest.mark.parametrize(("launch", "now"), [(1, 0), (3, 2)])
-    def test_launch_first(self, launch, now):
+    def test_present_first(self, launch, now):
         """
-        Where both have none, or both are behind, the launch is told.
+        Where both have none, or both are behind, what runs now is told: that
+        is what has to be updated.
         """
         svns = [bytes([svn, 1]) + b"\5" * 14 for svn in (launch, now)]
         raw = make_td("v5", tee_tcb_svn=svns[0], tee_tcb_svn_2=svns[1])
-        expected = [("TDX module 1.x ISVSVN", f"{launch}", "4")]
+        expected = [("TDX module 1.x ISVSVN", f"{now}", "4")]
+        assert expected == short(verify("v5", raw).findings)
+
+    def test_module_alone(self):
+        """
+        Where the firmware has been updated since and the module has not, it is
+        the module that is told, and nothing of the firmware.
+        """
+        launch, now = bytes([2, 1]) + b"\3" * 14, bytes([2, 1]) + b"\5" * 14
+        raw = make_td("v5", tee_tcb_svn=launch, tee_tcb_svn_2=now)
+
+        expected = [("TDX module 1.x ISVSVN", "2", "4")]
         assert expected == short(verify("v5", raw).findings)
 
 

@@ -113,33 +113,12 @@ class TestAt:
 
         assert cause is e.value.__cause__
 
-    def test_others(self):
-        """
-        Some reasons are the failure of another step.
-        """
-        others = {"revoked": Step.REVOCATION}
-        with pytest.raises(StepError) as e, at(Step.PCK_CHAIN, others):
-            raise UntrustedError(WORDS, reason="revoked")
-
-        assert Step.REVOCATION is e.value.finding.step
-
-    def test_not_among_others(self):
-        """
-        All other reasons are this step's.
-        """
-        others = {"revoked": Step.REVOCATION}
-        with pytest.raises(StepError) as e, at(Step.PCK_CHAIN, others):
-            raise UntrustedError(WORDS, reason="expired")
-
-        assert Step.PCK_CHAIN is e.value.finding.step
-
     def test_within(self):
         """
         A step that failed inside stays the one that failed.
         """
         inside = fail(Step.CRLS, "revoked", WORDS)
-        others = {"revoked": Step.REVOCATION}
-        with pytest.raises(StepError) as e, at(Step.PCK_CHAIN, others):
+        with pytest.raises(StepError) as e, at(Step.PCK_CHAIN):
             raise inside
 
         assert inside is e.value

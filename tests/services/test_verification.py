@@ -11,6 +11,7 @@ import pytest
 from tests.new_store import new_store
 from tests.platforms import verifier
 from tests.simulate.quotes import INTEL
+from thim.attestation.evidence import MAX_SIZE
 from thim.collateral.platforms import Entry, PlatformId, RegisteredBy
 from thim.errors import NotFoundError, UnavailableError
 from thim.intel.names import EnclaveKind, PckCa, Tee
@@ -22,6 +23,8 @@ from thim.services.verification import (
     EvidenceDesk,
     NoEvidence,
     QuoteVerdict,
+    find_forgery,
+    look_at,
 )
 from thim.simulate.pck import (
     Platform,
@@ -33,9 +36,7 @@ from thim.simulate.quote import (
     make_sgx_quote_v3,
     make_tdx_quote_v4,
 )
-from thim.store.endorsement_view import EndorsementView
 from thim.store.ledger import Ledger
-from thim.store.pck import PckReader
 from thim.store.replica import Replica
 from thim.x509.chain import to_pem
 
@@ -100,18 +101,72 @@ def make_desk(replica):
     """
     Make a desk over a store.
     """
-    return EvidenceDesk(
-        replica, PckReader(replica), EndorsementView(replica), INTEL.anchors
-    )
+    return EvidenceDesk(replica, INTEL.anchors)
 
 
 def verify(desk, raw, ask=ASK):
     """
     Verify a quote.
     """
-    found = desk.verify(raw, ask)
+    found = desk.verify(look_at(raw), ask)
     assert isinstance(found, QuoteVerdict)
     return found
+
+
+class TestLookAt:
+    def test_not_evidence(self):
+        """
+        What is no evidence is a finding, no error.
+        """
+        found = look_at(b"hello")
+
+        assert isinstance(found, NoEvidence)
+        assert (Step.LAYOUT, "not-evidence") == (
+            found.finding.step,
+            found.finding.reason,
+        )
+
+    def test_too_large(self):
+        """
+        What is larger than any evidence is refused before it is looked at.
+        """
+        found = look_at(SGX.ljust(MAX_SIZE + 1, b"\0"))
+
+        assert isinstance(found, NoEvidence)
+        assert "too-large" == found.finding.reason
+
+
+class TestForgery:
+    def test_none(self):
+        """
+        Nothing is found against a genuine quote.
+        """
+        assert find_forgery(look_at(SGX), NOW, INTEL.anchors) is None
+
+    def test_found(self):
+        """
+        A changed quote is refused without any collateral.
+        """
+        raw = bytearray(SGX)
+        raw[64] ^= 1
+
+        found = find_forgery(look_at(bytes(raw)), NOW, INTEL.anchors)
+
+        assert found is not None
+        assert found.verdict.failure is not None
+        assert Step.QUOTE_SIGNATURE is found.verdict.failure.step
+        assert found.verdict.collateral is None
+
+    def test_named(self):
+        """
+        Of a quote that only names its certificate nothing can be said.
+        """
+        raw = bytearray(named())
+        raw[64] ^= 1
+
+        found = find_forgery(look_at(bytes(raw)), NOW, INTEL.anchors)
+
+        assert found is None
 
 
 class TestQuote:
@@ -127,18 +182,6 @@ class TestQuote:
         assert "17" == found.baseline
         kinds = [a.held.key.kind.value for a in found.answers]
         assert ["tcb-info", "identity", "pck-crl", "root-ca-crl"] == kinds
-
-    def test_not_evidence(self, desk):
-        """
-        What is no evidence is a finding, no error.
-        """
-        found = desk.verify(b"hello", ASK)
-
-        assert isinstance(found, NoEvidence)
-        assert (Step.LAYOUT, "not-evidence") == (
-            found.finding.step,
-            found.finding.reason,
-        )
 
     def test_chain_that_cannot_be_read(self, desk):
         """
@@ -158,14 +201,26 @@ class TestQuote:
         raw = make_sgx_quote_v3(INTEL, Platform(fmspc=bytes(5) + b"\1"))
 
         with pytest.raises(NotFoundError, match="sgx:000000000001/3"):
-            desk.verify(raw, ASK)
+            desk.verify(look_at(raw), ASK)
 
     def test_other_number(self, desk):
         """
         A number of which nothing is known is never another one.
         """
         with pytest.raises(NotFoundError, match="number 18"):
-            desk.verify(SGX, Ask(number=18, now=NOW))
+            desk.verify(look_at(SGX), Ask(number=18, now=NOW))
+
+    def test_store_ahead_of_the_clock(self, desk):
+        """
+        Documents of the future say nothing against a quote: the clock or the
+        store is wrong.
+        """
+        early = Ask(number=17, now=NOW - 2 * DAY)
+
+        with pytest.raises(UnavailableError) as e:
+            desk.verify(look_at(SGX), early)
+
+        assert "not-yet-issued" == e.value.reason
 
     def test_structure_2(self, store, tmp_path):
         """
@@ -193,7 +248,7 @@ class TestQuote:
         with contextlib.closing(Replica(store)) as replica:
             desk = make_desk(replica)
             with pytest.raises(UnavailableError) as e:
-                desk.verify(SGX, ASK)
+                desk.verify(look_at(SGX), ASK)
 
         assert "store-damaged" == e.value.reason
 
@@ -223,7 +278,7 @@ class TestNamedCertificate:
             ledger.platforms.enter([entered()], NOW)
 
         with pytest.raises(NotFoundError, match="PCESVN 12") as e:
-            desk.verify(named(pcesvn=12), ASK)
+            desk.verify(look_at(named(pcesvn=12)), ASK)
 
         assert "unknown-pck-certificate" == e.value.reason
 
@@ -232,7 +287,7 @@ class TestNamedCertificate:
         A platform that is not known has none.
         """
         with pytest.raises(NotFoundError, match="which the quote only names"):
-            desk.verify(named(), ASK)
+            desk.verify(look_at(named()), ASK)
 
 
 def named(pcesvn=MACHINE.pcesvn):

@@ -158,7 +158,7 @@ def _step_9(report: Report, leaf: EndorsementKey) -> Iterator[Finding]:
             found=report.author_key_digest.hex(),
             expected="a digest" if report.author_key_en else "zeros",
         )
-    if not _is_signed_by(report, leaf):
+    if not is_signed_by(report, leaf):
         yield Finding(
             step=9,
             reason="report-signature",
@@ -169,7 +169,10 @@ def _step_9(report: Report, leaf: EndorsementKey) -> Iterator[Finding]:
         )
 
 
-def _is_signed_by(report: Report, leaf: EndorsementKey) -> bool:
+def is_signed_by(report: Report, leaf: EndorsementKey) -> bool:
+    """
+    Tell whether *leaf*'s key signed *report*; nothing else is asked.
+    """
     signature = encode_dss_signature(report.r, report.s)
     try:
         leaf.public_key().verify(

@@ -15,15 +15,17 @@ from thim.attestation.claims import list_claims, list_snp_claims
 from thim.attestation.step_notes import describe_step
 from thim.intel.report_body import SgxReportBody
 from thim.intel.steps import Remedy, Step
+from thim.intel.tcb import ACCEPTABLE_STATUSES
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from thim.amd.verdict import Finding as SnpFinding
     from thim.amd.verdict import Verdict as SnpVerdict
     from thim.attestation.evidence import QuoteEvidence, SnpEvidence
+    from thim.errors import ThimError
     from thim.intel.evaluation import TcbVerdict
     from thim.intel.quote_collateral import Used
     from thim.intel.steps import Finding
@@ -41,6 +43,16 @@ EXPIRED: Final = "expired"
 MISSING: Final = "missing"
 
 _OF_TDX: Final = frozenset({Step.MODULE, Step.MODULE_TCB})
+#: The steps by which evidence is refuted where collateral is missing.
+_WITHOUT_COLLATERAL: Final = frozenset(
+    {
+        Step.LAYOUT,
+        Step.PCK_CHAIN,
+        Step.QE_REPORT,
+        Step.ATTESTATION_KEY,
+        Step.QUOTE_SIGNATURE,
+    }
+)
 #: AMD's steps up to this one end the procedure where they fail.
 _LAST_TO_END: Final = 4
 
@@ -66,9 +78,7 @@ def account_for_quote(evidence: QuoteEvidence, verdict: Verdict) -> Account:
         "findings": [_finding(each) for each in findings],
         "notes": [_finding(each) for each in verdict.notes],
         "expired": [used.name for used in verdict.expired],
-        "revocation": EXPIRED
-        if any(used.is_crl for used in verdict.expired)
-        else CHECKED,
+        "revocation": _revocation(verdict),
         "steps": [
             {
                 "number": int(step),
@@ -137,7 +147,42 @@ def account_for_missing(reason: str, detail: str) -> Account:
     Give an account of evidence that cannot be judged: what it takes is
     missing.
     """
-    finding: dict[str, Any] = {
+    return {**_NOTHING, "findings": [_missing(reason, detail)]}
+
+
+def without_revocation(account: Account) -> Account:
+    """
+    Turn the *account* of evidence that nothing was found against into one that
+    cannot be judged, where no valid revocation list had its say.
+    """
+    revocation = account["revocation"]
+    if not account["authentic"] or revocation == CHECKED:
+        return account
+    detail = (
+        f"the revocation list is {revocation}: nobody can say whether a key "
+        "above this evidence is revoked"
+    )
+    finding = _missing(f"crl-{revocation}", detail)
+    return {
+        **account,
+        "authentic": None,
+        "acceptable": False,
+        "findings": [finding, *account["findings"]],
+        "claims": None,
+    }
+
+
+def with_errors(account: Account, errors: Iterable[ThimError]) -> Account:
+    """
+    Add to the notes of an *account* what went wrong when newer collateral was
+    asked for.
+    """
+    notes = [_missing(each.reason, str(each)) for each in errors]
+    return {**account, "notes": [*account["notes"], *notes]}
+
+
+def _missing(reason: str, detail: str) -> Account:
+    return {
         "step": None,
         "reason": reason,
         "detail": detail,
@@ -147,7 +192,6 @@ def account_for_missing(reason: str, detail: str) -> Account:
         "advisories": [],
         "remedy": Remedy.COLLATERAL.value,
     }
-    return {**_NOTHING, "findings": [finding]}
 
 
 _NOTHING: Final[Mapping[str, Any]] = {
@@ -169,23 +213,48 @@ _NOTHING: Final[Mapping[str, Any]] = {
 
 
 def _evidence(evidence: QuoteEvidence | SnpEvidence, size: int) -> Account:
+    claims = getattr(evidence, "custom_claims", None)
     return {
         "kind": evidence.kind,
         "envelope": evidence.envelope or None,
         "size": size,
+        "custom_claims": None if claims is None else claims.hex(),
     }
+
+
+def _revocation(verdict: Verdict) -> str:
+    failed = verdict.failure.step if verdict.failure else Step.CONVERGENCE
+    if verdict.collateral is None or failed < Step.REVOCATION:
+        return MISSING
+    is_expired = any(used.is_crl for used in verdict.expired)
+    return EXPIRED if is_expired else CHECKED
 
 
 def _result(step: Step, verdict: Verdict, findings: Sequence[Finding]) -> str:
     if verdict.failure is not None:
-        failed = verdict.failure.step
-        return (
-            OK if step < failed else FAILED if step == failed else NOT_REACHED
+        if step == verdict.failure.step:
+            return FAILED
+        is_taken = step < verdict.failure.step and (
+            verdict.collateral is not None or step in _WITHOUT_COLLATERAL
         )
-    is_behind = any(each.step is step for each in findings)
+        return OK if is_taken else NOT_REACHED
     if step is Step.CONVERGENCE:
-        is_behind = not verdict.is_acceptable
-    return BEHIND if is_behind else OK
+        return OK if verdict.is_acceptable else BEHIND
+    is_behind = any(each.step is step for each in findings)
+    return BEHIND if is_behind or _is_level_behind(step, verdict) else OK
+
+
+def _is_level_behind(step: Step, verdict: Verdict) -> bool:
+    """Tell whether what a TD was launched under is behind at this step."""
+    launch = verdict.tcb.launch if verdict.tcb else None
+    if launch is None or step not in {Step.PLATFORM_TCB, Step.MODULE_TCB}:
+        return False
+    if step is Step.PLATFORM_TCB:
+        level = launch.platform
+        return level is None or level.status not in ACCEPTABLE_STATUSES
+    module = launch.module
+    is_good = module is not None and module.status in ACCEPTABLE_STATUSES
+    return launch.has_module and not is_good
 
 
 def _snp_result(number: int, verdict: SnpVerdict) -> str:

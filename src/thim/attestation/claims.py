@@ -59,6 +59,8 @@ _TD_15_EX: Final = (
     "curr_servicetd_attributes",
 )
 
+_NAMES_THE_CHIP: Final = frozenset({"chip_id"})
+
 
 def list_claims(verdict: Verdict) -> dict[str, Any]:
     """
@@ -94,13 +96,15 @@ def _fields(body: ReportBody, names: tuple[str, ...]) -> dict[str, Any]:
 
 def list_snp_claims(claims: Claims) -> dict[str, Any]:
     """
-    List what an authentic SEV-SNP report says.
+    List what an authentic SEV-SNP report says, but for the chip's ID.
     """
     return {
         "debug": claims.debug,
+        "chip_id_masked": claims.chip_id_masked,
         **{
             field.name: _spell(getattr(claims, field.name))
             for field in dataclasses.fields(claims)
+            if field.name not in _NAMES_THE_CHIP
         },
     }
 

@@ -21,6 +21,7 @@ from thim.errors import MalformedError
 from thim.intel.open_enclave import (
     EVIDENCE_VERSION,
     REPORT_VERSION,
+    is_oe_report,
     open_evidence,
     open_report,
 )
@@ -93,17 +94,21 @@ def parse_evidence(raw: bytes) -> Evidence:
 
     Raises:
         MalformedError: ``not-evidence`` where it is none of these,
+            ``too-large`` where it cannot be,
             ``not-remote`` for the report of a TD that only its own CPU can
             verify, else the reason of the layout that it claims to have.
         UntrustedError: An envelope is not bound to what it holds.
     """
+    if len(raw) > MAX_SIZE:
+        msg = f"{len(raw)} bytes or more, expected at most {MAX_SIZE}"
+        raise MalformedError(msg, reason="too-large")
     if len(raw) < _LEAST_SIZE:
         raise _no_evidence(raw)
     first, second = _number(raw, 0), _number(raw, 2)
     if raw.startswith(MAGIC):
         return _from_hcl(raw)
-    # Before Open Enclave's: an SNP report may begin with the same number.
-    if len(raw) == _SNP_REPORT_SIZE and second == 0:
+    # An SNP report may begin with the same number as Open Enclave's.
+    if len(raw) == _SNP_REPORT_SIZE and second == 0 and not is_oe_report(raw):
         return SnpEvidence(report=Report.from_bytes(raw))
     if (first, second) == (REPORT_VERSION, 0):
         found = open_report(raw)

@@ -27,6 +27,8 @@ def describe_step(step: Step, verdict: Verdict) -> str:
     """
     if verdict.failure is not None and step >= verdict.failure.step:
         return ""
+    if verdict.collateral is None and step in _COMPARED:
+        return ""
     if step in _OF_QUOTE:
         return _OF_QUOTE[step](verdict.quote)
     if verdict.collateral is not None and step in _OF_COLLATERAL:
@@ -53,7 +55,7 @@ def _module(quote: Quote) -> str:
 def _qe(quote: Quote) -> str:
     qe = quote.qe_report
     signer = qe.mrsigner.hex()[:16]
-    return f"MRSIGNER {signer}…, ISVPRODID {qe.isvprodid}, ISVSVN {qe.isvsvn}"
+    return f"MRSIGNER {signer}..., ISVPRODID {qe.isvprodid}, ISVSVN {qe.isvsvn}"
 
 
 def _crls(collateral: Collateral) -> str:
@@ -123,6 +125,8 @@ def _spell(level: TcbLevel | IsvLevel | None) -> str:
     return f"{level.status.value}{date}"
 
 
+#: What is compared with collateral, and not told without it.
+_COMPARED: Final = frozenset({Step.MODULE, Step.QE_IDENTITY})
 _OF_QUOTE: Final[Mapping[Step, Callable[[Quote], str]]] = {
     Step.LAYOUT: _layout,
     Step.MODULE: _module,

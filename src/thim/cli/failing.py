@@ -9,7 +9,7 @@ import sys
 
 from typing import TYPE_CHECKING
 
-from thim.errors import ThimError
+from thim.errors import ThimError, printable
 
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ def failing_in_one_line() -> Iterator[None]:
     try:
         yield
     except ThimError as e:
-        # An argument that is no text must not break the message about it.
-        text = str(e).encode("utf-8", "backslashreplace").decode("utf-8")
-        sys.stderr.write(f"thim: {text}\n")
+        # An argument may be no text, or drive the terminal.
+        sys.stderr.write(f"thim: {printable(str(e))}\n")
         sys.exit(2)

@@ -10,14 +10,18 @@ import contextlib
 import dataclasses
 import json
 import sys
+import traceback
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from thim.attestation.account import CHECKED, account_for_missing
+from thim.attestation.account import (
+    account_for_missing,
+    account_for_nothing,
+    with_errors,
+)
 from thim.attestation.evidence import MAX_SIZE, decode_text
 from thim.baseline.model import find_baseline
 from thim.cli.files import open_file
@@ -34,15 +38,17 @@ from thim.errors import (
 )
 from thim.http.prefixes import parse_instant
 from thim.services.serve import check_instant
-from thim.store.endorsement_view import EndorsementView
-from thim.store.pck import PckReader
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from thim.attestation.account import Account
+    from thim.attestation.evidence import Evidence
     from thim.cli.options import Place
-    from thim.services.verification import Ask
+    from thim.services.verification import Ask, Verified
+    from thim.x509.chain import TrustAnchors
 
 #: The contract: what the exit code says.
 ACCEPTABLE: Final = 0
@@ -51,8 +57,6 @@ NOT_AUTHENTIC: Final = 2
 MISSING: Final = 3
 
 _STANDARD_INPUT: Final = Path("-")
-#: How long a vendor is waited for.
-_PATIENCE: Final = timedelta(seconds=30)
 
 
 def verify(
@@ -99,16 +103,29 @@ def verify(
     below the baseline. 2: not authentic, or no evidence at all. 3: the
     collateral that it takes is missing or has expired, so nobody can say.
     """
-    raw = _read(file)
     place = find_place(store, config)
     ask = _make_ask(place, baseline, number, at)
+    raw = _read(file)
+    with never_a_verdict():
+        account = {"file": str(file), **_verify(raw, place, ask, offline)}
+        code = find_exit_code(account)
+        _write(account, code, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def never_a_verdict() -> Iterator[None]:
+    """
+    Keep a defect of ours from ending in Python's exit code 1, which would
+    say that something is authentic.
+    """
     try:
-        account = _verify(raw, place, ask, offline=offline)
-    except (NotFoundError, OperatorError, UnavailableError) as e:
-        account = account_for_missing(e.reason, str(e))
-    account = {"file": str(file), **account}
-    _write(account, as_json=as_json)
-    raise typer.Exit(find_exit_code(account))
+        yield
+    except (ThimError, typer.Exit):
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is
+        traceback.print_exc()
+        raise typer.Exit(MISSING) from None
 
 
 def find_exit_code(account: Account) -> int:
@@ -119,23 +136,27 @@ def find_exit_code(account: Account) -> int:
         return MISSING
     if not account["authentic"]:
         return NOT_AUTHENTIC
-    # Without a valid revocation list nobody can say.
-    if account["revocation"] != CHECKED:
-        return MISSING
     return ACCEPTABLE if account["acceptable"] else BELOW
 
 
 def _read(file: Path) -> bytes:
-    if file == _STANDARD_INPUT:
-        raw = sys.stdin.buffer.read(MAX_SIZE + 1)
-    else:
-        try:
-            with open_file(file) as opened:
-                raw = opened.read(MAX_SIZE + 1)
-        except MalformedError as e:
-            msg = f"{file}: {e}"
-            raise OperatorError(msg, reason=e.reason) from e
-    return decode_text(raw)
+    try:
+        raw = _read_bounded(file)
+    except (OSError, MalformedError) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        msg = f"{file}: {why}"
+        raise OperatorError(msg, reason="unreadable") from e
+    return raw if len(raw) > MAX_SIZE else decode_text(raw)
+
+
+def _read_bounded(file: Path) -> bytes:
+    if file != _STANDARD_INPUT:
+        with open_file(file) as opened:
+            return opened.read(MAX_SIZE + 1)
+    if sys.stdin is None:
+        msg = "closed"
+        raise MalformedError(msg, reason="unreadable")
+    return sys.stdin.buffer.read(MAX_SIZE + 1)
 
 
 def _make_ask(
@@ -156,52 +177,99 @@ def _make_ask(
     return Ask(baseline=baseline, number=number, at=instant, now=now)
 
 
-def _verify(raw: bytes, place: Place, ask: Ask, *, offline: bool) -> Account:
-    errors: list[ThimError] = []
-    if not offline and ask.at is None and place.vendors.is_on:
-        with quiet():
-            errors = asyncio.run(_fetch(raw, place, ask))
-    try:
-        return _look(raw, place, ask)
-    except NotFoundError as e:
-        why = "".join(f"; {error}" for error in errors)
-        msg = f"{e}{why}"
-        raise NotFoundError(msg, reason=e.reason) from e
-
-
-async def _fetch(raw: bytes, place: Place, ask: Ask) -> list[ThimError]:
-    from thim.services.side import facing_vendors  # noqa: PLC0415 - SQLAlchemy
-    from thim.services.verification_fill import fetch_for  # noqa: PLC0415
-
-    settings = dataclasses.replace(place.vendors, wait=_PATIENCE)
-    async with facing_vendors(
-        place.store, place.anchors, settings, place.clock
-    ) as side:
-        return await fetch_for(side, raw, ask)
-
-
-def _look(raw: bytes, place: Place, ask: Ask) -> Account:
-    from thim.services.verification import EvidenceDesk  # noqa: PLC0415
+def _verify(raw: bytes, place: Place, ask: Ask, offline: bool) -> Account:
+    from thim.services.verification import (  # noqa: PLC0415
+        NoEvidence,
+        find_forgery,
+        look_at,
+    )
     from thim.services.verified import account_for  # noqa: PLC0415
+
+    evidence = look_at(raw)
+    if isinstance(evidence, NoEvidence):
+        return account_for_nothing(evidence.finding)
+    forgery = find_forgery(evidence, ask.instant, _find_anchors(place))
+    is_asking = not offline and ask.at is None and place.vendors.is_on
+    errors: list[ThimError] = []
+    try:
+        if is_asking and forgery is None:
+            errors = _fetch(evidence, place, ask)
+        account = account_for(_look_up(evidence, place, ask))
+    except (NotFoundError, OperatorError, UnavailableError) as e:
+        if forgery is not None:
+            return account_for(forgery)
+        why = "".join(f"; {error}" for error in errors)
+        return account_for_missing(e.reason, f"{e}{why}")
+    return with_errors(account, errors)
+
+
+def _find_anchors(place: Place) -> TrustAnchors:
+    """Return the roots to trust, as far as the store can be read."""
+    try:
+        with contextlib.closing(Replica(place.store)) as replica:
+            return replica.all_anchors(place.anchors)
+    except (OperatorError, UnavailableError):
+        return place.anchors
+
+
+def _fetch(evidence: Evidence, place: Place, ask: Ask) -> list[ThimError]:
+    from thim.services.side import facing_vendors  # noqa: PLC0415
+    from thim.services.verification_fill import (  # noqa: PLC0415 - SQLAlchemy
+        PATIENCE,
+        fetch_for,
+    )
+
+    async def fetch() -> list[ThimError]:
+        settings = dataclasses.replace(place.vendors, wait=PATIENCE)
+        async with facing_vendors(
+            place.store, place.anchors, settings, place.clock
+        ) as side:
+            return await fetch_for(side, evidence, ask)
+
+    with quiet():
+        return asyncio.run(fetch())
+
+
+def _look_up(evidence: Evidence, place: Place, ask: Ask) -> Verified:
+    from thim.services.verification import EvidenceDesk  # noqa: PLC0415
 
     with contextlib.closing(Replica(place.store)) as replica:
         replica.check_anchors(place.anchors)
-        desk = EvidenceDesk(
-            replica,
-            PckReader(replica),
-            EndorsementView(replica),
-            place.anchors,
-        )
-        return account_for(desk.verify(raw, ask))
+        anchors = replica.all_anchors(place.anchors)
+        return EvidenceDesk(replica, anchors).verify(evidence, ask)
 
 
-def _write(account: Account, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(account, indent=2))
-    elif account["authentic"] is None:
+def _write(account: Account, code: int, *, as_json: bool) -> None:
+    """
+    Write the account; the verdict stands whatever becomes of that, but who
+    reads what cannot be written is told.
+    """
+    try:
+        _write_out(account, as_json=as_json)
+    except BrokenPipeError:  # a reader that has seen enough
+        sys.stdout = None
+        raise typer.Exit(code) from None
+    except OSError as e:
+        sys.stdout = None
+        msg = f"the verdict cannot be written: {e.strerror}"
+        sys.stderr.write(f"thim: {msg}\n")
+        raise typer.Exit(MISSING) from None
+
+
+def _write_out(account: Account, *, as_json: bool) -> None:
+    if account["authentic"] is None and not (as_json or account["steps"]):
         detail = account["findings"][0]["detail"]
         sys.stderr.write(f"thim: cannot say: {printable(detail)}\n")
+        return
+    if sys.stdout is None:
+        return
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+    if as_json:
+        sys.stdout.write(f"{json.dumps(account, indent=2)}\n")
     else:
         from thim.cli.verify_view import write_tree  # noqa: PLC0415 - rich
 
         write_tree(account)
+    sys.stdout.flush()

@@ -64,8 +64,9 @@ def _make_tree(account: Account) -> Tree:
     tree = Tree(_headline(account), guide_style="dim")
     for step in account["steps"]:
         _add_step(tree, step, account["findings"])
-    if not account["steps"]:
-        for finding in account["findings"]:
+    numbers = {step["number"] for step in account["steps"]}
+    for finding in account["findings"]:
+        if finding["step"] not in numbers:
             tree.add(_finding(finding))
     _add_notes(tree, account["notes"])
     _add_collateral(tree, account)
@@ -80,6 +81,8 @@ def _headline(account: Account) -> Text:
         envelope = evidence["envelope"]
         within = f" in an {envelope}" if envelope else ""
         line.append(f"{evidence['kind']}{within}, ")
+    if account["authentic"] is None:
+        return line.append("nobody can say", style="bold yellow")
     if not account["authentic"]:
         return line.append("not authentic", style="bold red")
     line.append("authentic", style="bold green")

@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from thim.intel.report_body import ReportBody
     from thim.intel.tcb import IsvLevel, TcbLevel
 
-_ADVISED: Final = frozenset(
-    {
-        TcbStatus.TD_RELAUNCH_ADVISED,
-        TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
-    }
-)
 _HARDENING: Final = frozenset(
     {
         TcbStatus.SW_HARDENING_NEEDED,
@@ -48,7 +42,6 @@ _CONFIGURATION: Final = frozenset(
         TcbStatus.CONFIGURATION_NEEDED,
         TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
         TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
-        TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED,
     }
 )
 
@@ -58,27 +51,38 @@ def list_shortfalls(
 ) -> Iterator[Finding]:
     """
     List what an authentic quote's TCB lacks to be at the baseline.
+
+    What has to be updated is told by what runs now; what was updated since a
+    TD was launched wants it to be launched again.
     """
-    if tcb.status in _ADVISED:
-        yield _relaunch(quote, tcb)
-    else:
-        yield from _part_shortfalls(quote.body, tcb, collateral)
+    svns = _svns_now(quote.body)
+    yield from _platform_shortfalls(svns, tcb.current, tcb.pck, collateral)
+    yield from _module_shortfalls(svns, tcb.current, collateral)
     yield from _qe_shortfalls(quote, tcb, collateral)
-    if tcb.status in _CONFIGURATION:
-        yield _configuration(tcb.launch)
+    if _is_behind(tcb.launch) and not _is_behind(tcb.current):
+        yield _relaunch(quote.body, tcb)
+    for level in (tcb.current.platform, tcb.launch.platform):
+        if level is not None and level.status in _CONFIGURATION:
+            yield _configuration(level)
+            break
 
 
-def _part_shortfalls(
-    body: ReportBody, tcb: TcbVerdict, collateral: Collateral
-) -> Iterator[Finding]:
-    """List what platform and module lack, at launch or else now."""
-    svns = b"" if isinstance(body, SgxReportBody) else body.tee_tcb_svn
-    evaluation = tcb.launch
-    is_launch_known = tcb.launch.status is not None
-    if is_launch_known and tcb.status is None and isinstance(body, Td15Body):
-        svns, evaluation = body.tee_tcb_svn_2, tcb.current
-    yield from _platform_shortfalls(svns, evaluation, tcb.pck, collateral)
-    yield from _module_shortfalls(svns, evaluation, collateral)
+def _svns_now(body: ReportBody) -> bytes:
+    """Return the TDX SVNs that run now; none for an enclave."""
+    if isinstance(body, SgxReportBody):
+        return b""
+    if isinstance(body, Td15Body):
+        return body.tee_tcb_svn_2
+    return body.tee_tcb_svn
+
+
+def _is_behind(evaluation: Evaluation) -> bool:
+    """Tell whether platform or module are behind, whatever the QE is."""
+    platform, module = evaluation.platform, evaluation.module
+    if platform is None or platform.status not in CURRENT_STATUSES:
+        return True
+    is_good = module is not None and module.status is TcbStatus.UP_TO_DATE
+    return evaluation.has_module and not is_good
 
 
 def _platform_shortfalls(
@@ -124,16 +128,16 @@ def _find_target(
 
 
 def _hopeless(level: TcbLevel | None) -> Finding:
-    status = level.status.value if level else "without a level"
+    where = f"is {level.status.value}" if level else "is below every level"
     return Finding(
         step=Step.PLATFORM_TCB,
-        reason="no-better-level",
-        detail=f"the platform is {status}, and its TCB info has no better "
-        "level: the hardware gets no more updates",
+        reason="no-better-level" if level else "no-tcb-level",
+        detail=f"the platform {where}, and its TCB info has no better one "
+        "that is good enough",
         component="platform",
-        found=status,
+        found=level.status.value if level else "without a level",
         needed=TcbStatus.UP_TO_DATE.value,
-        advisory_ids=level.advisory_ids if level else (),
+        advisory_ids=tuple(sorted(level.advisory_ids)) if level else (),
     )
 
 
@@ -200,49 +204,55 @@ def _isv_finding(  # noqa: PLR0913, PLR0917 - the parts of one sentence
     levels: Sequence[IsvLevel],
     remedy: Remedy,
 ) -> Finding:
-    good = [lev.isvsvn for lev in levels if lev.status is TcbStatus.UP_TO_DATE]
-    needed = str(min(good)) if good else ""
+    target = min(
+        (
+            each
+            for each in levels
+            if each.status is TcbStatus.UP_TO_DATE and each.isvsvn > found
+        ),
+        key=lambda each: each.isvsvn,
+        default=None,
+    )
+    there = set(level.advisory_ids) if level else set()
+    gone = there - set(target.advisory_ids) if target else there
     status = level.status.value if level else "without a level"
-    hint = f", {needed} is needed" if needed else ""
+    hint = f", {target.isvsvn} is needed" if target else ""
     return Finding(
         step=step,
         reason="isvsvn-behind" if level else "no-tcb-level",
         detail=f"the {what} with the ISVSVN {found} is {status}{hint}",
         component=f"{what} ISVSVN",
         found=str(found),
-        needed=needed,
-        advisory_ids=level.advisory_ids if level else (),
+        needed=str(target.isvsvn) if target else "",
+        advisory_ids=tuple(sorted(gone)),
         remedy=remedy,
     )
 
 
-def _configuration(evaluation: Evaluation) -> Finding:
-    level = evaluation.platform
+def _configuration(level: TcbLevel) -> Finding:
     return Finding(
         step=Step.PLATFORM_TCB,
         reason="configuration-needed",
         detail="the platform may have to be configured otherwise, as the "
         "advisories say (often in the BIOS: hyper-threading, undervolting)",
         component="platform configuration",
-        found=level.status.value if level else "",
+        found=level.status.value,
         needed=TcbStatus.UP_TO_DATE.value,
-        advisory_ids=tuple(sorted(level.advisory_ids)) if level else (),
+        advisory_ids=tuple(sorted(level.advisory_ids)),
         remedy=Remedy.CONFIGURATION,
     )
 
 
-def _relaunch(quote: Quote, tcb: TcbVerdict) -> Finding:
-    body = quote.body
-    current = body.tee_tcb_svn_2.hex() if isinstance(body, Td15Body) else ""
-    launch = "" if isinstance(body, SgxReportBody) else body.tee_tcb_svn.hex()
+def _relaunch(body: ReportBody, tcb: TcbVerdict) -> Finding:
+    launch = b"" if isinstance(body, SgxReportBody) else body.tee_tcb_svn
     return Finding(
         step=Step.CONVERGENCE,
         reason="relaunch-advised",
         detail="the platform has been updated since the TD was launched: "
         "launch it again",
         component="TEE_TCB_SVN",
-        found=launch,
-        needed=current,
+        found=launch.hex(),
+        needed=_svns_now(body).hex(),
         advisory_ids=tcb.launch.advisory_ids,
         remedy=Remedy.RELAUNCH,
     )
@@ -271,6 +281,8 @@ def list_notes(
     level = tcb.launch.platform if tcb else None
     if level is not None and level.status in _HARDENING:
         yield _hardening(level)
+    if tcb and _is_behind(tcb.current) and not _is_behind(tcb.launch):
+        yield _older_now(tcb)
 
 
 def _differ(ours: int | None, other: int) -> Finding:
@@ -286,12 +298,25 @@ def _differ(ours: int | None, other: int) -> Finding:
     )
 
 
+def _older_now(tcb: TcbVerdict) -> Finding:
+    status = tcb.current.status.value if tcb.current.status else "no level"
+    return Finding(
+        step=Step.CONVERGENCE,
+        reason="current-behind",
+        detail=f"what the TD runs under now has {status}; QVL goes by what it "
+        "was launched under",
+        component="TEE_TCB_SVN_2",
+        found=status,
+        advisory_ids=tcb.current.advisory_ids,
+    )
+
+
 def _hardening(level: TcbLevel) -> Finding:
     return Finding(
         step=Step.PLATFORM_TCB,
         reason="sw-hardening-needed",
-        detail="the hardware is up to date, but enclaves on it must be built "
-        "with mitigations, as the advisories say",
+        detail="enclaves on this platform must be built with mitigations, as "
+        "the advisories say",
         component="enclave software",
         advisory_ids=tuple(sorted(level.advisory_ids)),
         remedy=Remedy.SOFTWARE,

@@ -48,6 +48,14 @@ class Envelope:
     custom_claims: bytes | None = None
 
 
+def is_oe_report(raw: bytes) -> bool:
+    """
+    Tell whether *raw* begins as a report of just its length does.
+    """
+    size = (len(raw) - _REPORT_HEADER).to_bytes(8, "little", signed=True)
+    return raw.startswith(b"\1\0\0\0\2\0\0\0" + size)
+
+
 def open_report(raw: bytes) -> Envelope:
     """
     Open a report.

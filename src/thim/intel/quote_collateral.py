@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from thim.intel.tcb import IsvLevel
     from thim.x509.chain import TrustAnchors
 
+#: The reason where a document is of the future: the clock is wrong, or it is.
+NOT_YET_ISSUED: Final = "not-yet-issued"
 #: TDX modules by their version, each with its levels, highest first.
 Modules: TypeAlias = "dict[int, tuple[TdxModule, tuple[IsvLevel, ...]]]"
 
@@ -222,7 +224,7 @@ class Collateral:
             if used.issued > now + CLOCK_SKEW:
                 issued = f"{used.issued:%FT%TZ}"
                 msg = f"{used.name} is of {issued}, after {now:%FT%TZ}"
-                raise fail(used.step, "not-yet-issued", msg, used.name, issued)
+                raise fail(used.step, NOT_YET_ISSUED, msg, used.name, issued)
 
 
 _Read = TypeVar("_Read", TcbInfo, EnclaveIdentity)

@@ -19,7 +19,7 @@ from thim.errors import MalformedError, UntrustedError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 
 class Step(enum.IntEnum):
@@ -130,15 +130,14 @@ def fail(  # noqa: PLR0913, PLR0917 - the parts of one sentence
 
 
 @contextlib.contextmanager
-def at(step: Step, others: Mapping[str, Step] | None = None) -> Iterator[None]:
+def at(step: Step) -> Iterator[None]:
     """
-    Turn what is raised inside into the failure of *step*, or of the step that
-    *others* have for its reason.
+    Turn what is raised inside into the failure of *step*; the failure of
+    another one stays what it is.
     """
     try:
         yield
     except StepError:
         raise
     except (MalformedError, UntrustedError) as e:
-        found = (others or {}).get(e.reason, step)
-        raise fail(found, e.reason, str(e)) from e
+        raise fail(step, e.reason, str(e)) from e

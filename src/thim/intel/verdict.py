@@ -69,8 +69,9 @@ class Verdict:
 
     @property
     def tcb_date(self) -> datetime | None:
-        """The earliest date of those levels."""
-        return self.tcb.launch.tcb_date if self.tcb else None
+        """The earliest date of those levels; None without a status."""
+        has_status = self.tcb_status is not None
+        return self.tcb.launch.tcb_date if self.tcb and has_status else None
 
     @property
     def earliest_expiry(self) -> datetime | None:

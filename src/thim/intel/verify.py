@@ -58,8 +58,11 @@ if TYPE_CHECKING:
     from thim.x509.chain import TrustAnchors
 
 #: Of PCK chains and of attestation keys each; a machine has one or two.  They
-#: are kept by the very bytes that were verified, up to 5 kB for both.
+#: are kept by the very bytes that were verified.
 MOST_KEPT: Final = 2048
+#: What is longer than any machine's own is verified, but not kept.
+_LONGEST_CHAIN: Final = 6144
+_LONGEST_DATA: Final = 1024
 #: What TDs of one machine may have been launched under.
 _MOST_TCBS: Final = 8
 _P256: Final = ec.SECP256R1()
@@ -143,15 +146,16 @@ class QuoteVerifier:
         return Verdict(quote, now, self.collateral, None, tcb)
 
     def _verify(self, quote: Quote, now: datetime, pem: bytes) -> TcbVerdict:
-        self.collateral.verify_issued(now)
         machine = self._find_machine(pem, now)  # 2 to 4
+        self.collateral.verify_issued(now)  # 3, 5 and 6
         verify_platform(quote, machine.chain.pck, self.collateral)  # 7
         verify_module(quote.body, self.collateral)  # 8
         known_by = machine, quote.voucher
         key = self._memory.keys.find(known_by)
         if key is None:
             key = self._verify_key(quote, machine)  # 9 to 11
-            self._memory.keys.keep(known_by, key)
+            if len(quote.authentication_data) <= _LONGEST_DATA:
+                self._memory.keys.keep(known_by, key)
         _verify_signature(quote, key.key)  # 12
         found = quote.body.tcb, key.qe_isvsvn
         tcb = machine.tcbs.find(found)
@@ -174,7 +178,8 @@ class QuoteVerifier:
                 chain.pck.components, chain.pck.pcesvn
             )
             machine = _Machine(chain, levels, Kept(_MOST_TCBS))
-            self._memory.machines.keep((self._mark, pem), machine)
+            if len(pem) <= _LONGEST_CHAIN:
+                self._memory.machines.keep((self._mark, pem), machine)
         return machine
 
     def _verify_key(self, quote: Quote, machine: _Machine) -> _AttestationKey:

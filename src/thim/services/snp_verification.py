@@ -13,10 +13,10 @@ from thim.amd.crl import Crl
 from thim.amd.endorsement_key import EndorsementKey
 from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
-from thim.amd.verify import verify_report
+from thim.amd.verify import is_signed_by, verify_report
 from thim.collateral.amd_keys import amd_crl_key
-from thim.collateral.freshness import is_expired as is_expired_at
-from thim.errors import MalformedError, NotFoundError
+from thim.errors import MalformedError, NotFoundError, UnavailableError
+from thim.x509.chain import CLOCK_SKEW
 
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from thim.attestation.evidence import SnpEvidence
     from thim.collateral.endorsements import HeldEndorsement
     from thim.collateral.ports import CollateralReader, Held
-    from thim.collateral.records import CollateralKey
     from thim.store.endorsement_view import EndorsementView
     from thim.x509.chain import TrustAnchors
 
@@ -70,30 +69,51 @@ def verify_snp(  # noqa: PLR0913, PLR0917 - the store has two sides
 
     Raises:
         NotFoundError: The key that signed it is not known, or cannot be.
+        UnavailableError: The store is damaged, or ahead of the clock.
     """
-    with reader.snapshot():
-        found = [
-            _Signer(
-                leaf, reader.find(amd_crl_key(leaf.kind, leaf.product), at=at)
-            )
-            for leaf in _find_leaves(keys, evidence.report, at)
+    instant = at or now
+    report = evidence.report
+    try:
+        with reader.snapshot():
+            signers = _find_signers(reader, keys, report, at)
+        verdicts = [
+            _verify(evidence, each, instant, anchors) for each in signers
         ]
-    if not found:
-        raise _missing(evidence.report)
-    verdicts = [_verify(evidence, each, at or now, anchors) for each in found]
-    # Reports by VLEKs do not say whose: all that are held are tried.
+    except MalformedError as e:  # all of it was verified when it came in
+        msg = f"the store holds what cannot be read: {e}"
+        raise UnavailableError(msg, reason="store-damaged") from e
+    if not verdicts:
+        raise _missing(report)
+    # A key may have several certificates, of which one has ended.
     return next((v for v in verdicts if v.verdict.is_authentic), verdicts[0])
 
 
-def _crl_key(leaf: HeldEndorsement) -> CollateralKey:
-    return amd_crl_key(leaf.kind, leaf.product)
-
-
 class _Signer(NamedTuple):
-    """Who may have signed a report, and the list that may revoke it."""
+    """Who signed a report, or should have, and what may revoke it."""
 
-    leaf: HeldEndorsement
-    crl: Held | None
+    held: HeldEndorsement
+    leaf: EndorsementKey
+    held_crl: Held | None
+
+
+def _find_signers(
+    reader: CollateralReader,
+    keys: EndorsementView,
+    report: Report,
+    at: datetime | None,
+) -> list[_Signer]:
+    found = [
+        _Signer(
+            held,
+            EndorsementKey.from_der(held.der),
+            reader.find(amd_crl_key(held.kind, held.product), at=at),
+        )
+        for held in _find_leaves(keys, report, at)
+    ]
+    if report.signing_key is KeyKind.VLEK:
+        # It does not say whose: another provider's did not sign it.
+        return [each for each in found if is_signed_by(report, each.leaf)]
+    return found
 
 
 def _verify(
@@ -102,13 +122,18 @@ def _verify(
     instant: datetime,
     anchors: TrustAnchors,
 ) -> SnpVerdict:
-    leaf, crl = signer
-    is_expired = crl is not None and is_expired_at(crl.next_update, instant)
+    held, leaf, held_crl = signer
+    crl = Crl.from_der(held_crl.body) if held_crl else None
+    if crl is not None and crl.this_update > instant + CLOCK_SKEW:
+        msg = f"the revocation list is of {crl.this_update:%FT%TZ}, after "
+        msg += f"{instant:%FT%TZ}"
+        raise UnavailableError(msg, reason="not-yet-issued")
+    is_expired = crl is not None and crl.next_update <= instant
     verdict = verify_report(
         evidence.report,
-        EndorsementKey.from_der(leaf.der),
-        CaChain.from_pem(leaf.issuer_chain),
-        Crl.from_der(crl.body) if crl and not is_expired else None,
+        leaf,
+        CaChain.from_pem(held.issuer_chain),
+        None if is_expired else crl,
         anchors=anchors,
         now=instant,
     )
@@ -116,8 +141,8 @@ def _verify(
         evidence=evidence,
         verdict=verdict,
         instant=instant,
-        leaf=leaf,
-        crl=crl,
+        leaf=held,
+        crl=held_crl,
         is_crl_expired=is_expired,
     )
 

@@ -11,7 +11,11 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from thim.attestation.evidence import QuoteEvidence, parse_evidence
+from thim.attestation.evidence import (
+    Evidence,
+    QuoteEvidence,
+    parse_evidence,
+)
 from thim.baseline.select import Wish
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import (
@@ -29,12 +33,19 @@ from thim.errors import (
 from thim.intel.kept import Kept
 from thim.intel.names import Tee
 from thim.intel.pck_chain import read_pck
-from thim.intel.quote_collateral import QUOTING, Collateral, Documents
+from thim.intel.quote_collateral import (
+    NOT_YET_ISSUED,
+    QUOTING,
+    Collateral,
+    Documents,
+)
 from thim.intel.steps import Finding, Step, StepError
 from thim.intel.verdict import Verdict
 from thim.intel.verify import Memory, QuoteVerifier, refute
 from thim.services.serve import Answer, Query, find_answers
 from thim.services.snp_verification import SnpVerdict, verify_snp
+from thim.store.endorsement_view import EndorsementView
+from thim.store.pck import PckReader
 
 
 if TYPE_CHECKING:
@@ -43,8 +54,6 @@ if TYPE_CHECKING:
 
     from thim.intel.pck import PckCertificate
     from thim.intel.quote import Quote
-    from thim.store.endorsement_view import EndorsementView
-    from thim.store.pck import PckReader
     from thim.store.replica import Replica
     from thim.x509.chain import TrustAnchors
 
@@ -108,7 +117,7 @@ class NoEvidence:
     finding: Finding
 
 
-Verified: TypeAlias = QuoteVerdict | SnpVerdict | NoEvidence
+Verified: TypeAlias = QuoteVerdict | SnpVerdict
 
 
 class EvidenceDesk:
@@ -116,35 +125,26 @@ class EvidenceDesk:
     Verifies evidence with what the store holds; for one thread.
     """
 
-    def __init__(
-        self,
-        replica: Replica,
-        pcks: PckReader,
-        keys: EndorsementView,
-        anchors: TrustAnchors,
-    ) -> None:
+    def __init__(self, replica: Replica, anchors: TrustAnchors) -> None:
         self._replica = replica
-        self._pcks = pcks
-        self._keys = keys
+        self._pcks = PckReader(replica)
+        self._keys = EndorsementView(replica)
         self._anchors = anchors
         self._memory = Memory()
         self._verifiers: Kept[tuple[bytes, ...], QuoteVerifier] = Kept(
             _MOST_SETS
         )
 
-    def verify(self, raw: bytes, ask: Ask) -> Verified:
+    def verify(self, evidence: Evidence, ask: Ask) -> Verified:
         """
-        Verify the evidence *raw*.
+        Verify *evidence*.
 
         Raises:
             NotFoundError: Collateral is missing; the message says what.
             ParameterError: *ask* contradicts itself, or asks for the future.
-            UnavailableError: The store cannot be read.
+            UnavailableError: The store cannot be read, or holds what is of
+                the future by the clock.
         """
-        try:
-            evidence = parse_evidence(raw)
-        except (MalformedError, UntrustedError) as e:
-            return NoEvidence(finding=_as_finding(e))
         if isinstance(evidence, QuoteEvidence):
             return self.verify_quote(evidence, ask)
         return verify_snp(
@@ -159,25 +159,20 @@ class EvidenceDesk:
             NotFoundError, ParameterError, UnavailableError: As `verify`.
         """
         quote = evidence.quote
-        pem = self._find_pck_chain(quote)
+        pem = self.find_pck_chain(quote)
         try:
-            pck = read_pck(pem or quote.certification_data)
+            pck = read_pck(pem)
         except StepError as e:
-            verdict = Verdict(quote, ask.instant, None, e.finding, None)
-            return QuoteVerdict(evidence=evidence, verdict=verdict)
-        try:
-            verifier, answers = self.find_verifier(quote.tee, pck, ask)
-        except NotFoundError:
-            # What is forged needs no collateral to be refused.
-            chain = pem or quote.certification_data
-            finding = refute(quote, ask.instant, chain, self._anchors)
-            if finding is None:
-                raise
-            verdict = Verdict(quote, ask.instant, None, finding, None)
-            return QuoteVerdict(evidence=evidence, verdict=verdict)
+            return _refuted(evidence, ask.instant, e.finding)
+        verifier, answers = self.find_verifier(quote.tee, pck, ask)
+        verdict = verifier.verify(quote, ask.instant, pem)
+        failure = verdict.failure
+        if failure is not None and failure.reason == NOT_YET_ISSUED:
+            # The clock or the store is wrong, and not the evidence.
+            raise UnavailableError(failure.detail, reason=failure.reason)
         return QuoteVerdict(
             evidence=evidence,
-            verdict=verifier.verify(quote, ask.instant, pem),
+            verdict=verdict,
             baseline=answers[0].baseline,
             answers=answers,
         )
@@ -197,11 +192,15 @@ class EvidenceDesk:
         """
         queries = list_queries(tee, pck, ask)
         answers = find_answers(self._replica, queries, ask.now)
-        digests = tuple(answer.held.sha256 for answer in answers)
-        verifier = self._verifiers.find(digests)
+        documents = tuple(
+            each
+            for answer in answers
+            for each in (answer.held.sha256, answer.held.issuer_chain)
+        )
+        verifier = self._verifiers.find(documents)
         if verifier is None:
             verifier = self._make_verifier(answers)
-            self._verifiers.keep(digests, verifier)
+            self._verifiers.keep(documents, verifier)
         return verifier, answers
 
     def _make_verifier(self, answers: Sequence[Answer]) -> QuoteVerifier:
@@ -225,11 +224,16 @@ class EvidenceDesk:
             collateral, anchors=self._anchors, memory=self._memory
         )
 
-    def _find_pck_chain(self, quote: Quote) -> bytes:
-        """Find the chain that a quote only names; empty if it holds one."""
+    def find_pck_chain(self, quote: Quote) -> bytes:
+        """
+        Find the PCK chain of *quote*: its own, or what it names.
+
+        Raises:
+            NotFoundError: What it names is not known.
+        """
         name = quote.pck_name
         if name is None:
-            return b""
+            return quote.certification_data
         platform = self._pcks.find_platform(
             PlatformId(quote.qe_id, name.pce_id)
         )
@@ -244,6 +248,40 @@ class EvidenceDesk:
             "which the quote only names, is not known"
         )
         raise NotFoundError(msg, reason="unknown-pck-certificate")
+
+
+def look_at(raw: bytes) -> Evidence | NoEvidence:
+    """
+    Recognise evidence; that needs no store.
+    """
+    try:
+        return parse_evidence(raw)
+    except (MalformedError, UntrustedError) as e:
+        finding = Finding(step=Step.LAYOUT, reason=e.reason, detail=str(e))
+        return NoEvidence(finding=finding)
+
+
+def find_forgery(
+    evidence: Evidence, instant: datetime, anchors: TrustAnchors
+) -> QuoteVerdict | None:
+    """
+    Verify of a quote what needs no collateral: what is forged is refused also
+    where that is missing.  None says nothing.
+    """
+    if not isinstance(evidence, QuoteEvidence):
+        return None
+    quote = evidence.quote
+    if quote.pck_name is not None:
+        return None
+    finding = refute(quote, instant, quote.certification_data, anchors)
+    return _refuted(evidence, instant, finding) if finding else None
+
+
+def _refuted(
+    evidence: QuoteEvidence, instant: datetime, finding: Finding
+) -> QuoteVerdict:
+    verdict = Verdict(evidence.quote, instant, None, finding, None)
+    return QuoteVerdict(evidence=evidence, verdict=verdict)
 
 
 def list_queries(
@@ -264,7 +302,3 @@ def list_queries(
         Query(keys=each, wish=ask.wish, at=ask.at) for each in keys
     )
     return tcb_info, identity, pck_crl, root_ca_crl
-
-
-def _as_finding(error: MalformedError | UntrustedError) -> Finding:
-    return Finding(step=Step.LAYOUT, reason=error.reason, detail=str(error))

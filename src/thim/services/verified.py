@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from thim.attestation.account import (
     EXPIRED,
-    account_for_nothing,
     account_for_quote,
     account_for_report,
+    without_revocation,
 )
-from thim.services.snp_verification import SnpVerdict
-from thim.services.verification import NoEvidence, QuoteVerdict
+from thim.services.verification import QuoteVerdict
 
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from thim.attestation.account import Account
     from thim.collateral.ports import Held
+    from thim.services.snp_verification import SnpVerdict
     from thim.services.verification import Verified
 
 
@@ -29,22 +29,30 @@ def account_for(verified: Verified) -> Account:
     """
     Give an account of *verified*, as ``thim.attestation.account`` does, with
     the baseline and the names of the documents.
+
+    Where no valid revocation list had its say, nobody can say.
     """
-    if isinstance(verified, NoEvidence):
-        return account_for_nothing(verified.finding)
     if isinstance(verified, QuoteVerdict):
-        return _account_for_quote(verified)
-    return _account_for_report(verified)
+        return without_revocation(_account_for_quote(verified))
+    return without_revocation(_account_for_report(verified))
 
 
 def _account_for_quote(verified: QuoteVerdict) -> Account:
     account = account_for_quote(verified.evidence, verified.verdict)
-    names = [str(answer.held.key) for answer in verified.answers]
-    for used, name in zip(account["collateral"], names, strict=True):
-        used["document"] = name
-    choice = verified.answers[0].choice if verified.answers else None
+    answers = verified.answers
+    names = {
+        used["document"]: str(answer.held.key)
+        for used, answer in zip(account["collateral"], answers, strict=True)
+    }
+    collateral = [
+        {**used, "document": names[used["document"]]}
+        for used in account["collateral"]
+    ]
+    choice = answers[0].choice if answers else None
     return {
         **account,
+        "collateral": collateral,
+        "expired": [names[name] for name in account["expired"]],
         "baseline": verified.baseline or None,
         "baseline_inferred": choice.inferred if choice else None,
     }
@@ -62,8 +70,12 @@ def _account_for_report(verified: SnpVerdict) -> Account:
     if crl is not None:
         collateral.append(_held(crl))
         ends = min(ends, crl.next_update or ends)
-    if verified.is_crl_expired:
-        account |= {"expired": ["crl"], "revocation": EXPIRED}
+    if crl is not None and verified.is_crl_expired:
+        account |= {
+            "expired": [str(crl.key)],
+            "revocation": EXPIRED,
+            "notes": [],
+        }
     return {
         **account,
         "earliest_expiry": f"{ends:%FT%TZ}",

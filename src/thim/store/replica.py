@@ -18,13 +18,13 @@ from thim.errors import OperatorError
 from thim.intel.names import Tee, Update
 from thim.store.file import StoreFile, making_sense
 from thim.store.instants import from_stored, to_stored
+from thim.x509.chain import TrustAnchors
 
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from thim.x509.chain import TrustAnchors
 
 _NEVER: Final = 2**62
 
@@ -99,6 +99,7 @@ _AWAITED: Final = """
      WHERE name >= 'amd/vcek/' AND name < 'amd/vcek0' AND due IS NOT NULL
 """
 _ANCHORS: Final = "SELECT value FROM settings WHERE name = 'anchors'"
+_ADDED_ANCHORS: Final = "SELECT spki_sha256 FROM added_anchors"
 _COUNT: Final = """
     SELECT count(*), sum(r.next_update < ?)
       FROM heads h JOIN records r ON r.id = h.record_id
@@ -145,6 +146,14 @@ class Replica(StoreFile):
                 f"to its trust anchors for ever"
             )
             raise OperatorError(msg, reason="store-anchors")
+
+    def all_anchors(self, stamped: TrustAnchors) -> TrustAnchors:
+        """
+        Return the anchors that the store was made for, *stamped*, with those
+        that an operator has added.
+        """
+        added = (row[0] for row in self.rows(_ADDED_ANCHORS))
+        return TrustAnchors(spki_sha256=stamped.spki_sha256 | frozenset(added))
 
     def entries(self) -> Sequence[Entry]:
         """
