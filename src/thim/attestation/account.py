@@ -118,7 +118,7 @@ def account_for_report(
         "advisories": [],
         "evaluation_number": None,
         "findings": [_snp_finding(each) for each in verdict.findings],
-        "notes": [_snp_finding(each) for each in verdict.notes],
+        "notes": [missing_list(MISSING)] if verdict.notes else [],
         "expired": [],
         "revocation": MISSING if verdict.notes else CHECKED,
         "steps": [
@@ -158,18 +158,24 @@ def without_revocation(account: Account) -> Account:
     revocation = account["revocation"]
     if not account["authentic"] or revocation == CHECKED:
         return account
-    detail = (
-        f"the revocation list is {revocation}: nobody can say whether a key "
-        "above this evidence is revoked"
-    )
-    finding = _missing(f"crl-{revocation}", detail)
     return {
         **account,
         "authentic": None,
         "acceptable": False,
-        "findings": [finding, *account["findings"]],
+        "findings": [missing_list(revocation), *account["findings"]],
         "claims": None,
     }
+
+
+def missing_list(revocation: str) -> Account:
+    """
+    Say that the revocation list is missing or expired.
+    """
+    detail = (
+        f"the revocation list is {revocation}: nobody can say whether a key "
+        "above this evidence is revoked"
+    )
+    return _missing(f"crl-{revocation}", detail)
 
 
 def with_errors(account: Account, errors: Iterable[ThimError]) -> Account:

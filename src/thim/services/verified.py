@@ -10,6 +10,7 @@ from thim.attestation.account import (
     EXPIRED,
     account_for_quote,
     account_for_report,
+    missing_list,
     without_revocation,
 )
 from thim.services.verification import QuoteVerdict
@@ -30,11 +31,13 @@ def account_for(verified: Verified) -> Account:
     Give an account of *verified*, as ``thim.attestation.account`` does, with
     the baseline and the names of the documents.
 
-    Where no valid revocation list had its say, nobody can say.
+    Where no valid revocation list of Intel's had its say, nobody can say.
+    AMD's lists name intermediates only, of which there are three or four in
+    the world: there it is a note.
     """
     if isinstance(verified, QuoteVerdict):
         return without_revocation(_account_for_quote(verified))
-    return without_revocation(_account_for_report(verified))
+    return _account_for_report(verified)
 
 
 def _account_for_quote(verified: QuoteVerdict) -> Account:
@@ -74,7 +77,7 @@ def _account_for_report(verified: SnpVerdict) -> Account:
         account |= {
             "expired": [str(crl.key)],
             "revocation": EXPIRED,
-            "notes": [],
+            "notes": [missing_list(EXPIRED)],
         }
     return {
         **account,
