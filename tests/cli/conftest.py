@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 
+from tests.cli.evidence import World
+from tests.cli.sim import Sim
 from tests.new_store import new_store
 from tests.services.made import INTEL
+from tests.simulate.chips import playing
 from thim.cli import main
 from thim.cli.options import Place
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.clock import utc_now
 from thim.services.vendors import VendorSettings
+from thim.simulate.setup import write_setup
 from thim.store.ledger import Ledger
 from thim.x509.chain import TrustAnchors
 
@@ -142,3 +146,13 @@ def made(thim, folder):
     )
     assert (0, "") == (run.code, run.err)
     return folder
+
+
+@pytest.fixture
+def world(thim, tmp_path):
+    """
+    The default world, whose AMD does not count requests.
+    """
+    with playing() as vendor:
+        write_setup(tmp_path / "sim.toml", vendor)
+        yield World(Sim(vendor=vendor, folder=tmp_path), thim)
