@@ -377,6 +377,23 @@ class TestNotes:
         assert Remedy.SOFTWARE is note.remedy
         assert (found == HARDENING) == verdict.is_acceptable
 
+    def test_behind_now(self):
+        """
+        QVL goes by the launch where today's TCB is worse; that is a note.
+        """
+        svns = bytes([2, 1]) + b"\5" * 14
+        (note,) = verify("v5", make_td("v5", tee_tcb_svn_2=svns)).notes
+
+        assert ("current-behind", OUT) == (note.reason, note.found)
+
+    def test_no_level_now(self):
+        """
+        Where today's TCB has no level that is a finding, and no note.
+        """
+        svns = bytes([1, 1]) + b"\5" * 14
+
+        assert () == verify("v5", make_td("v5", tee_tcb_svn_2=svns)).notes
+
     def test_numbers_differ(self, kind):
         """
         TCB info and identity of different numbers are noted, and decide

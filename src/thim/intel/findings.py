@@ -281,8 +281,9 @@ def list_notes(
     level = tcb.launch.platform if tcb else None
     if level is not None and level.status in _HARDENING:
         yield _hardening(level)
-    if tcb and _is_behind(tcb.current) and not _is_behind(tcb.launch):
-        yield _older_now(tcb)
+    status = tcb.current.status if tcb else None
+    if tcb and status and _is_behind(tcb.current) > _is_behind(tcb.launch):
+        yield _older_now(status, tcb.current)
 
 
 def _differ(ours: int | None, other: int) -> Finding:
@@ -298,16 +299,15 @@ def _differ(ours: int | None, other: int) -> Finding:
     )
 
 
-def _older_now(tcb: TcbVerdict) -> Finding:
-    status = tcb.current.status.value if tcb.current.status else "no level"
+def _older_now(status: TcbStatus, current: Evaluation) -> Finding:
     return Finding(
         step=Step.CONVERGENCE,
         reason="current-behind",
-        detail=f"what the TD runs under now has {status}; QVL goes by what it "
-        "was launched under",
+        detail=f"what the TD runs under now is {status.value}; QVL goes by "
+        "what it was launched under",
         component="TEE_TCB_SVN_2",
-        found=status,
-        advisory_ids=tcb.current.advisory_ids,
+        found=status.value,
+        advisory_ids=current.advisory_ids,
     )
 
 
