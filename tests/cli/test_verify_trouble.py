@@ -114,6 +114,47 @@ class TestStreams:
 
         assert 2 == done.returncode
 
+    def test_reader_of_colours_goes_away(self, world, forged):
+        """
+        Nor where colours are forced.
+        """
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as pipe:
+            done = run_command(
+                world,
+                forged,
+                stdout=pipe,
+                env={**os.environ, "FORCE_COLOR": "1"},
+            )
+
+        assert 2 == done.returncode
+
+    def test_nowhere_to_write(self, world, forged):
+        """
+        Also where nothing at all can be written the code is no verdict's.
+        """
+        with Path("/dev/full").open("wb") as full:
+            done = run_command(world, forged, stdout=full, stderr=full)
+            unusable = run_command(world, "nothing", stderr=full)
+
+        assert 3 == done.returncode
+        assert 2 == unusable.returncode
+
+    def test_input_that_is_not_ready(self, world, forged):
+        """
+        A standard input that does not block is read to its end all the same.
+        """
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb") as end:
+            end.write(forged.read_bytes())
+            end.close()
+            done = run_command(world, "-", stdin=pipe, stdout=subprocess.PIPE)
+
+        assert 2 == done.returncode
+        assert b"12 the attestation key signed the quote: FAILED" in done.stdout
+
     def test_full_disk(self, world, forged):
         """
         Where the output cannot be written nobody has been told anything: 3.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.amd.steps import STEPS
 from thim.attestation.claims import list_claims, list_snp_claims
+from thim.attestation.evidence import QuoteEvidence
 from thim.attestation.step_notes import describe_step
 from thim.intel.report_body import SgxReportBody
 from thim.intel.steps import Remedy, Step
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from thim.amd.verdict import Finding as SnpFinding
     from thim.amd.verdict import Verdict as SnpVerdict
-    from thim.attestation.evidence import QuoteEvidence, SnpEvidence
+    from thim.attestation.evidence import Evidence, SnpEvidence
     from thim.errors import ThimError
     from thim.intel.evaluation import TcbVerdict
     from thim.intel.quote_collateral import Used
@@ -53,6 +54,8 @@ _WITHOUT_COLLATERAL: Final = frozenset(
         Step.QUOTE_SIGNATURE,
     }
 )
+#: Of those the ones that take no PCK certificate either.
+_WITHOUT_PCK: Final = _WITHOUT_COLLATERAL - {Step.PCK_CHAIN, Step.QE_REPORT}
 #: AMD's steps up to this one end the procedure where they fail.
 _LAST_TO_END: Final = 4
 
@@ -66,7 +69,7 @@ def account_for_quote(evidence: QuoteEvidence, verdict: Verdict) -> Account:
     collateral, tcb = verdict.collateral, verdict.tcb
     findings = verdict.findings
     return {
-        "evidence": _evidence(evidence, len(evidence.quote.raw)),
+        "evidence": _evidence(evidence),
         "at": _instant(verdict.now),
         "authentic": verdict.is_authentic,
         "acceptable": verdict.is_acceptable,
@@ -109,7 +112,7 @@ def account_for_report(
     There is no minimum TCB to compare it with, and so no TCB status.
     """
     return {
-        "evidence": _evidence(evidence, len(evidence.report.raw)),
+        "evidence": _evidence(evidence),
         "at": _instant(instant),
         "authentic": verdict.is_authentic,
         "acceptable": verdict.is_authentic,
@@ -118,7 +121,7 @@ def account_for_report(
         "advisories": [],
         "evaluation_number": None,
         "findings": [_snp_finding(each) for each in verdict.findings],
-        "notes": [missing_list(MISSING)] if verdict.notes else [],
+        "notes": [revocation_gap(MISSING)] if verdict.notes else [],
         "expired": [],
         "revocation": MISSING if verdict.notes else CHECKED,
         "steps": [
@@ -142,12 +145,18 @@ def account_for_nothing(finding: Finding) -> Account:
     return {**_NOTHING, "authentic": False, "findings": [_finding(finding)]}
 
 
-def account_for_missing(reason: str, detail: str) -> Account:
+def account_for_missing(
+    reason: str, detail: str, evidence: Evidence | None = None
+) -> Account:
     """
-    Give an account of evidence that cannot be judged: what it takes is
+    Give an account of *evidence* that cannot be judged: what it takes is
     missing.
     """
-    return {**_NOTHING, "findings": [_missing(reason, detail)]}
+    return {
+        **_NOTHING,
+        "evidence": _evidence(evidence) if evidence else None,
+        "findings": [_collateral_finding(reason, detail)],
+    }
 
 
 def without_revocation(account: Account) -> Account:
@@ -158,24 +167,36 @@ def without_revocation(account: Account) -> Account:
     revocation = account["revocation"]
     if not account["authentic"] or revocation == CHECKED:
         return account
+    detail = (
+        f"a revocation list is {revocation}: nobody can say whether a key "
+        "above this evidence is revoked"
+    )
+    gap = _collateral_finding(f"crl-{revocation}", detail)
+    steps = [
+        {**step, "found": f"{step['found']}, by a list that had ended"}
+        if step["number"] == Step.REVOCATION
+        else step
+        for step in account["steps"]
+    ]
     return {
         **account,
         "authentic": None,
         "acceptable": False,
-        "findings": [missing_list(revocation), *account["findings"]],
+        "findings": [gap, *account["findings"]],
+        "steps": steps,
         "claims": None,
     }
 
 
-def missing_list(revocation: str) -> Account:
+def revocation_gap(revocation: str) -> Account:
     """
-    Say that the revocation list is missing or expired.
+    Say of a report that AMD's revocation list is missing or expired.
     """
     detail = (
-        f"the revocation list is {revocation}: nobody can say whether a key "
-        "above this evidence is revoked"
+        f"AMD's revocation list is {revocation}: that the intermediate is not "
+        "revoked was not checked"
     )
-    return _missing(f"crl-{revocation}", detail)
+    return _collateral_finding(f"crl-{revocation}", detail)
 
 
 def with_errors(account: Account, errors: Iterable[ThimError]) -> Account:
@@ -183,11 +204,11 @@ def with_errors(account: Account, errors: Iterable[ThimError]) -> Account:
     Add to the notes of an *account* what went wrong when newer collateral was
     asked for.
     """
-    notes = [_missing(each.reason, str(each)) for each in errors]
+    notes = [_collateral_finding(each.reason, str(each)) for each in errors]
     return {**account, "notes": [*account["notes"], *notes]}
 
 
-def _missing(reason: str, detail: str) -> Account:
+def _collateral_finding(reason: str, detail: str) -> Account:
     return {
         "step": None,
         "reason": reason,
@@ -218,12 +239,16 @@ _NOTHING: Final[Mapping[str, Any]] = {
 }
 
 
-def _evidence(evidence: QuoteEvidence | SnpEvidence, size: int) -> Account:
-    claims = getattr(evidence, "custom_claims", None)
+def _evidence(evidence: Evidence) -> Account:
+    claims = None
+    if isinstance(evidence, QuoteEvidence):
+        raw, claims = evidence.quote.raw, evidence.custom_claims
+    else:
+        raw = evidence.report.raw
     return {
         "kind": evidence.kind,
         "envelope": evidence.envelope or None,
-        "size": size,
+        "size": len(raw),
         "custom_claims": None if claims is None else claims.hex(),
     }
 
@@ -240,14 +265,19 @@ def _result(step: Step, verdict: Verdict, findings: Sequence[Finding]) -> str:
     if verdict.failure is not None:
         if step == verdict.failure.step:
             return FAILED
-        is_taken = step < verdict.failure.step and (
-            verdict.collateral is not None or step in _WITHOUT_COLLATERAL
-        )
-        return OK if is_taken else NOT_REACHED
+        is_reached = step < verdict.failure.step and _is_taken(step, verdict)
+        return OK if is_reached else NOT_REACHED
     if step is Step.CONVERGENCE:
         return OK if verdict.is_acceptable else BEHIND
     is_behind = any(each.step is step for each in findings)
     return BEHIND if is_behind or _is_level_behind(step, verdict) else OK
+
+
+def _is_taken(step: Step, verdict: Verdict) -> bool:
+    if verdict.collateral is not None:
+        return True
+    is_named = verdict.quote.pck_name is not None
+    return step in (_WITHOUT_PCK if is_named else _WITHOUT_COLLATERAL)
 
 
 def _is_level_behind(step: Step, verdict: Verdict) -> bool:

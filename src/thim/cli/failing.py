@@ -25,5 +25,18 @@ def failing_in_one_line() -> Iterator[None]:
         yield
     except ThimError as e:
         # An argument may be no text, or drive the terminal.
-        sys.stderr.write(f"thim: {printable(str(e))}\n")
+        tell(f"thim: {printable(str(e))}")
         sys.exit(2)
+
+
+def tell(text: str) -> None:
+    """
+    Write *text* as a line to standard error; where that is closed or full
+    nobody hears it, and the exit code must do.
+    """
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+    except OSError:
+        sys.stderr = None

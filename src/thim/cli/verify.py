@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 import traceback
 
@@ -24,8 +25,9 @@ from thim.attestation.account import (
 )
 from thim.attestation.evidence import MAX_SIZE, decode_text
 from thim.baseline.model import find_baseline
+from thim.cli.failing import tell
 from thim.cli.files import open_file
-from thim.cli.options import Config, Json, Store, find_place
+from thim.cli.options import Config, Store, find_place
 from thim.cli.quiet import quiet
 from thim.errors import (
     MalformedError,
@@ -92,39 +94,46 @@ def verify(
             "--offline", help="Ask no vendor for what the store lacks."
         ),
     ] = False,
-    as_json: Json = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON instead of a tree.")
+    ] = False,
     store: Store = None,
     config: Config = None,
 ) -> None:
     """
     Verify evidence, and say why.
 
-    Exit code 0: authentic, and its TCB is at the baseline. 1: authentic, but
-    below the baseline. 2: not authentic, or no evidence at all. 3: the
-    collateral that it takes is missing or has expired, so nobody can say.
+    Exit code 0: authentic, and its TCB is at the baseline (AMD: authentic).
+    1: authentic, but below the baseline. 2: not authentic, or no evidence at
+    all; also where the command cannot be used so. 3: collateral is missing or
+    Intel's revocation list has ended, so nobody can say; also where the output
+    cannot be written.
     """
-    place = find_place(store, config)
-    ask = _make_ask(place, baseline, number, at)
-    raw = _read(file)
     with never_a_verdict():
+        place = find_place(store, config)
+        ask = _make_ask(place, baseline, number, at)
+        raw = _read(file)
         account = {"file": str(file), **_verify(raw, place, ask, offline)}
         code = find_exit_code(account)
         _write(account, code, as_json=as_json)
-    raise typer.Exit(code)
+        raise typer.Exit(code)
 
 
 @contextlib.contextmanager
 def never_a_verdict() -> Iterator[None]:
     """
-    Keep a defect of ours from ending in Python's exit code 1, which would
-    say that something is authentic.
+    Keep what goes wrong from ending in Python's exit code 1, which would say
+    that something is authentic.
     """
     try:
         yield
-    except (ThimError, typer.Exit):
+    except typer.Exit:
         raise
-    except Exception:  # noqa: BLE001 - whatever it is
-        traceback.print_exc()
+    except ThimError as e:
+        tell(f"thim: {printable(str(e))}")
+        raise typer.Exit(NOT_AUTHENTIC) from None
+    except (Exception, SystemExit):  # noqa: BLE001 - a defect, whatever it is
+        tell(traceback.format_exc())
         raise typer.Exit(MISSING) from None
 
 
@@ -156,6 +165,8 @@ def _read_bounded(file: Path) -> bytes:
     if sys.stdin is None:
         msg = "closed"
         raise MalformedError(msg, reason="unreadable")
+    with contextlib.suppress(OSError):  # it may be no file
+        os.set_blocking(sys.stdin.fileno(), True)
     return sys.stdin.buffer.read(MAX_SIZE + 1)
 
 
@@ -199,7 +210,7 @@ def _verify(raw: bytes, place: Place, ask: Ask, offline: bool) -> Account:
         if forgery is not None:
             return account_for(forgery)
         why = "".join(f"; {error}" for error in errors)
-        return account_for_missing(e.reason, f"{e}{why}")
+        return account_for_missing(e.reason, f"{e}{why}", evidence)
     return with_errors(account, errors)
 
 
@@ -251,15 +262,14 @@ def _write(account: Account, code: int, *, as_json: bool) -> None:
         raise typer.Exit(code) from None
     except OSError as e:
         sys.stdout = None
-        msg = f"the verdict cannot be written: {e.strerror}"
-        sys.stderr.write(f"thim: {msg}\n")
+        tell(f"thim: the verdict cannot be written: {e.strerror}")
         raise typer.Exit(MISSING) from None
 
 
 def _write_out(account: Account, *, as_json: bool) -> None:
     if account["authentic"] is None and not (as_json or account["steps"]):
         detail = account["findings"][0]["detail"]
-        sys.stderr.write(f"thim: cannot say: {printable(detail)}\n")
+        tell(f"thim: cannot say: {printable(detail)}")
         return
     if sys.stdout is None:
         return

@@ -52,12 +52,11 @@ def write_tree(account: Account) -> None:
         console = Console(
             highlight=False, markup=False, emoji=False, width=_WIDTH
         )
-        with console.capture() as captured:
-            console.print(_make_tree(account))
-        for line in captured.get().splitlines():
-            sys.stdout.write(f"{line.rstrip()}\n")
-        return
-    console.print(_make_tree(account))
+    # Not written by rich, which ends the program when a reader goes away.
+    with console.capture() as captured:
+        console.print(_make_tree(account))
+    for line in captured.get().splitlines():
+        sys.stdout.write(f"{line.rstrip()}\n")
 
 
 def _make_tree(account: Account) -> Tree:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _ZERO_ATTRIBUTES: Final = bytes(8)
 _DIGEST: Final = 32
+_TEE: Final = "TEE"
+_FMSPC: Final = "FMSPC"
+_PCE_ID: Final = "PCE ID"
 
 
 def verify_platform(
@@ -39,11 +42,6 @@ def verify_platform(
         raise _mismatch(_FMSPC, _hex(tcb_info.fmspc), _hex(pck.fmspc))
     if tcb_info.pce_id != pck.pce_id:
         raise _mismatch(_PCE_ID, _hex(tcb_info.pce_id), _hex(pck.pce_id))
-
-
-_TEE: Final = "TEE"
-_FMSPC: Final = "FMSPC"
-_PCE_ID: Final = "PCE ID"
 
 
 def _mismatch(what: str, found: str, needed: str) -> StepError:

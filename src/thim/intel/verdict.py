@@ -35,8 +35,8 @@ class Verdict:
     Attributes:
         quote: What was verified.
         now: The instant of the verdict.
-        collateral: What it was verified with; None where the PCK chain does
-            not say for which platform it would have to be.
+        collateral: What it was verified with; None where it was refused
+            without.
         failure: The step that did not hold; None if all did.
         tcb: What the TCB is worth; None unless the quote is authentic.
     """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from thim.amd.authorities import CaChain, KeyKind
 from thim.amd.crl import Crl
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from thim.store.endorsement_view import EndorsementView
     from thim.x509.chain import TrustAnchors
 
+#: AMD's step for leaf, chain and list, and how its reasons end that time
+#: brings.
+_CHAIN: Final = 4
+_BY_TIME: Final = ("-expired", "-not-yet-valid", "-revoked")
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SnpVerdict:
@@ -43,8 +48,8 @@ class SnpVerdict:
         instant: The instant of the verdict.
         leaf: The VCEK or VLEK.
         crl: The revocation list; None if there is none.
-        is_crl_expired: Whether it had ended at *instant*.  A leaf below an
-            intermediate that it lists is not found all the same.
+        is_crl_expired: Whether it had ended at *instant*.  What it lists stays
+            revoked: the store does not give what is below it.
     """
 
     evidence: SnpEvidence
@@ -137,6 +142,7 @@ def _verify(
         anchors=anchors,
         now=instant,
     )
+    _check_store(verdict)
     return SnpVerdict(
         evidence=evidence,
         verdict=verdict,
@@ -145,6 +151,15 @@ def _verify(
         crl=held_crl,
         is_crl_expired=is_expired,
     )
+
+
+def _check_store(verdict: Verdict) -> None:
+    # Leaf, chain and list are the store's, and were verified when they came
+    # in: but for dates and revocation the report is not to blame.
+    for finding in verdict.findings:
+        if finding.step == _CHAIN and not finding.reason.endswith(_BY_TIME):
+            msg = f"the store holds what does not verify: {finding.detail}"
+            raise UnavailableError(msg, reason="store-damaged")
 
 
 def list_names(report: Report) -> list[ChipTcb]:

@@ -271,9 +271,8 @@ def find_forgery(
     if not isinstance(evidence, QuoteEvidence):
         return None
     quote = evidence.quote
-    if quote.pck_name is not None:
-        return None
-    finding = refute(quote, instant, quote.certification_data, anchors)
+    chain = b"" if quote.pck_name else quote.certification_data
+    finding = refute(quote, instant, chain, anchors)
     return _refuted(evidence, instant, finding) if finding else None
 
 

@@ -4,13 +4,15 @@ An account of what became of evidence, with the documents that decided it.
 
 from __future__ import annotations
 
+import hashlib
+
 from typing import TYPE_CHECKING
 
 from thim.attestation.account import (
     EXPIRED,
     account_for_quote,
     account_for_report,
-    missing_list,
+    revocation_gap,
     without_revocation,
 )
 from thim.services.verification import QuoteVerdict
@@ -68,7 +70,7 @@ def _account_for_report(verified: SnpVerdict) -> Account:
     leaf, crl = verified.leaf, verified.crl
     ends = leaf.not_after
     collateral = [
-        _document(leaf.kind.value, leaf.sha256, leaf.not_before, leaf.not_after)
+        _document(leaf.kind.value, leaf.der, leaf.not_before, leaf.not_after)
     ]
     if crl is not None:
         collateral.append(_held(crl))
@@ -77,7 +79,7 @@ def _account_for_report(verified: SnpVerdict) -> Account:
         account |= {
             "expired": [str(crl.key)],
             "revocation": EXPIRED,
-            "notes": [missing_list(EXPIRED)],
+            "notes": [revocation_gap(EXPIRED)],
         }
     return {
         **account,
@@ -89,11 +91,11 @@ def _account_for_report(verified: SnpVerdict) -> Account:
 
 
 def _held(held: Held) -> dict[str, Any]:
-    return _document(str(held.key), held.sha256, held.issued, held.next_update)
+    return _document(str(held.key), held.body, held.issued, held.next_update)
 
 
 def _document(
-    name: str, sha256: bytes, issued: datetime, ends: datetime | None
+    name: str, body: bytes, issued: datetime, ends: datetime | None
 ) -> dict[str, Any]:
     # A VCEK's own name holds its chip's.
     return {
@@ -101,5 +103,5 @@ def _document(
         "evaluation_number": None,
         "issued": f"{issued:%FT%TZ}",
         "ends": f"{ends:%FT%TZ}" if ends else None,
-        "sha256": sha256.hex(),
+        "sha256": hashlib.sha256(body).hexdigest(),
     }

@@ -111,7 +111,8 @@ class StoreFile:
             return self._db.execute(statement, values).fetchall()
         except (OverflowError, UnicodeEncodeError):
             return []  # a value that no column can hold stands in no row
-        except sqlite3.Error as e:
+        except (sqlite3.Error, UnicodeDecodeError) as e:
+            # SQLite's own message may hold what is damaged.
             msg = f"the store cannot be read: {e}"
             raise UnavailableError(msg, reason="store-unreadable") from e
 
@@ -168,12 +169,12 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(
             f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None
         )
-    except sqlite3.Error as e:
+    except (sqlite3.Error, UnicodeDecodeError) as e:
         raise _unreadable(path, e) from e
     try:
         db.execute("PRAGMA busy_timeout = 5000")
         row = db.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.Error as e:
+    except (sqlite3.Error, UnicodeDecodeError) as e:
         db.close()
         raise _unreadable(path, e) from e
     if row is None or row[0] != REVISION:
@@ -186,7 +187,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _unreadable(path: Path, error: sqlite3.Error) -> OperatorError:
+def _unreadable(path: Path, error: Exception) -> OperatorError:
     msg = f"store {path}: cannot be opened, or is not a thim store ({error})"
     return OperatorError(msg, reason="store-unreadable")
 
