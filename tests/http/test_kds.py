@@ -321,9 +321,10 @@ class TestExpired:
         Who is refused an expired one is told when a newer may be there.
         """
         store, vendor = old
+        before = vendor.clock() - timedelta(minutes=1)
         with Ledger(store, vendor.anchors) as ledger:
             for n in range(20):
-                ledger.chips.add(waiting(n), vendor.clock(), 100)
+                ledger.chips.add(waiting(n), before, 100)
         slowly = kds(vendor, interval=timedelta(seconds=10), burst=1)
         settings = amd_settings(
             vendor, upstreams=[slowly], wait=timedelta(milliseconds=100)

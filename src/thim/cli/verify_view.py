@@ -139,7 +139,9 @@ def _add_collateral(tree: Tree, account: Account) -> None:
         what = "" if number is None else f" number {number}"
         span = f"{used['issued']} to {used['ends'] or 'ever'}"
         digest = used["sha256"][:16]
-        branch.add(Text(f"{used['document']}{what}, {span}, sha256 {digest}…"))
+        branch.add(
+            Text(f"{used['document']}{what}, {span}, sha256 {digest}...")
+        )
 
 
 def _add_facts(tree: Tree, claims: dict[str, Any]) -> None:
