@@ -111,8 +111,9 @@ class ChipFiller:
     async def _wait(self, name: ChipTcb, until: float) -> bool:
         """Wait for one, and tell whether it is known what came of it."""
         loop = asyncio.get_running_loop()
-        begin = self._progress(name)
         await self._put(name)
+        # Not before: what is asked for anew has not been attempted yet.
+        begin = self._progress(name)
         while not self._is_settled(name, begin):
             left = until - loop.time()
             if left <= 0:
