@@ -86,7 +86,18 @@ def _simulating(folder: Path) -> Iterator[str]:
         str(folder / "thim.toml"),
     ]
     with running("simulate", command, port, folder / "simulate.log"):
+        _await_file(folder / "thim.toml")
         yield f"http://127.0.0.1:{admin}"
+
+
+def _await_file(path: Path) -> None:
+    """Wait for what the simulation writes when it listens already."""
+    until = time.monotonic() + 10
+    while not (path.is_file() and path.stat().st_size):
+        if time.monotonic() > until:
+            msg = f"{path} was never written"
+            raise RuntimeError(msg)
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
