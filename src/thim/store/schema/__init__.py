@@ -20,6 +20,16 @@ from thim.store.schema.amd import (
     endorsement_keys,
 )
 from thim.store.schema.base import metadata
+from thim.store.schema.baselines import (
+    client_numbers,
+    definitions,
+    deliveries,
+    enactments,
+    fleet_tcbs,
+    notices,
+    plans,
+    promotions,
+)
 from thim.store.schema.collateral import (
     certificates,
     channels,
@@ -54,7 +64,7 @@ from thim.store.schema.service import (
 
 
 #: The Alembic revision that this code reads and writes.
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 
 __all__ = [
     "IN_CHIP_QUEUE",
@@ -66,23 +76,31 @@ __all__ = [
     "certificates",
     "channels",
     "chips",
+    "client_numbers",
     "counters",
+    "definitions",
+    "deliveries",
     "dictionaries",
+    "enactments",
     "endorsement_keys",
     "events",
+    "fleet_tcbs",
     "head_moves",
     "heads",
     "hints",
     "issuer_chains",
     "metadata",
     "noted_raw_tcbs",
+    "notices",
     "pck_answers",
     "pck_certificates",
     "pck_families",
     "pck_selections",
+    "plans",
     "platform_names",
     "platform_secrets",
     "platforms",
+    "promotions",
     "quarantine",
     "records",
     "registrations",

@@ -45,7 +45,8 @@ events = table(
     Column("detail", Text, nullable=False),
 )
 
-#: API tokens: ``id.secret``; of the secret only its SHA-256 is kept.
+#: API tokens: ``id.secret``; of the secret only its SHA-256 is kept.  One of a
+#: ``tenant`` is nobody outside it.
 api_tokens = table(
     "api_tokens",
     Column("id", Text, primary_key=True),
@@ -57,4 +58,5 @@ api_tokens = table(
     Column("expires", Big),
     Column("last_used", Big),
     Column("revoked", Big),
+    Column("tenant", Text),
 )
