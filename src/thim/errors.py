@@ -6,6 +6,7 @@ Every error this package raises on purpose.
     - ParameterError: a caller's parameter that cannot be used
   - UntrustedError: well-formed, but a signature, chain or date does not hold
   - NotFoundError: nobody has it
+  - ConflictError: somebody else has changed it meanwhile
   - UnauthenticatedError: a caller shows no token that counts
   - ForbiddenError: a caller may not do that, or not in that way
   - FrequencyError: a caller tries too often
@@ -95,6 +96,14 @@ class NotFoundError(ThimError):
     """
 
     default_reason = "not-found"
+
+
+class ConflictError(ThimError):
+    """
+    What was to be changed is not any more what the caller had seen.
+    """
+
+    default_reason = "conflict"
 
 
 class UnauthenticatedError(ThimError):

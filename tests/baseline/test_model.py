@@ -2,16 +2,26 @@ import datetime
 
 import pytest
 
+from thim.baseline.book import Book
 from thim.baseline.model import (
     DEFAULT,
     STANDARD_AFTER,
     Channel,
     Number,
     Trailing,
-    find_baseline,
 )
 from thim.errors import NotFoundError
 from thim.intel.names import Update
+
+
+NOW = datetime.datetime(2026, 9, 1, tzinfo=datetime.UTC)
+
+
+def find_baseline(name):
+    """
+    Find a baseline where nobody has defined any.
+    """
+    return Book().find_baseline(name, NOW, NOW)
 
 
 class TestFindBaseline:

@@ -7,15 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thim.baseline.book import Book
 from thim.baseline.model import (
     Baseline,
     Channel,
     Landscape,
     Number,
     Trailing,
-    find_baseline,
 )
-from thim.baseline.select import Choice, Wish, choose, resolve
+from thim.baseline.select import (
+    Choice,
+    Wish,
+    choose,
+    find_baseline,
+    find_standing,
+    resolve,
+)
 from thim.errors import NotFoundError, ParameterError
 from thim.intel.names import Update
 from thim.simulate.pki import NUMBERS
@@ -45,7 +52,8 @@ def answer(landscape=LANDSCAPE, now=NOW, **wish):
     """
     Choose the number that answers a wish.
     """
-    return resolve(Wish(**wish), landscape, now)
+    asked = Wish(**wish)
+    return resolve(asked, find_standing(asked, Book(), None, now), landscape)
 
 
 class TestNobodyChose:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thim.errors import NotFoundError, ParameterError
+from thim.errors import ParameterError
 from thim.http.prefixes import Prefix, parse_instant, split_prefix
 
 
@@ -63,10 +63,13 @@ class TestSplitPrefix:
 
     def test_tenant(self):
         """
-        There are no tenants: naming one is an error and never the default.
+        A tenant comes first, then a baseline, then an instant.
         """
-        with pytest.raises(NotFoundError, match="no tenant"):
-            split_prefix("/tenant/x/sgx/certification/v4/tcb")
+        prefix = split_prefix("/tenant/x/baseline/19/at/2025-06-06/rest")
+
+        assert ("x", "19") == (prefix.tenant, prefix.baseline)
+        assert "/rest" == prefix.path
+        assert datetime.datetime(2025, 6, 6, tzinfo=datetime.UTC) == prefix.at
 
     @given(st.text(max_size=60))
     def test_any_path(self, path):

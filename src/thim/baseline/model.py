@@ -1,22 +1,26 @@
 """
-Baselines and the landscape of evaluation numbers they choose from.
+Baselines, the tenants who choose them, and the landscape of evaluation numbers
+that they choose from.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import NotFoundError
 from thim.intel.names import Update
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from thim.amd.tcb import ProductLine
+    from thim.baseline.minimum import Minimum
 
 #: Intel moves a number to ``standard`` a year after its TCB recovery event:
 #: 18 (2024-11-12) by 2025-11-18, 20 (2025-08-12) on 2026-08-13.
@@ -48,21 +52,57 @@ class Trailing:
     age: timedelta
 
 
-Rule = Number | Channel | Trailing
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """
+    So many TCB recovery *events* behind ``standard``.
+    """
+
+    events: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TcbDate:
+    """
+    The newest number whose TCB date is not after *date*.
+    """
+
+    date: datetime
+
+
+Rule = Number | Channel | Trailing | Lag | TcbDate
+
+
+class Approval(enum.Enum):
+    """For how long a floating rule is held that somebody has to approve."""
+
+    UNTIL_APPROVED = "until-approved"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A named rule."""
+    """
+    A named rule.
+
+    The number is never below *floor*.  Where the rule comes to another number
+    it moves only after *hold*.  *minimums* are the TCBs of AMD's product lines
+    that count as met.  *version* is 0 where thim ships it, or it is a number.
+    """
 
     name: str
     rule: Rule
+    floor: int | None = None
+    hold: timedelta | Approval | None = None
+    minimums: Mapping[ProductLine, Minimum] = dataclasses.field(
+        default_factory=dict
+    )
+    version: int = 0
 
 
 DEFAULT: Final = Baseline(
     name="default", rule=Trailing(age=timedelta(days=540))
 )
-_SHIPPED: Final = {
+SHIPPED: Final = {
     baseline.name: baseline
     for baseline in (
         DEFAULT,
@@ -73,22 +113,75 @@ _SHIPPED: Final = {
 }
 
 
-def find_baseline(name: str) -> Baseline:
-    """
-    Return the baseline called *name*: a shipped one, or a plain number.
+class Overrides(enum.Enum):
+    """Whether a tenant's callers may ask for another number."""
 
-    Raises:
-        NotFoundError: There is none.  The default is never taken instead.
+    NEVER = "never"
+    ALLOWED = "allowed"
+
+
+class Per(enum.Enum):
+    """By what requests are counted."""
+
+    SOURCE = "source"
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
     """
-    if name in _SHIPPED:
-        return _SHIPPED[name]
+    How many *requests* in a minute one address may make, or one token; who
+    shows no token is counted by the address.
+    """
+
+    requests: int
+    per: Per = Per.SOURCE
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """
+    Whom we serve: by which *baseline*, under which host names, within which
+    *quota*.  Its platforms are those with all of *labels*; without any, all
+    there are.
+    """
+
+    name: str
+    baseline: str
+    overrides: Overrides = Overrides.NEVER
+    hosts: tuple[str, ...] = ()
+    quota: Quota | None = None
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    version: int = 0
+
+
+#: Everybody who names no tenant.
+ROOT: Final = Tenant(
+    name="root", baseline=DEFAULT.name, overrides=Overrides.ALLOWED
+)
+RESERVED: Final = frozenset({"sgx", "tdx", "latest", ROOT.name, *SHIPPED})
+
+
+def find_shipped(name: str) -> Baseline | None:
+    """
+    Return the baseline *name* that there is without anybody defining it: a
+    shipped one, or a plain number.
+    """
+    if name in SHIPPED:
+        return SHIPPED[name]
     if _NUMBER.fullmatch(name):
         return Baseline(name=name, rule=Number(number=int(name)))
+    return None
 
-    msg = f"baseline {name[:80]!r} is not known, expected a number or one of "
-    raise NotFoundError(
-        msg + ", ".join(sorted(_SHIPPED)), reason="unknown-baseline"
-    )
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Dates:
+    """
+    What is known of a number: its TCB recovery event and its TCB date.
+    """
+
+    recovery_event: datetime | None = None
+    tcb_date: datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +192,12 @@ class Landscape:
     *signed* maps each number that the vendor's newest signed lists name to
     its TCB recovery event; *archived* are the numbers of stored documents;
     *channels* is what the vendor's channels were seen to point to.  *known*
-    are all numbers of which anything is known, also from another time.
+    are all numbers of which anything is known, also from another time, and
+    *dates* what is known of them.
     """
 
     signed: Mapping[int, datetime]
     archived: frozenset[int]
     channels: Mapping[Update, int]
     known: frozenset[int]
+    dates: Mapping[int, Dates] = dataclasses.field(default_factory=dict)

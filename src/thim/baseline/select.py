@@ -1,18 +1,24 @@
 """
-From a baseline, or a caller's wish, to the one evaluation number that answers.
+Which evaluation number answers a request.
 
-Real clients cannot help sending ``update=standard`` (Intel's QCNL with every
+One answer set is always of one number: TCB info and identities together.
+
+``update=standard`` and no ``update`` both mean the baseline in force here:
+real clients cannot help sending ``update=standard`` (QCNL does with every
 TCB info and identity, dcap-qvl with identities), so it is no wish.  The order
 of precedence:
 
 1. ``update`` together with ``tcbEvaluationDataNumber`` is refused, as by
    Intel; so are two different numbers, in whatever parameters.
-2. A number, plain or in ``customParameter``, is taken.  Under a baseline that
-   is itself a number, another one is refused.
-3. ``update=early`` counts where the baseline in force is ``early`` or
-   ``standard``, and where nobody chose a baseline; else the baseline answers
-   and a warning says so.
-4. The baseline in force: the one chosen by prefix, else the default.
+2. Where the tenant's ``overrides`` are ``never``, a number that is not its
+   baseline's own is refused, and so is ``/baseline/``.
+3. A number, plain or in ``customParameter``, is taken, unless it is below a
+   floor.  Under a baseline that is itself a number, another one is refused.
+4. ``update=early`` counts where the baseline in force is ``early`` or
+   ``standard``, and where the tenant allows overrides and nobody chose a
+   baseline; else the baseline answers and a warning says so.
+5. The baseline in force: the one chosen by prefix, else the tenant's.  Where
+   it is held, it stands at the number that was written down last.
 """
 
 from __future__ import annotations
@@ -22,22 +28,30 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from thim.baseline.model import (
-    DEFAULT,
+    ROOT,
     STANDARD_AFTER,
     Baseline,
     Channel,
+    Lag,
     Landscape,
     Number,
+    Overrides,
+    TcbDate,
+    Tenant,
     Trailing,
-    find_baseline,
+    find_shipped,
 )
-from thim.errors import NotFoundError, ParameterError
+from thim.baseline.rule import spell_rule
+from thim.errors import ForbiddenError, NotFoundError, ParameterError
 from thim.intel.names import Update
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
+
+    from thim.baseline.book import Book
+    from thim.baseline.model import Rule
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +60,9 @@ class Choice:
     The number that answers, under which baseline, and for how long that holds.
 
     *inferred* marks a choice without the vendor's own word on its channel or
-    numbers.  *until* is when the rule alone may choose another number; None
-    when only a new document can change it.  *warning* is for the caller.
+    numbers.  *until* is when the rule alone may choose another number, or
+    something else comes into force; None when only a new document or decision
+    can change it.  *warning* is for the caller.
     """
 
     number: int
@@ -62,38 +77,163 @@ class Wish:
     """
     What a request says about the number it wants.
 
-    *baseline* is the prefix's, *number* is ``tcbEvaluationDataNumber``,
-    *custom_number* the one inside ``customParameter``.
+    *tenant* is who asks, *baseline* the prefix's, *number*
+    ``tcbEvaluationDataNumber``, *custom_number* the one inside
+    ``customParameter``.
     """
 
+    tenant: str = ROOT.name
     baseline: str | None = None
     update: Update | None = None
     number: int | None = None
     custom_number: int | None = None
 
 
-def resolve(wish: Wish, landscape: Landscape, now: datetime) -> Choice:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
     """
-    Choose the number that answers *wish* at *now*.
+    What is in force for who asks.
+
+    *own* is the tenant's baseline, *chosen* the one of the prefix, or *own*.
+    *until* is when something comes into force by itself; *warning* is for
+    the caller.
+    """
+
+    tenant: Tenant
+    own: Baseline
+    chosen: Baseline
+    book: Book
+    at: datetime
+    until: datetime | None = None
+    warning: str | None = None
+
+
+def find_standing(
+    wish: Wish, book: Book, at: datetime | None, now: datetime
+) -> Standing:
+    """
+    Find what is in force for who makes *wish*: now, or *at* an instant.
+
+    Raises:
+        NotFoundError: Nothing is known of the tenant or the baseline.
+        ForbiddenError: The tenant allows no overrides, and this is one.
+    """
+    instant = at or now
+    tenant = book.find_tenant(wish.tenant, instant, now)
+    if tenant.overrides is Overrides.NEVER:
+        _check_prefixes(tenant, wish, at)
+    own = book.find_baseline(tenant.baseline, instant, now, tenant.name)
+    chosen = own
+    if wish.baseline is not None:
+        chosen = book.find_baseline(wish.baseline, instant, now, tenant.name)
+    return Standing(
+        tenant=tenant,
+        own=own,
+        chosen=chosen,
+        book=book,
+        at=instant,
+        until=None if at else book.next_change(now),
+        warning=book.find_gap(tenant, chosen, instant),
+    )
+
+
+def _check_prefixes(tenant: Tenant, wish: Wish, at: datetime | None) -> None:
+    prefix = "/baseline/" if wish.baseline is not None else "/at/"
+    if wish.baseline is not None or at is not None:
+        msg = (
+            f"tenant {tenant.name} has the setting overrides = never: there "
+            f"is no {prefix} below it"
+        )
+        raise ForbiddenError(msg, reason="overrides-never")
+
+
+def resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:
+    """
+    Choose the number that answers *wish*.
 
     Raises:
         ParameterError: The wish contradicts itself.
-        NotFoundError: Nothing is known of the baseline or the number.
+        ForbiddenError: The tenant allows no such number.
+        NotFoundError: Nothing is known of the number, or the rule yields none.
     """
-    name = wish.baseline
-    in_force = DEFAULT if name is None else find_baseline(name)
-    number = _explicit_number(wish, in_force)
+    choice = _resolve(wish, standing, landscape)
+    warnings = [w for w in (standing.warning, choice.warning) if w]
+    return dataclasses.replace(
+        choice,
+        until=_earlier(choice.until, standing.until),
+        warning="; ".join(warnings) or None,
+    )
+
+
+def _resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:
+    number = _explicit_number(wish, standing.chosen)
     if number is not None:
-        chosen = Baseline(name=str(number), rule=Number(number=number))
-        return choose(chosen, landscape, now)
-    if wish.update is Update.EARLY:
-        if wish.baseline is None or isinstance(in_force.rule, Channel):
-            return choose(find_baseline("early"), landscape, now)
-        return dataclasses.replace(
-            choose(in_force, landscape, now),
-            warning=f"update=early answered by baseline {in_force.name}",
+        return _take_number(number, standing, landscape)
+    choice = choose_held(standing, standing.chosen, landscape)
+    _check_floor(choice.number, standing)
+    if wish.update is not Update.EARLY:
+        return choice
+    may = wish.baseline is None and (
+        standing.tenant.overrides is Overrides.ALLOWED
+    )
+    if may or isinstance(standing.chosen.rule, Channel):
+        early = choose(find_baseline("early"), landscape, standing.at)
+        if early.number >= _floor(standing):
+            return early
+    warning = f"update=early answered by baseline {standing.chosen.name}"
+    return dataclasses.replace(choice, warning=warning)
+
+
+def find_baseline(name: str) -> Baseline:
+    """
+    Return a baseline that thim ships, or a plain number's.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    found = find_shipped(name)
+    if found is None:
+        msg = f"baseline {name[:80]!r} is not known"
+        raise NotFoundError(msg, reason="unknown-baseline")
+    return found
+
+
+def _take_number(
+    number: int, standing: Standing, landscape: Landscape
+) -> Choice:
+    tenant = standing.tenant
+    if tenant.overrides is Overrides.NEVER:
+        choice = choose_held(standing, standing.own, landscape)
+        if number == choice.number:
+            return choice
+        msg = (
+            f"tenant {tenant.name} has the setting overrides = never: its "
+            f"baseline {choice.baseline} stands at {choice.number}, and "
+            f"{number} is another number"
         )
-    return choose(in_force, landscape, now)
+        raise ForbiddenError(msg, reason="overrides-never")
+    chosen = Baseline(name=str(number), rule=Number(number=number))
+    choice = choose(chosen, landscape, standing.at)
+    _check_floor(number, standing)
+    return choice
+
+
+def _check_floor(number: int, standing: Standing) -> None:
+    floor = _floor(standing)
+    if number < floor:
+        msg = (
+            f"{number} is below the floor {floor} that baselines set here: "
+            f"{standing.own.name} and {standing.chosen.name}"
+            if standing.own is not standing.chosen
+            else f"{number} is below the floor {floor} of baseline "
+            f"{standing.own.name}"
+        )
+        raise ForbiddenError(msg, reason="below-floor")
+
+
+def _floor(standing: Standing) -> int:
+    floors = (standing.own.floor, standing.chosen.floor)
+    return max((floor for floor in floors if floor is not None), default=0)
 
 
 def _explicit_number(wish: Wish, in_force: Baseline) -> int | None:
@@ -117,26 +257,116 @@ def _explicit_number(wish: Wish, in_force: Baseline) -> int | None:
     return next(iter(asked.values()), None)
 
 
+def choose_held(
+    standing: Standing, baseline: Baseline, landscape: Landscape
+) -> Choice:
+    """
+    Choose the number that *baseline* stands at: where it is held, the one that
+    was written down last.
+
+    Raises:
+        NotFoundError: As `choose`.
+    """
+    position = None
+    if baseline.hold is not None:
+        position = standing.book.position(baseline, standing.at)
+    if position is None:
+        choice = choose(baseline, landscape, standing.at)
+    else:
+        choice = _choose_number(baseline.name, position.number, landscape)
+    return _lift(choice, baseline.floor or 0, landscape)
+
+
 def choose(baseline: Baseline, landscape: Landscape, now: datetime) -> Choice:
     """
-    Choose the number that *baseline* stands for at *now*.
+    Choose the number that the rule of *baseline* comes to at *now*.
 
     Raises:
         NotFoundError: Nothing is known of it, or nothing is archived at all.
     """
-    rule = baseline.rule
-    if isinstance(rule, Number):
-        return _choose_number(baseline.name, rule.number, landscape)
-    if isinstance(rule, Channel):
-        return _choose_channel(baseline.name, rule.update, landscape, now)
-    return _choose_trailing(baseline.name, rule, landscape, now)
+    choice = _choose(baseline, landscape, now)
+    return _lift(choice, baseline.floor or 0, landscape)
+
+
+def _lift(choice: Choice, floor: int, landscape: Landscape) -> Choice:
+    if choice.number >= floor:
+        return choice
+    lifted = _choose_number(choice.baseline, floor, landscape)
+    return dataclasses.replace(lifted, until=choice.until)
+
+
+def _choose(baseline: Baseline, landscape: Landscape, now: datetime) -> Choice:
+    name = baseline.name
+    match baseline.rule:
+        case Number(number=number):
+            return _choose_number(name, number, landscape)
+        case Channel(update=update):
+            return _choose_channel(name, update, landscape, now)
+        case Trailing() as rule:
+            return _choose_trailing(name, rule, landscape, now)
+        case Lag() as rule:
+            return _choose_lag(name, rule, landscape, now)
+        case TcbDate() as rule:
+            return _choose_by_date(name, rule, landscape)
+
+
+def _choose_lag(
+    name: str, rule: Lag, landscape: Landscape, now: datetime
+) -> Choice:
+    standard = _choose_channel(name, Update.STANDARD, landscape, now)
+    events = {
+        number: dates.recovery_event
+        for number, dates in landscape.dates.items()
+        if dates.recovery_event is not None and number <= standard.number
+    }
+    latest = events.get(standard.number)
+    behind = sorted({e for e in events.values() if latest and e < latest})
+    if len(behind) < rule.events:
+        known = ", ".join(map(str, sorted(events))) or "none"
+        raise _yields_nothing(
+            name,
+            rule,
+            f"standard is {standard.number}, and of the numbers up to it the "
+            f"TCB recovery events of {known} are known",
+        )
+    wanted = behind[-rule.events]
+    number = max(n for n, event in events.items() if event == wanted)
+    return dataclasses.replace(standard, number=number)
+
+
+def _choose_by_date(name: str, rule: TcbDate, landscape: Landscape) -> Choice:
+    dates = {
+        number: dates.tcb_date
+        for number, dates in landscape.dates.items()
+        if dates.tcb_date is not None and number in landscape.known
+    }
+    fitting = [n for n, date in dates.items() if date <= rule.date]
+    if not fitting:
+        known = ", ".join(f"{n} ({dates[n]:%F})" for n in sorted(dates))
+        raise _yields_nothing(
+            name, rule, f"these TCB dates are known: {known or 'none'}"
+        )
+    return Choice(number=max(fitting), baseline=name)
+
+
+def _yields_nothing(name: str, rule: Rule, why: str) -> NotFoundError:
+    msg = f"baseline {name}, {spell_rule(rule)}, comes to no number: {why}"
+    return NotFoundError(msg, reason="rule-yields-nothing")
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((i for i in (one, other) if i is not None), default=None)
 
 
 def _choose_number(name: str, number: int, landscape: Landscape) -> Choice:
     if number in landscape.known:
         return Choice(number=number, baseline=name)
 
-    msg = f"nothing is known of TCB evaluation data number {number}"
+    known = ", ".join(map(str, sorted(landscape.known))) or "none"
+    msg = (
+        f"nothing is known of TCB evaluation data number {number}; known are "
+        f"{known}"
+    )
     raise NotFoundError(msg, reason="unknown-number")
 
 

@@ -24,7 +24,9 @@ from thim.attestation.account import (
     with_errors,
 )
 from thim.attestation.evidence import MAX_SIZE, decode_text
-from thim.baseline.model import find_baseline
+from thim.baseline.book import Book
+from thim.baseline.model import ROOT
+from thim.baseline.select import find_standing
 from thim.cli.failing import tell
 from thim.cli.files import open_file
 from thim.cli.options import Config, Store, find_place
@@ -77,6 +79,10 @@ def verify(
             metavar="B", help="The baseline to compare with: a name or number."
         ),
     ] = None,
+    tenant: Annotated[
+        str,
+        typer.Option(metavar="T", help="Whose baseline, if not --baseline."),
+    ] = ROOT.name,
     number: Annotated[
         int | None,
         typer.Option(metavar="N", help="A TCB evaluation data number instead."),
@@ -111,7 +117,8 @@ def verify(
     """
     with never_a_verdict():
         place = find_place(store, config)
-        ask = _make_ask(place, baseline, number, at)
+        ask = _make_ask(place, (tenant, baseline), number, at)
+        _check_standing(place, ask)
         raw = _read(file)
         account = {"file": str(file), **_verify(raw, place, ask, offline)}
         code = find_exit_code(account)
@@ -171,21 +178,37 @@ def _read_bounded(file: Path) -> bytes:
 
 
 def _make_ask(
-    place: Place, baseline: str | None, number: int | None, at: str | None
+    place: Place,
+    names: tuple[str, str | None],
+    number: int | None,
+    at: str | None,
 ) -> Ask:
     from thim.services.verification import Ask  # noqa: PLC0415 - loads SQLite
 
+    tenant, baseline = names
     if baseline is not None and number is not None:
         expected = "expected no --number beside it"
         raise ParameterError("--baseline", baseline, expected)
     if number is not None and number < 0:
         raise ParameterError("--number", str(number), "expected 0 or more")
-    if baseline is not None:
-        find_baseline(baseline)
     now = place.clock()
     instant = None if at is None else parse_instant(at)
     check_instant(instant, now)
-    return Ask(baseline=baseline, number=number, at=instant, now=now)
+    return Ask(
+        tenant=tenant, baseline=baseline, number=number, at=instant, now=now
+    )
+
+
+def _check_standing(place: Place, ask: Ask) -> None:
+    """
+    Check that there is such a tenant and such a baseline, as far as the store
+    can be read.
+    """
+    with contextlib.suppress(OperatorError, UnavailableError):
+        with contextlib.closing(Replica(place.store)) as replica:
+            find_standing(ask.wish, replica.book(), ask.at, ask.now)
+        return
+    find_standing(ask.wish, Book(), ask.at, ask.now)
 
 
 def _verify(raw: bytes, place: Place, ask: Ask, offline: bool) -> Account:

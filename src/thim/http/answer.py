@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from thim.baseline.model import ROOT
 from thim.collateral.freshness import (
     State,
     max_age,
@@ -148,6 +149,7 @@ def _thim_headers(answer: Answer, at: datetime | None) -> list[Header]:
     choice = answer.choice
     inferred = "; inferred" if choice and choice.inferred else ""
     headers = {
+        **_tenant_header(answer),
         "thim-baseline": f"{answer.baseline}{inferred}",
         "thim-digest": f"sha-256={answer.held.sha256.hex()}",
     }
@@ -158,6 +160,11 @@ def _thim_headers(answer: Answer, at: datetime | None) -> list[Header]:
     if answer.has_gap:
         headers["thim-coverage"] = "gap"
     return [(k.encode("ascii"), v.encode("ascii")) for k, v in headers.items()]
+
+
+def _tenant_header(answer: Answer) -> dict[str, str]:
+    is_root = answer.tenant == ROOT.name
+    return {} if is_root else {"thim-tenant": answer.tenant}
 
 
 def _warning_headers(answer: Answer, at: datetime | None) -> list[Header]:

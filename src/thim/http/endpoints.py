@@ -81,6 +81,7 @@ class Endpoint:
         try:
             request = await self._read(scope, receive)
             reply = await self._reply_or_fill(request, scope)
+            reply = self._unless_counted(request, reply, scope)
         except ThimError as e:
             reply = self.refuse(e, scope)
         await finish(scope, send, reply)
@@ -118,13 +119,24 @@ class Endpoint:
         if is_post:
             body = await read_body(scope, receive, _MOST_BODY)
             parameters = read_named(body)
+        service: Service = scope["state"]["service"]
+        prefix = scope.get("thim.prefix", Prefix(path=path))
         return pcs.Request(
-            prefix=scope.get("thim.prefix", Prefix(path=path)),
+            prefix=service.tenancy.place(prefix, scope),
             names=scope.get("path_params", {}),
             version=self.version,
             parameters=parameters,
             is_post=is_post,
         )
+
+    def _unless_counted(
+        self, request: pcs.Request, reply: Reply, scope: Scope
+    ) -> Reply:
+        # A remembered answer would be given without being counted.
+        service: Service = scope["state"]["service"]
+        if service.tenancy.has_quota(request.prefix):
+            return dataclasses.replace(reply, until=None)
+        return reply
 
     def _reply(self, request: pcs.Request, scope: Scope) -> Reply:
         service: Service = scope["state"]["service"]

@@ -125,6 +125,14 @@ def find_form(raw: bytes, paths: Collection[bytes]) -> Form | None:
     return Form(raw, holes, choose_shape(parse_query(query)))
 
 
+def _find_host(raw: bytes) -> bytes:
+    for line in raw.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"host":
+            return value.strip()
+    return b""
+
+
 #: Stand in an answer where its own TCBm and serial number will.
 _TCBM: Final = PckTcbm(cpusvn=b"its own CPUSVN..", pcesvn=0)
 _TCBM_DIGITS: Final = _TCBM.to_bytes().hex().upper().encode("ascii")
@@ -178,19 +186,24 @@ class PckDesk:
         versions: The API versions that are answered.
         mark: Adds to an answer what all of this service's have.
         sightings: Where is noted who was answered.
+        is_limited: Tells of a ``Host`` header whether its requests are
+            counted, so that they are nothing for here.
 
     Raises:
         OperatorError: The store cannot be opened.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one process has
         self,
         store: Path,
         policy: timedelta,
         versions: Collection[str],
         mark: Callable[[Reply], Reply],
         sightings: Sightings,
+        *,
+        is_limited: Callable[[bytes], bool] = lambda _host: False,
     ) -> None:
+        self._is_limited = is_limited
         self._replica = Replica(store)
         self._replica.map_file()
         self._read = self._replica.prepare(PLAIN_ANSWER)
@@ -228,16 +241,24 @@ class PckDesk:
         """
         try:
             form = find_form(raw, self._paths)
+            if form is None or self._is_limited(_find_host(raw)):
+                return
         except ThimError:
             return
         alike = self._forms.get(len(raw), ())
-        if form is None or any(f.expected == f.rest(raw) for f in alike):
+        if any(f.expected == f.rest(raw) for f in alike):
             return
         if self._count >= _MOST_FORMS:
-            self._forms.clear()
-            self._count = 0
+            self.forget()
         self._forms.setdefault(len(raw), []).append(form)
         self._count += 1
+
+    def forget(self) -> None:
+        """
+        Know no requests any more: who is answered may have changed.
+        """
+        self._forms.clear()
+        self._count = 0
 
     def renew(self) -> None:
         """

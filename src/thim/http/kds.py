@@ -18,8 +18,6 @@ from thim.amd.kds import (
     parse_product,
     parse_spls,
 )
-from thim.baseline.model import find_baseline
-from thim.baseline.select import Wish
 from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
 from thim.collateral.freshness import is_expired, max_age, max_age_changes
 from thim.errors import (
@@ -34,7 +32,7 @@ from thim.http.pcs import Encoding
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.services.certification import write_certification, write_pem
-from thim.services.serve import Query, check_instant
+from thim.services.serve import Query
 from thim.services.vcek import VcekQuery, name_chip
 
 
@@ -76,7 +74,6 @@ def answer_vlek(request: Request, service: Service) -> Reply:
     AMD gives them to the provider alone, by its secret; nobody is asked.
     """
     product = parse_product(request.names["product"])
-    _check_prefix(request, service)
     tcb = parse_spls(product, request.parameters)
     held = service.find_vlek(tcb, request.prefix.at)
     if held is None:
@@ -126,8 +123,7 @@ def answer_crl(kind: KeyKind) -> Callable[[Request, Service], Reply]:
 
 
 def _query(request: Request, key: CollateralKey) -> Query:
-    wish = Wish(baseline=request.prefix.baseline)
-    return Query(keys=(key,), wish=wish, at=request.prefix.at)
+    return Query(keys=(key,), wish=request.prefix.wish, at=request.prefix.at)
 
 
 def refuse_kds(error: ThimError, _scope: Scope) -> Reply:
@@ -193,15 +189,7 @@ def answer_certification(request: Request, service: Service) -> Reply:
 def _find(
     request: Request, service: Service, names: tuple[ChipTcb, ...]
 ) -> HeldEndorsement:
-    _check_prefix(request, service)
     return service.find_vcek(VcekQuery(names=names, at=request.prefix.at))
-
-
-def _check_prefix(request: Request, service: Service) -> None:
-    # Keys are the same under every baseline, but it must be one.
-    if request.prefix.baseline is not None:
-        find_baseline(request.prefix.baseline)
-    check_instant(request.prefix.at, service.clock())
 
 
 def _max_age(held: HeldEndorsement, now: datetime, policy: timedelta) -> int:

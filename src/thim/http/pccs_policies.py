@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from thim.errors import NotFoundError
 from thim.http.pccs_calls import ADMIN, Call, say, writing
-from thim.http.prefixes import check_pinned
+from thim.http.prefixes import Prefix, check_pinned
 from thim.http.reply import Reply
 from thim.intel.pcs import parse_fmspc
 from thim.store.policy_view import find_default_policies
@@ -51,9 +51,9 @@ async def get_policies(call: Call) -> Reply:
     """
     Answer the default policies of an FMSPC.
     """
-    prefix = call.scope.get("thim.prefix")
-    if prefix is not None:
-        check_pinned(prefix, "policies")
+    prefix = call.scope.get("thim.prefix", Prefix(path=call.scope["path"]))
+    check_pinned(prefix, "policies")
+    call.service.tenancy.place(prefix, call.scope)
     fmspc = parse_fmspc(call.parameters)
     found = find_default_policies(call.service.replica, fmspc)
     if not found:

@@ -11,7 +11,6 @@ import enum
 
 from typing import TYPE_CHECKING, Final
 
-from thim.baseline.select import Wish
 from thim.collateral.records import (
     ROOT_CA_CRL,
     CollateralKey,
@@ -149,8 +148,8 @@ def root_crl_query(request: Request) -> Query:
 
 
 def _numbered_query(request: Request, *keys: CollateralKey) -> Query:
-    wish = Wish(
-        baseline=request.prefix.baseline,
+    wish = dataclasses.replace(
+        request.prefix.wish,
         update=parse_update(request.parameters),
         number=parse_number(request.parameters),
         custom_number=parse_custom_parameter(request.parameters),
@@ -159,8 +158,7 @@ def _numbered_query(request: Request, *keys: CollateralKey) -> Query:
 
 
 def _unnumbered_query(request: Request, key: CollateralKey) -> Query:
-    wish = Wish(baseline=request.prefix.baseline)
-    return Query(keys=(key,), wish=wish, at=request.prefix.at)
+    return Query(keys=(key,), wish=request.prefix.wish, at=request.prefix.at)
 
 
 def choose_encoding(

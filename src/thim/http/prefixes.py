@@ -1,9 +1,10 @@
 """
-The prefixes that select a baseline or an instant before a collateral path.
+The prefixes that select a tenant, a baseline or an instant before a collateral
+path.
 
-``/baseline/<name or number>/`` and ``/at/<instant>/``, in this order: the one
-form of choice that every client can send, since all of them let the base URL
-be configured.
+``/tenant/<name>/``, ``/baseline/<name or number>/`` and ``/at/<instant>/``, in
+this order: the one form of choice that every client can send, since all of
+them let the base URL be configured.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import re
 
 from typing import Final
 
-from thim.baseline.model import find_baseline
+from thim.baseline.model import ROOT
+from thim.baseline.select import Wish
 from thim.errors import NotFoundError, ParameterError
 
 
@@ -28,12 +30,19 @@ _INSTANT: Final = re.compile(
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
     """
-    What a path begins with; *path* is what follows.
+    What a path begins with; *path* is what follows.  *tenant* is whom the path
+    or the host name says.
     """
 
     path: str
+    tenant: str | None = None
     baseline: str | None = None
     at: datetime.datetime | None = None
+
+    @property
+    def wish(self) -> Wish:
+        """What of it chooses a baseline."""
+        return Wish(tenant=self.tenant or ROOT.name, baseline=self.baseline)
 
 
 def check_pinned(prefix: Prefix, what: str) -> None:
@@ -42,13 +51,11 @@ def check_pinned(prefix: Prefix, what: str) -> None:
     past.
 
     Raises:
-        NotFoundError: It is below ``/at``, or the baseline is not known.
+        NotFoundError: It is below ``/at``.
     """
     if prefix.at is not None:
         msg = f"{what} have no past: there is none below /at"
         raise NotFoundError(msg, reason="unknown-path")
-    if prefix.baseline is not None:
-        find_baseline(prefix.baseline)
 
 
 def split_prefix(path: str) -> Prefix:
@@ -56,16 +63,14 @@ def split_prefix(path: str) -> Prefix:
     Take the prefixes off *path*.
 
     Raises:
-        NotFoundError: ``/tenant/``: there are no tenants here.
         ParameterError: An instant that cannot be read.
     """
-    if path.startswith("/tenant/"):
-        msg = "no tenant of that name"
-        raise NotFoundError(msg, reason="unknown-tenant")
-    rest, baseline = _take(path, "/baseline/")
+    rest, tenant = _take(path, "/tenant/")
+    rest, baseline = _take(rest, "/baseline/")
     rest, at = _take(rest, "/at/")
     return Prefix(
         path=rest,
+        tenant=tenant,
         baseline=baseline,
         at=None if at is None else parse_instant(at),
     )

@@ -25,6 +25,7 @@ from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
 from thim.http.miss import Miss
 from thim.http.problems import to_reply
+from thim.http.tenancy import Tenancy
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
@@ -98,6 +99,7 @@ class Service:
         self.replica.check_anchors(settings.anchors)
         self.pck = PckReader(self.replica)
         self.endorsements = EndorsementView(self.replica)
+        self.tenancy = Tenancy(self.replica, clock)
         self.sightings = Sightings()
         self.pck_desk = PckDesk(
             settings.store,
@@ -105,7 +107,9 @@ class Service:
             ("v2", "v3", "v4") if settings.old_api else ("v4",),
             self.mark,
             self.sightings,
+            is_limited=self.tenancy.is_limited,
         )
+        self._standing: tuple[int, datetime.datetime | None] | None = None
         self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
         self._generation = self.replica.generation()
 
@@ -295,7 +299,7 @@ class Service:
         """
         with self._reading():
             return list_fmspcs(
-                self.replica, prefix.baseline, prefix.at, self.clock()
+                self.replica, prefix.wish, prefix.at, self.clock()
             )
 
     async def status(self) -> Status:
@@ -359,6 +363,8 @@ class Service:
             self._check_parent()
             self._check_clock()
             self.catch_up()
+            with contextlib.suppress(UnavailableError):
+                self._check_standing()
 
     def catch_up(self) -> None:
         """
@@ -367,6 +373,17 @@ class Service:
         self.pck_desk.renew()
         with contextlib.suppress(UnavailableError):
             self._check_generation()
+
+    def _check_standing(self) -> None:
+        # Whose requests are counted is no question for each of them.
+        standing = self._find_standing()
+        if standing != self._standing:
+            self._standing = standing
+            self.pck_desk.forget()
+
+    def _find_standing(self) -> tuple[int, datetime.datetime | None]:
+        book = self.replica.book()
+        return id(book), book.next_change(self.clock())
 
     def _check_parent(self) -> None:
         # A worker whose supervisor was killed would hold the port for ever.

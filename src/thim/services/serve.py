@@ -6,16 +6,23 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from thim.baseline.model import (
-    DEFAULT,
+    Dates,
     Landscape,
     Number,
-    find_baseline,
 )
-from thim.baseline.select import Choice, Wish, choose, resolve
+from thim.baseline.select import (
+    Choice,
+    Standing,
+    Wish,
+    choose,
+    find_standing,
+    resolve,
+)
 from thim.collateral.freshness import State, find_state, is_expired
+from thim.collateral.ports import CollateralReader
 from thim.collateral.records import (
     AMD,
     ROOT_CA_CRL,
@@ -39,10 +46,22 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from thim.collateral.ports import CollateralReader, Held
+    from thim.baseline.book import Book
+    from thim.collateral.ports import Held
 
 #: Kinds of which each evaluation number has a document of its own.
 _NUMBERED = frozenset({Kind.TCB_INFO, Kind.IDENTITY})
+
+
+class Reader(CollateralReader, Protocol):
+    """
+    Reads verified collateral, and who is to have what of it.
+    """
+
+    def book(self) -> Book:
+        """
+        Return the book of baselines and tenants.
+        """
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +83,9 @@ class Answer:
     """
     The document, and everything that must be said about it.
 
-    *baseline* is the name in force.  *state* is how the document stands now.
-    *choice* is None for documents without
-    an evaluation number.  *is_other_layout* marks an answer in another layout
+    *baseline* is the name in force, for *tenant*.  *state* is how the document
+    stands now.  *choice* is None for documents without an evaluation number.
+    *is_other_layout* marks an answer in another layout
     than the API version speaks.  *has_gap* marks an answer ``at`` an instant
     for which the archive has no document that was valid then.  *issuer_chain*
     is the PEM to send along, which for the root CRL is a PCK CA's.
@@ -74,6 +93,7 @@ class Answer:
 
     held: Held
     issuer_chain: bytes
+    tenant: str
     baseline: str
     choice: Choice | None
     state: State
@@ -82,7 +102,7 @@ class Answer:
 
 
 def find_answer(
-    reader: CollateralReader,
+    reader: Reader,
     query: Query,
     now: datetime,
     refused_when_expired: Collection[Kind] = (),
@@ -106,7 +126,7 @@ def find_answer(
 
 
 def find_answers(
-    reader: CollateralReader, queries: Sequence[Query], now: datetime
+    reader: Reader, queries: Sequence[Query], now: datetime
 ) -> tuple[Answer, ...]:
     """
     Find the documents that answer *queries*, all of one generation.
@@ -119,18 +139,19 @@ def find_answers(
 
 
 def _find_answer(
-    reader: CollateralReader,
+    reader: Reader,
     query: Query,
     now: datetime,
     refused_when_expired: Collection[Kind] = (),
 ) -> Answer:
     check_instant(query.at, now)
-    choice = _choose(reader, query, now)
+    standing = find_standing(query.wish, reader.book(), query.at, now)
+    choice = _choose(reader, query, standing, now)
     held = _find(reader, query, choice.number if choice else None)
     if query.at is None and held.key.kind in refused_when_expired:
         _refuse_expired(reader, held, now)
     chain = _issuer_chain(reader, held, query.at)
-    return _answer(query, held, chain, choice, now)
+    return _answer(query, held, chain, (standing, choice), now)
 
 
 def check_instant(at: datetime | None, now: datetime) -> None:
@@ -146,8 +167,8 @@ def check_instant(at: datetime | None, now: datetime) -> None:
 
 
 def list_fmspcs(
-    reader: CollateralReader,
-    baseline: str | None,
+    reader: Reader,
+    wish: Wish,
     at: datetime | None,
     now: datetime,
 ) -> Sequence[tuple[str, Tee]]:
@@ -156,12 +177,13 @@ def list_fmspcs(
 
     Raises:
         ParameterError: *at* is in the future.
-        NotFoundError: The *baseline* is not known, or the archive has no TCB
-            info that is so old.
+        NotFoundError: The baseline of *wish* is not known, or the archive has
+            no TCB info that is so old.
+        ForbiddenError: The tenant allows none of that.
     """
     check_instant(at, now)
     with reader.snapshot():
-        _check_baseline(reader, baseline, at, now)
+        check_standing(reader, wish, at, now)
         found = reader.fmspcs(at)
         if at is not None and not found and reader.fmspcs():
             msg = f"the archive has no TCB info of {at:%FT%TZ} or before"
@@ -169,9 +191,7 @@ def list_fmspcs(
     return found
 
 
-def read_landscape(
-    reader: CollateralReader, at: datetime | None = None
-) -> Landscape:
+def read_landscape(reader: Reader, at: datetime | None = None) -> Landscape:
     """
     Read what is known of evaluation numbers, now or as of *at*.
     """
@@ -182,7 +202,7 @@ def read_landscape(
     return _read_landscape(reader, at)
 
 
-def _read_landscape(reader: CollateralReader, at: datetime | None) -> Landscape:
+def _read_landscape(reader: Reader, at: datetime | None) -> Landscape:
     signed = _signed_numbers(reader, at)
     today = signed if at is None else _signed_numbers(reader, None)
     return Landscape(
@@ -190,11 +210,24 @@ def _read_landscape(reader: CollateralReader, at: datetime | None) -> Landscape:
         archived=reader.numbers(at),
         channels=reader.channels(at),
         known=reader.numbers() | signed.keys() | today.keys(),
+        dates=_read_dates(reader, at),
     )
 
 
+def _read_dates(reader: Reader, at: datetime | None) -> Mapping[int, Dates]:
+    found = (reader.find(numbers_key(tee), at=at) for tee in Tee)
+    return {
+        entry.number: Dates(
+            recovery_event=entry.recovery_event, tcb_date=entry.tcb_date
+        )
+        for held in found
+        if held is not None
+        for entry in read_number_list(held).numbers
+    }
+
+
 def _signed_numbers(
-    reader: CollateralReader, at: datetime | None
+    reader: Reader, at: datetime | None
 ) -> Mapping[int, datetime]:
     found = (reader.find(numbers_key(tee), at=at) for tee in Tee)
     lists = [read_numbers(held) for held in found if held is not None]
@@ -213,48 +246,65 @@ def read_numbers(held: Held) -> Mapping[int, datetime]:
     Raises:
         UnavailableError: The store is damaged.
     """
-    try:
-        signed = SignedJson.from_json(held.body).signed
-        numbers = NumberList.from_json(signed).numbers
-    except MalformedError as e:  # it was verified when it came in
-        msg = f"the store holds a damaged {held.key}: {e}"
-        raise UnavailableError(msg, reason="store-damaged") from e
+    numbers = read_number_list(held).numbers
     return {entry.number: entry.recovery_event for entry in numbers}
 
 
+def read_number_list(held: Held) -> NumberList:
+    """
+    Read a stored list of numbers.
+
+    Raises:
+        UnavailableError: The store is damaged.
+    """
+    try:
+        signed = SignedJson.from_json(held.body).signed
+        return NumberList.from_json(signed)
+    except MalformedError as e:  # it was verified when it came in
+        msg = f"the store holds a damaged {held.key}: {e}"
+        raise UnavailableError(msg, reason="store-damaged") from e
+
+
 def _choose(
-    reader: CollateralReader, query: Query, now: datetime
+    reader: Reader, query: Query, standing: Standing, now: datetime
 ) -> Choice | None:
     if query.keys[0].kind in _NUMBERED:
         landscape = read_landscape(reader, query.at)
         if not (landscape.signed or landscape.archived) and landscape.known:
             raise _before_archive(reader, query, landscape.known)
-        return resolve(query.wish, landscape, query.at or now)
-    if query.keys[0].vendor == AMD:
-        # Intel's numbers are nothing to AMD, but an unknown name is an error.
-        find_baseline(query.wish.baseline or DEFAULT.name)
-    else:
-        _check_baseline(reader, query.wish.baseline, query.at, now)
+        return resolve(query.wish, standing, landscape)
+    if query.keys[0].vendor != AMD:
+        # Intel's numbers are nothing to AMD.
+        _check_number(reader, standing, query.at, now)
     return None
 
 
-def _check_baseline(
-    reader: CollateralReader,
-    name: str | None,
-    at: datetime | None,
-    now: datetime,
+def check_standing(
+    reader: Reader, wish: Wish, at: datetime | None, now: datetime
+) -> Standing:
+    """
+    Check that *wish* may be made, and return what is in force for it.
+
+    Raises:
+        NotFoundError: Nothing is known of the tenant or the baseline.
+        ForbiddenError: The tenant allows none of that.
+    """
+    standing = find_standing(wish, reader.book(), at, now)
+    _check_number(reader, standing, at, now)
+    return standing
+
+
+def _check_number(
+    reader: Reader, standing: Standing, at: datetime | None, now: datetime
 ) -> None:
     # What has no number is no baseline's matter, but a number of which nothing
     # is known answers nothing.
-    if name is not None:
-        baseline = find_baseline(name)
-        if isinstance(baseline.rule, Number):
-            choose(baseline, read_landscape(reader, at), now)
+    chosen = standing.chosen
+    if chosen is not standing.own and isinstance(chosen.rule, Number):
+        choose(chosen, read_landscape(reader, at), now)
 
 
-def _refuse_expired(
-    reader: CollateralReader, held: Held, now: datetime
-) -> None:
+def _refuse_expired(reader: Reader, held: Held, now: datetime) -> None:
     signed = _signed_numbers(reader, None)
     number = held.evaluation_number
     if number is None or not signed or number in signed:
@@ -275,9 +325,7 @@ def refuse_expired(
         raise UnavailableError(msg, reason="expired", retry_after=60)
 
 
-def _issuer_chain(
-    reader: CollateralReader, held: Held, at: datetime | None
-) -> bytes:
+def _issuer_chain(reader: Reader, held: Held, at: datetime | None) -> bytes:
     # Clients take every chain for two certificates, the root second, and
     # Azure's wants one with the root CRL too: give it a PCK CA's.
     if held.key == ROOT_CA_CRL:
@@ -288,7 +336,7 @@ def _issuer_chain(
     return held.issuer_chain
 
 
-def _find(reader: CollateralReader, query: Query, number: int | None) -> Held:
+def _find(reader: Reader, query: Query, number: int | None) -> Held:
     for key in query.keys:
         held = reader.find(key, number, query.at)
         if held is not None:
@@ -296,9 +344,7 @@ def _find(reader: CollateralReader, query: Query, number: int | None) -> Held:
     raise _missing(reader, query, number)
 
 
-def _missing(
-    reader: CollateralReader, query: Query, number: int | None
-) -> NotFoundError:
+def _missing(reader: Reader, query: Query, number: int | None) -> NotFoundError:
     name = str(query.keys[0])
     if number is not None:
         name = f"{name} of TCB evaluation data number {number}"
@@ -314,7 +360,7 @@ def _missing(
 
 
 def _before_archive(
-    reader: CollateralReader, query: Query, numbers: Iterable[int]
+    reader: Reader, query: Query, numbers: Iterable[int]
 ) -> NotFoundError:
     begins = (reader.begin(k, n) for k in query.keys for n in numbers)
     first = min((begin for begin in begins if begin), default=None)
@@ -329,15 +375,15 @@ def _answer(
     query: Query,
     held: Held,
     issuer_chain: bytes,
-    choice: Choice | None,
+    chosen: tuple[Standing, Choice | None],
     now: datetime,
 ) -> Answer:
+    standing, choice = chosen
     return Answer(
         held=held,
         issuer_chain=issuer_chain,
-        baseline=choice.baseline
-        if choice
-        else query.wish.baseline or DEFAULT.name,
+        tenant=standing.tenant.name,
+        baseline=choice.baseline if choice else standing.chosen.name,
         choice=choice,
         state=find_state(held.issued, held.next_update, now),
         is_other_layout=held.key != query.keys[0],

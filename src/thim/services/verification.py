@@ -16,6 +16,7 @@ from thim.attestation.evidence import (
     QuoteEvidence,
     parse_evidence,
 )
+from thim.baseline.model import ROOT
 from thim.baseline.select import Wish
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import (
@@ -68,12 +69,14 @@ class Ask:
     How evidence shall be verified.
 
     Attributes:
-        baseline: The name of the baseline; None for the default.
+        tenant: For whom; the root is everybody who names no tenant.
+        baseline: The name of the baseline; None for the tenant's.
         number: A TCB evaluation data number instead.
         at: The instant, where it is not now: with what was current then.
         now: The instant of asking.
     """
 
+    tenant: str = ROOT.name
     baseline: str | None = None
     number: int | None = None
     at: datetime | None = None
@@ -87,7 +90,9 @@ class Ask:
     @property
     def wish(self) -> Wish:
         """The same for ``thim.baseline``."""
-        return Wish(baseline=self.baseline, number=self.number)
+        return Wish(
+            tenant=self.tenant, baseline=self.baseline, number=self.number
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

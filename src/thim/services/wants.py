@@ -9,8 +9,8 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.baseline.model import DEFAULT, Channel, Number, find_baseline
-from thim.baseline.select import resolve
+from thim.baseline.model import Channel, Lag, Number
+from thim.baseline.select import find_standing, resolve
 from thim.collateral.amd_keys import (
     cert_chain_key,
     key_kind_of,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from thim.baseline.select import Standing
     from thim.collateral.targets import Progress
     from thim.services.serve import Query
     from thim.services.side import VendorSide
@@ -183,8 +184,10 @@ def _numbered_wants(
 
 def _channel_wants(side: VendorSide, query: Query) -> list[Target]:
     """List the channel that decides, while nobody has seen where it points."""
-    rule = find_baseline(query.wish.baseline or DEFAULT.name).rule
+    rule = _find_standing(side, query).chosen.rule
     update = rule.update if isinstance(rule, Channel) else None
+    if isinstance(rule, Lag):
+        update = Update.STANDARD
     if query.wish.update is Update.EARLY and query.wish.baseline is None:
         update = Update.EARLY
     if update is None or update in read_landscape(side.replica).channels:
@@ -201,10 +204,12 @@ def _is_vain(side: VendorSide, target: Target) -> bool:
 def _find_number(side: VendorSide, query: Query, key: CollateralKey) -> Target:
     landscape = read_landscape(side.replica)
     try:
-        choice = resolve(query.wish, landscape, side.clock())
+        choice = resolve(query.wish, _find_standing(side, query), landscape)
     except NotFoundError as e:
         if e.reason == "unknown-number":
-            return _unlisted(query, key, max(landscape.known, default=None), e)
+            newest = max(landscape.known, default=None)
+            asked = _asked_number(side, query)
+            return _unlisted(asked, key, newest, e)
         if e.reason != "empty-archive":
             raise
         # No lists and nothing archived: what the vendor calls so itself.
@@ -214,19 +219,26 @@ def _find_number(side: VendorSide, query: Query, key: CollateralKey) -> Target:
 
 
 def _unlisted(
-    query: Query, key: CollateralKey, newest: int | None, error: ThimError
+    asked: int | None,
+    key: CollateralKey,
+    newest: int | None,
+    error: ThimError,
 ) -> Target:
     """Ask for a number that was withdrawn before we came, but for no other."""
-    asked = _asked_number(query)
     if asked is None or (newest is not None and asked > newest):
         raise error
     return Target(key=key, number=asked)
 
 
-def _asked_number(query: Query) -> int | None:
+def _find_standing(side: VendorSide, query: Query) -> Standing:
+    book = side.replica.book()
+    return find_standing(query.wish, book, query.at, side.clock())
+
+
+def _asked_number(side: VendorSide, query: Query) -> int | None:
     wish = query.wish
     for number in (wish.number, wish.custom_number):
         if number is not None:
             return number
-    rule = find_baseline(wish.baseline or DEFAULT.name).rule
+    rule = _find_standing(side, query).chosen.rule
     return rule.number if isinstance(rule, Number) else None

@@ -33,6 +33,7 @@ from thim.store.agenda import Agenda
 from thim.store.certificates import mark_revoked
 from thim.store.chip_queue import ChipQueue
 from thim.store.chips import ChipTable
+from thim.store.definitions import Definitions
 from thim.store.endorsements import Endorsements
 from thim.store.engine import open_engine
 from thim.store.events import Events
@@ -105,6 +106,7 @@ class Ledger:
         self.chip_table = ChipTable(self._transaction)
         self.endorsements = Endorsements(self._transaction)
         self.events = Events(self._transaction)
+        self.definitions = Definitions(self._transaction)
 
     def __enter__(self) -> Self:
         return self

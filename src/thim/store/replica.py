@@ -16,6 +16,7 @@ from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
 from thim.errors import OperatorError
 from thim.intel.names import Tee, Update
+from thim.store.definition_view import BookShelf
 from thim.store.file import StoreFile, making_sense
 from thim.store.instants import from_stored, to_stored
 from thim.x509.chain import TrustAnchors
@@ -24,6 +25,9 @@ from thim.x509.chain import TrustAnchors
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
+
+    from thim.baseline.book import Book
 
 
 _NEVER: Final = 2**62
@@ -130,6 +134,10 @@ class Replica(StoreFile):
         OperatorError: No store there, or one of another schema.
     """
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._shelf = BookShelf(self)
+
     def check_anchors(self, anchors: TrustAnchors) -> None:
         """
         Refuse a store whose documents lead to other root keys.
@@ -146,6 +154,12 @@ class Replica(StoreFile):
                 f"to its trust anchors for ever"
             )
             raise OperatorError(msg, reason="store-anchors")
+
+    def book(self) -> Book:
+        """
+        Return the book of baselines and tenants.
+        """
+        return self.remember("book", self._shelf.read)
 
     def all_anchors(self, stamped: TrustAnchors) -> TrustAnchors:
         """

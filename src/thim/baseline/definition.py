@@ -1,0 +1,303 @@
+"""
+Baselines and tenants as they are written down: JSON, read strictly.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import re
+
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+import msgspec
+
+from msgspec import Meta
+
+from thim.amd.tcb import ProductLine
+from thim.baseline.minimum import MICROCODE, Floor, Minimum, Silicon
+from thim.baseline.model import (
+    RESERVED,
+    Baseline,
+    Number,
+    Overrides,
+    Per,
+    Quota,
+    Tenant,
+)
+from thim.baseline.rule import (
+    parse_hold,
+    parse_rule,
+    spell_hold,
+    spell_rule,
+)
+from thim.errors import MalformedError, ParameterError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+T = TypeVar("T")
+
+
+class Kind(enum.Enum):
+    """What is defined."""
+
+    BASELINE = "baseline"
+    TENANT = "tenant"
+
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    r"(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+    re.ASCII,
+)
+_SILICON: Final = re.compile(
+    r"([0-9A-Fa-f]{1,3})/([0-9A-Fa-f]{1,2})/([0-9A-Fa-f])", re.ASCII
+)
+#: What DESIGN and AMD's bulletins call the components.
+_SHORT: Final = {
+    "bl": "bootloader",
+    "tee": "tee",
+    "snp": "snp",
+    "ucode": MICROCODE,
+    "fmc": "fmc",
+}
+_LONG: Final = {long: short for short, long in _SHORT.items()}
+_MOST_QUOTA: Final = 1_000_000
+_MOST_HOSTS: Final = 64
+_MOST_LABELS: Final = 32
+
+
+class _Floor(msgspec.Struct, forbid_unknown_fields=True):
+    spl: Annotated[int, Meta(ge=0, le=255)]
+    source: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class _Baseline(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    rule: Annotated[str, Meta(max_length=80)]
+    floor: Annotated[int, Meta(ge=0, lt=10**9)] | None = None
+    hold: Annotated[str, Meta(max_length=40)] | None = None
+    amd: dict[str, dict[str, _Floor | dict[str, _Floor]]] = {}
+
+
+class _Quota(msgspec.Struct, forbid_unknown_fields=True):
+    requests: Annotated[int, Meta(ge=1, le=_MOST_QUOTA)]
+    per: Per = Per.SOURCE
+
+
+class _Tenant(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    baseline: Annotated[str, Meta(max_length=63)]
+    overrides: Overrides = Overrides.NEVER
+    hosts: Annotated[list[str], Meta(max_length=_MOST_HOSTS)] = []
+    quota: _Quota | None = None
+    labels: Annotated[dict[str, str], Meta(max_length=_MOST_LABELS)] = {}
+    is_deleted: bool = msgspec.field(default=False, name="deleted")
+
+
+def check_name(name: str, parameter: str = "name") -> str:
+    """
+    Return *name*, if a baseline or a tenant may be called so.
+
+    Raises:
+        ParameterError: It may not; the message says why.
+    """
+    if name in RESERVED:
+        expected = f"expected another: {', '.join(sorted(RESERVED))} are taken"
+        raise ParameterError(parameter, name, expected)
+    if not _NAME.fullmatch(name):
+        expected = (
+            "expected a lower-case letter, then up to 62 of a-z, 0-9 and -"
+        )
+        raise ParameterError(parameter, name, expected)
+    return name
+
+
+def parse_host(text: str, parameter: str = "host") -> str:
+    """
+    Read a host name, which comes out in lower case.
+
+    Raises:
+        ParameterError: It is none, or an address.
+    """
+    host = text.lower().removesuffix(".")
+    if not _HOST.fullmatch(host) or _is_address(host):
+        raise ParameterError(parameter, text, "expected a host name")
+    return host
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return text.replace(".", "").isdigit()
+    return True
+
+
+def read_baseline(name: str, version: int, body: str | bytes) -> Baseline:
+    """
+    Read the definition of a baseline.
+
+    Raises:
+        MalformedError: It is none; the message names the member.
+    """
+    json = _decode(body, _Baseline)
+    baseline = Baseline(
+        name=name,
+        rule=parse_rule(json.rule),
+        floor=json.floor,
+        hold=None if json.hold is None else parse_hold(json.hold),
+        minimums={
+            _read_product(product): _read_minimum(product, given)
+            for product, given in json.amd.items()
+        },
+        version=version,
+    )
+    check_baseline(baseline)
+    return baseline
+
+
+def check_baseline(baseline: Baseline) -> None:
+    """
+    Check that the parts of *baseline* go together.
+
+    Raises:
+        ParameterError: They do not.
+    """
+    rule, floor = baseline.rule, baseline.floor
+    if not isinstance(rule, Number):
+        return
+    if baseline.hold is not None:
+        expected = f"expected none: {spell_rule(rule)} never moves"
+        raise ParameterError("hold", spell_hold(baseline.hold), expected)
+    if floor is not None and rule.number < floor:
+        expected = f"expected no more than the rule's own {rule.number}"
+        raise ParameterError("floor", str(floor), expected)
+
+
+def write_baseline(baseline: Baseline) -> str:
+    """
+    Write *baseline* as `read_baseline` reads it.
+    """
+    hold = baseline.hold
+    json = _Baseline(
+        rule=spell_rule(baseline.rule),
+        floor=baseline.floor,
+        hold=None if hold is None else spell_hold(hold),
+        amd={
+            product.value: _write_minimum(minimum)
+            for product, minimum in baseline.minimums.items()
+        },
+    )
+    return msgspec.json.encode(json).decode()
+
+
+def _read_product(name: str) -> ProductLine:
+    products = {product.value: product for product in ProductLine}
+    if name not in products:
+        expected = f"expected one of {', '.join(products)}"
+        raise ParameterError("amd", name, expected)
+    return products[name]
+
+
+def _read_minimum(
+    product: str, given: Mapping[str, _Floor | dict[str, _Floor]]
+) -> Minimum:
+    components: dict[str, Floor] = {}
+    microcode: dict[Silicon, Floor] = {}
+    known = _read_product(product).components
+    for short, value in given.items():
+        where, name = f"amd.{product}", _SHORT.get(short)
+        if name not in known:
+            names = ", ".join(_LONG[component] for component in known)
+            raise ParameterError(where, short, f"expected one of {names}")
+        if isinstance(value, dict) is not (name == MICROCODE):
+            expected = (
+                'expected {"FAMILY/MODEL/STEPPING": {"spl", "source"}}'
+                if name == MICROCODE
+                else 'expected {"spl", "source"}'
+            )
+            raise ParameterError(where, short, expected)
+        if isinstance(value, dict):
+            microcode = {_read_silicon(k): _floor(v) for k, v in value.items()}
+        else:
+            components[name] = _floor(value)
+    return Minimum(components=components, microcode=microcode)
+
+
+def _floor(json: _Floor) -> Floor:
+    return Floor(spl=json.spl, source=json.source)
+
+
+def _read_silicon(text: str) -> Silicon:
+    match = _SILICON.fullmatch(text)
+    if match is None:
+        expected = "expected FAMILY/MODEL/STEPPING in hexadecimal: 19/11/1"
+        raise ParameterError("ucode", text, expected)
+    return Silicon(*(int(digits, 16) for digits in match.groups()))
+
+
+def _write_minimum(
+    minimum: Minimum,
+) -> dict[str, _Floor | dict[str, _Floor]]:
+    found: dict[str, _Floor | dict[str, _Floor]] = {
+        _LONG[name]: _Floor(floor.spl, floor.source)
+        for name, floor in minimum.components.items()
+    }
+    if minimum.microcode:
+        found[_LONG[MICROCODE]] = {
+            str(silicon): _Floor(floor.spl, floor.source)
+            for silicon, floor in minimum.microcode.items()
+        }
+    return found
+
+
+def read_tenant(name: str, version: int, body: str | bytes) -> Tenant | None:
+    """
+    Read the definition of a tenant; None where it says that it is deleted.
+
+    Raises:
+        MalformedError: It is none; the message names the member.
+    """
+    json = _decode(body, _Tenant)
+    if json.is_deleted:
+        return None
+    quota = json.quota
+    return Tenant(
+        name=name,
+        baseline=json.baseline,
+        overrides=json.overrides,
+        hosts=tuple(dict.fromkeys(map(parse_host, json.hosts))),
+        quota=Quota(requests=quota.requests, per=quota.per) if quota else None,
+        labels=json.labels,
+        version=version,
+    )
+
+
+def write_tenant(tenant: Tenant, *, is_deleted: bool = False) -> str:
+    """
+    Write *tenant* as `read_tenant` reads it.
+    """
+    quota = tenant.quota
+    json = _Tenant(
+        baseline=tenant.baseline,
+        overrides=tenant.overrides,
+        hosts=list(tenant.hosts),
+        quota=_Quota(quota.requests, quota.per) if quota else None,
+        labels=dict(tenant.labels),
+        is_deleted=is_deleted,
+    )
+    return msgspec.json.encode(json).decode()
+
+
+def _decode(body: str | bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as e:
+        msg = f"definition: {e}"
+        raise MalformedError(msg, reason="definition") from e
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        msg = "definition: no JSON"
+        raise MalformedError(msg, reason="definition") from e

@@ -1,0 +1,129 @@
+"""
+Whom a request is for, and whether they have any of their quota left.
+
+A tenant is named by the path or by the host name.  That selects, it proves
+nothing: what is a tenant's own needs its token.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING
+
+from thim.baseline.model import ROOT, Per
+from thim.baseline.select import find_standing
+from thim.errors import ParameterError, ThimError, UnavailableError
+from thim.services.rate import SourceRate
+from thim.services.serve import check_instant
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from starlette.types import Scope
+
+    from thim.baseline.model import Quota, Tenant
+    from thim.http.auth import Gate
+    from thim.http.prefixes import Prefix
+    from thim.store.replica import Replica
+
+
+class Tenancy:
+    """
+    Knows tenants by the store; lives on one event loop.
+    """
+
+    def __init__(self, replica: Replica, clock: Callable[[], datetime]) -> None:
+        self._replica = replica
+        self._clock = clock
+        self._rates: dict[str, tuple[Quota, SourceRate]] = {}
+
+    def place(self, prefix: Prefix, scope: Scope) -> Prefix:
+        """
+        Complete *prefix* by the host name, and check that all of it may be
+        asked for; take one out of the tenant's quota.
+
+        Raises:
+            ParameterError: Path and host name are of different tenants, or
+                the instant is in the future.
+            NotFoundError: Nothing is known of the tenant or the baseline.
+            ForbiddenError: The tenant allows no overrides.
+            UnavailableError: Nothing is left of the quota.
+        """
+        now = self._clock()
+        tenant = self._find_tenant(prefix, scope, now)
+        placed = dataclasses.replace(prefix, tenant=tenant)
+        check_instant(prefix.at, now)
+        book = self._replica.book()
+        standing = find_standing(placed.wish, book, prefix.at, now)
+        self._spend(standing.tenant, scope, now)
+        return placed
+
+    def _find_tenant(
+        self, prefix: Prefix, scope: Scope, now: datetime
+    ) -> str | None:
+        host = find_host(dict(scope["headers"]).get(b"host", b""))
+        named = self._replica.book().find_host(host, now)
+        if named is None:
+            return prefix.tenant
+        if prefix.tenant not in {None, named}:
+            expected = f"expected {named}, whose host name {host} is"
+            raise ParameterError("tenant", prefix.tenant or "", expected)
+        return named
+
+    def has_quota(self, prefix: Prefix) -> bool:
+        """
+        Tell whether requests that are placed at *prefix* are counted.
+        """
+        now = self._clock()
+        name = prefix.wish.tenant
+        tenant = self._replica.book().find_tenant(name, now, now)
+        return tenant.quota is not None
+
+    def is_limited(self, host: bytes) -> bool:
+        """
+        Tell whether requests to *host* (the header) are counted, so that each
+        of them has to be seen.
+        """
+        now, book = self._clock(), self._replica.book()
+        name = book.find_host(find_host(host), now) or ROOT.name
+        return book.find_tenant(name, now, now).quota is not None
+
+    def _spend(self, tenant: Tenant, scope: Scope, now: datetime) -> None:
+        quota = tenant.quota
+        if quota is None:
+            return
+        known, rate = self._rates.get(tenant.name, (None, None))
+        if rate is None or known != quota:
+            rate = SourceRate(quota.requests)
+            self._rates[tenant.name] = (quota, rate)
+        if not rate.spend(_caller(quota, scope), now):
+            msg = (
+                f"tenant {tenant.name} has a quota of {quota.requests} "
+                f"requests in a minute for each {quota.per.value}"
+            )
+            after = max(1, round(60 / quota.requests))
+            raise UnavailableError(msg, reason="quota", retry_after=after)
+
+
+def find_host(header: bytes) -> str:
+    """
+    Return the host name in a ``Host`` *header*, in lower case and without the
+    port.
+    """
+    host = header.decode("latin-1").lower()
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).removesuffix(".")
+
+
+def _caller(quota: Quota, scope: Scope) -> str:
+    if quota.per is Per.TOKEN:
+        gate: Gate = scope["state"]["gate"]
+        try:
+            return f"token {gate.identify(scope).id}"
+        except ThimError:
+            pass  # who has none is counted by the address
+    client = scope["client"]
+    return str(client[0]) if client else ""
