@@ -151,6 +151,7 @@ class TestList:
             "id",
             "name",
             "role",
+            "tenant",
             "state",
             "created",
             "created_by",
@@ -170,11 +171,18 @@ class TestList:
         text = create().text
         lines = token("list").text.splitlines()
 
-        assert lines[0].split()[:4] == ["id", "name", "role", "state"]
-        assert lines[1].split()[:4] == [
+        assert lines[0].split()[:5] == [
+            "id",
+            "name",
+            "role",
+            "tenant",
+            "state",
+        ]
+        assert lines[1].split()[:5] == [
             text.partition(".")[0],
             "ci",
             "reader",
+            "-",
             "living",
         ]
 

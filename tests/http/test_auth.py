@@ -121,6 +121,7 @@ class TestWhoami:
             "id": tokens["reader"].partition(".")[0],
             "name": "my reader",
             "role": "reader",
+            "tenant": None,
             "expires": "2026-11-03T00:00:00Z",
         } == got.json
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.amd.tcb import ProductLine
+    from thim.baseline.history import NumberHistory
     from thim.baseline.minimum import Minimum
 
 #: Intel moves a number to ``standard`` a year after its TCB recovery event:
@@ -175,16 +176,6 @@ def find_shipped(name: str) -> Baseline | None:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Dates:
-    """
-    What is known of a number: its TCB recovery event and its TCB date.
-    """
-
-    recovery_event: datetime | None = None
-    tcb_date: datetime | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Landscape:
     """
     What is known of evaluation numbers at one instant.
@@ -193,11 +184,13 @@ class Landscape:
     its TCB recovery event; *archived* are the numbers of stored documents;
     *channels* is what the vendor's channels were seen to point to.  *known*
     are all numbers of which anything is known, also from another time, and
-    *dates* what is known of them.
+    *history* what is known of them, where the rule asks for it.
     """
 
     signed: Mapping[int, datetime]
     archived: frozenset[int]
     channels: Mapping[Update, int]
     known: frozenset[int]
-    dates: Mapping[int, Dates] = dataclasses.field(default_factory=dict)
+    history: Mapping[int, NumberHistory] = dataclasses.field(
+        default_factory=dict
+    )

@@ -25,8 +25,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
+from thim.baseline.catalogue import find_release
+from thim.baseline.events import events_behind
 from thim.baseline.model import (
     ROOT,
     STANDARD_AFTER,
@@ -48,7 +51,7 @@ from thim.intel.names import Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from thim.baseline.book import Book
     from thim.baseline.model import Rule
@@ -314,39 +317,36 @@ def _choose_lag(
     name: str, rule: Lag, landscape: Landscape, now: datetime
 ) -> Choice:
     standard = _choose_channel(name, Update.STANDARD, landscape, now)
-    events = {
-        number: dates.recovery_event
-        for number, dates in landscape.dates.items()
-        if dates.recovery_event is not None and number <= standard.number
-    }
-    latest = events.get(standard.number)
-    behind = sorted({e for e in events.values() if latest and e < latest})
-    if len(behind) < rule.events:
-        known = ", ".join(map(str, sorted(events))) or "none"
-        raise _yields_nothing(
-            name,
-            rule,
-            f"standard is {standard.number}, and of the numbers up to it the "
-            f"TCB recovery events of {known} are known",
-        )
-    wanted = behind[-rule.events]
-    number = max(n for n, event in events.items() if event == wanted)
+    try:
+        number = events_behind(landscape.history, standard.number, rule.events)
+    except NotFoundError as e:
+        raise _yields_nothing(name, rule, str(e)) from None
     return dataclasses.replace(standard, number=number)
 
 
 def _choose_by_date(name: str, rule: TcbDate, landscape: Landscape) -> Choice:
     dates = {
-        number: dates.tcb_date
-        for number, dates in landscape.dates.items()
-        if dates.tcb_date is not None and number in landscape.known
+        number: date
+        for number in sorted(landscape.known)
+        if (date := _tcb_date(number, landscape)) is not None
     }
     fitting = [n for n, date in dates.items() if date <= rule.date]
     if not fitting:
-        known = ", ".join(f"{n} ({dates[n]:%F})" for n in sorted(dates))
+        known = ", ".join(f"{n} ({date:%F})" for n, date in dates.items())
         raise _yields_nothing(
             name, rule, f"these TCB dates are known: {known or 'none'}"
         )
     return Choice(number=max(fitting), baseline=name)
+
+
+def _tcb_date(number: int, landscape: Landscape) -> datetime | None:
+    entry = landscape.history.get(number)
+    if entry is not None and entry.tcb_date is not None:
+        return entry.tcb_date
+    release = find_release(number)
+    if release is None:
+        return None
+    return datetime.combine(release.released, time(), tzinfo=UTC)
 
 
 def _yields_nothing(name: str, rule: Rule, why: str) -> NotFoundError:

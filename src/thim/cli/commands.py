@@ -20,6 +20,7 @@ from thim.cli import (
     serve,
     simulate,
     statuses,
+    tenants,
     tls,
     tokens,
     trust,
@@ -42,6 +43,7 @@ collateral.app.command("refused")(refusals.refused)
 app.add_typer(refreshing.upstream_app, name="upstream")
 app.add_typer(trust.app, name="trust")
 app.add_typer(tokens.app, name="token")
+app.add_typer(tenants.app, name="tenant")
 app.add_typer(tls.app, name="tls")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(platforms.app, name="platform")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, timedelta
 
+    from thim.cli.options import Place
+
 app = typer.Typer(
     help="Make, list and revoke API tokens.", no_args_is_help=True
 )
@@ -51,6 +53,12 @@ def create(
             "enrolment: get an agent's token for it, once.",
         ),
     ],
+    tenant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T", help="For what belongs to this tenant, nothing else."
+        ),
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
@@ -72,12 +80,15 @@ def create(
     place = find_target(store, config)
     now = place.clock()
     life = None if expires is None else _life(expires)
+    if tenant is not None:
+        _check_tenant(place, tenant, now)
     text, kept = make_token(
         name,
         role,
         actor=os_user(),
         now=now,
         expires=None if life is None else now + life,
+        tenant=tenant,
     )
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
@@ -87,6 +98,11 @@ def create(
         typer.echo(text)
     else:
         sys.stderr.write(f"The token {kept.id} is in {out}\n")
+
+
+def _check_tenant(place: Place, tenant: str, now: datetime) -> None:
+    with contextlib.closing(Replica(place.store)) as replica:
+        replica.book().find_tenant(tenant, now, now)
 
 
 def _life(text: str) -> timedelta:
@@ -142,6 +158,7 @@ _TITLES: Final = (
     "id",
     "name",
     "role",
+    "tenant",
     "state",
     "created",
     "created_by",
@@ -155,6 +172,7 @@ def _row(token: StoredToken, now: datetime) -> dict[str, str | None]:
         "id": token.id,
         "name": token.name,
         "role": token.role,
+        "tenant": token.tenant,
         "state": token.state(now),
         "created": _spell(token.created),
         "created_by": token.created_by,

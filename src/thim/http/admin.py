@@ -40,6 +40,7 @@ async def _whoami(request: Request) -> ReplyResponse:
         "id": principal.id,
         "name": principal.name,
         "role": principal.role.value,
+        "tenant": principal.tenant,
         "expires": None if expires is None else f"{expires:%FT%TZ}",
     }
     headers = (

@@ -73,15 +73,27 @@ class Gate:
         """
         await self._tokens.follow()
 
-    def require(self, scope: Scope, permission: Permission) -> Principal:
+    def require(
+        self,
+        scope: Scope,
+        permission: Permission,
+        tenant: str | None = None,
+    ) -> Principal:
         """
-        Return who asks, if they have *permission*.
+        Return who asks, if they have *permission* for what belongs to
+        *tenant*, or to nobody.
 
         Raises:
             ForbiddenError: They have not.
             ThimError: As `identify`.
         """
         principal = self.identify(scope, permission)
+        if principal.tenant is not None and principal.tenant != tenant:
+            msg = (
+                f"{principal} is of the tenant {principal.tenant}, and this "
+                f"is not the tenant's"
+            )
+            raise ForbiddenError(msg, reason="tenant")
         if not principal.may(permission):
             msg = (
                 f"{principal} has the role {principal.role.value}, expected "

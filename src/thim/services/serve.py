@@ -9,9 +9,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Protocol
 
 from thim.baseline.model import (
-    Dates,
+    Lag,
     Landscape,
     Number,
+    TcbDate,
 )
 from thim.baseline.select import (
     Choice,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.baseline.book import Book
+    from thim.baseline.history import History
+    from thim.baseline.model import Baseline
     from thim.collateral.ports import Held
 
 #: Kinds of which each evaluation number has a document of its own.
@@ -61,6 +64,11 @@ class Reader(CollateralReader, Protocol):
     def book(self) -> Book:
         """
         Return the book of baselines and tenants.
+        """
+
+    def number_history(self, at: datetime | None = None) -> History:
+        """
+        Return what is known of each evaluation number, now or as of *at*.
         """
 
 
@@ -191,6 +199,35 @@ def list_fmspcs(
     return found
 
 
+def find_number(reader: Reader, tenant: str, now: datetime) -> int:
+    """
+    Find at which number *tenant* stands at *now*.
+
+    Raises:
+        NotFoundError: There is no such tenant, or its baseline comes to none.
+    """
+    wish = Wish(tenant=tenant)
+    standing = find_standing(wish, reader.book(), None, now)
+    landscape = complete(read_landscape(reader), standing.chosen, reader)
+    return resolve(wish, standing, landscape).number
+
+
+def complete(
+    landscape: Landscape,
+    baseline: Baseline,
+    reader: Reader,
+    at: datetime | None = None,
+) -> Landscape:
+    """
+    Add the history of numbers to *landscape*, if the rule of *baseline* asks
+    for it.
+    """
+    if not isinstance(baseline.rule, Lag | TcbDate):
+        return landscape
+    history = reader.number_history(at)
+    return dataclasses.replace(landscape, history=history)
+
+
 def read_landscape(reader: Reader, at: datetime | None = None) -> Landscape:
     """
     Read what is known of evaluation numbers, now or as of *at*.
@@ -210,20 +247,7 @@ def _read_landscape(reader: Reader, at: datetime | None) -> Landscape:
         archived=reader.numbers(at),
         channels=reader.channels(at),
         known=reader.numbers() | signed.keys() | today.keys(),
-        dates=_read_dates(reader, at),
     )
-
-
-def _read_dates(reader: Reader, at: datetime | None) -> Mapping[int, Dates]:
-    found = (reader.find(numbers_key(tee), at=at) for tee in Tee)
-    return {
-        entry.number: Dates(
-            recovery_event=entry.recovery_event, tcb_date=entry.tcb_date
-        )
-        for held in found
-        if held is not None
-        for entry in read_number_list(held).numbers
-    }
 
 
 def _signed_numbers(
@@ -272,6 +296,7 @@ def _choose(
         landscape = read_landscape(reader, query.at)
         if not (landscape.signed or landscape.archived) and landscape.known:
             raise _before_archive(reader, query, landscape.known)
+        landscape = complete(landscape, standing.chosen, reader, query.at)
         return resolve(query.wish, standing, landscape)
     if query.keys[0].vendor != AMD:
         # Intel's numbers are nothing to AMD.

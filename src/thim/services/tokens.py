@@ -81,12 +81,16 @@ ALLOWED: Final = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks: the token that was shown, without its secret."""
+    """
+    Who asks: the token that was shown, without its secret.  One of a *tenant*
+    is nobody outside it.
+    """
 
     id: str
     name: str
     role: Role
     expires: datetime.datetime | None
+    tenant: str | None = None
 
     def may(self, permission: Permission) -> bool:
         """
@@ -98,13 +102,14 @@ class Principal:
         return f"token {self.id} ({self.name})"
 
 
-def make_token(
+def make_token(  # noqa: PLR0913 - what a token has
     name: str,
     role: Role,
     *,
     actor: str,
     now: datetime.datetime,
     expires: datetime.datetime | None = None,
+    tenant: str | None = None,
 ) -> tuple[str, StoredToken]:
     """
     Make a token; return its text, which nobody can learn again, and what is
@@ -127,6 +132,7 @@ def make_token(
         expires=expires,
         last_used=None,
         revoked=None,
+        tenant=tenant,
     )
     return f"{token_id}.{secret}", kept
 
@@ -193,6 +199,7 @@ class TokenCheck:
             name=found.name,
             role=_role(found),
             expires=found.expires,
+            tenant=found.tenant,
         )
 
     def _note_use(self, token: StoredToken, now: datetime.datetime) -> None:

@@ -33,7 +33,7 @@ from thim.services.promise import (
     list_promises,
     read_signed,
 )
-from thim.services.serve import read_landscape
+from thim.services.serve import complete, read_landscape
 from thim.services.vendors import FillMode
 
 
@@ -204,7 +204,9 @@ def _is_vain(side: VendorSide, target: Target) -> bool:
 def _find_number(side: VendorSide, query: Query, key: CollateralKey) -> Target:
     landscape = read_landscape(side.replica)
     try:
-        choice = resolve(query.wish, _find_standing(side, query), landscape)
+        standing = _find_standing(side, query)
+        landscape = complete(landscape, standing.chosen, side.replica)
+        choice = resolve(query.wish, standing, landscape)
     except NotFoundError as e:
         if e.reason == "unknown-number":
             newest = max(landscape.known, default=None)

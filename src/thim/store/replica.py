@@ -19,6 +19,7 @@ from thim.intel.names import Tee, Update
 from thim.store.definition_view import BookShelf
 from thim.store.file import StoreFile, making_sense
 from thim.store.instants import from_stored, to_stored
+from thim.store.number_history import NumbersHistory
 from thim.x509.chain import TrustAnchors
 
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thim.baseline.book import Book
+    from thim.baseline.history import History
 
 
 _NEVER: Final = 2**62
@@ -137,6 +139,7 @@ class Replica(StoreFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._shelf = BookShelf(self)
+        self._history: NumbersHistory | None = None
 
     def check_anchors(self, anchors: TrustAnchors) -> None:
         """
@@ -160,6 +163,14 @@ class Replica(StoreFile):
         Return the book of baselines and tenants.
         """
         return self.remember("book", self._shelf.read)
+
+    def number_history(self, at: datetime | None = None) -> History:
+        """
+        Return what is known of each evaluation number, now or as of *at*.
+        """
+        if self._history is None:
+            self._history = NumbersHistory(self)
+        return self._history.read(at)
 
     def all_anchors(self, stamped: TrustAnchors) -> TrustAnchors:
         """

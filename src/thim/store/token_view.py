@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 #: The role of tokens that count once.
 _ONCE: Final = "enrolment"
 _COLUMNS: Final = """
-    SELECT id, name, role, sha256, created, created_by, expires, last_used,
-           revoked
+    SELECT id, name, role, sha256, created, created_by, tenant, expires,
+           last_used, revoked
       FROM api_tokens
 """
 _BY_ID: Final = f"{_COLUMNS} WHERE id = ?"
@@ -32,7 +32,7 @@ _ALL: Final = f"{_COLUMNS} ORDER BY created, id"
 class StoredToken:
     """
     What is known of a token: everything but its secret, of which *sha256* is
-    the digest.
+    the digest.  One of a *tenant* is nobody outside it.
     """
 
     id: str
@@ -44,6 +44,7 @@ class StoredToken:
     expires: datetime | None
     last_used: datetime | None
     revoked: datetime | None
+    tenant: str | None = None
 
     def state(self, now: datetime) -> str:
         """
@@ -86,7 +87,7 @@ class TokenView:
 
 
 def _token(row: tuple[Any, ...]) -> StoredToken:
-    name, label, role, sha256, created, created_by, *instants = row
+    name, label, role, sha256, created, created_by, tenant, *instants = row
     with making_sense():
         expires, last_used, revoked = map(_instant, instants)
         return StoredToken(
@@ -99,6 +100,7 @@ def _token(row: tuple[Any, ...]) -> StoredToken:
             expires=expires,
             last_used=last_used,
             revoked=revoked,
+            tenant=tenant,
         )
 
 

@@ -97,6 +97,20 @@ class Tokens:
             add_event(connection, "token-revoke", detail, actor=actor, now=now)
         return True
 
+    def revoke_tenant(self, tenant: str, *, actor: str, now: datetime) -> None:
+        """
+        Let all tokens of a *tenant* be of no use any more.
+        """
+        table = schema.api_tokens
+        with self._transaction() as connection:
+            living = connection.scalars(
+                select(table.c.id).where(
+                    table.c.tenant == tenant, table.c.revoked.is_(None)
+                )
+            ).all()
+        for token_id in living:
+            self.revoke(token_id, actor=actor, now=now)
+
     def note_uses(self, uses: Mapping[str, datetime]) -> None:
         """
         Write down when tokens were last used, each under its ID.
@@ -125,10 +139,13 @@ def _add(connection: Connection, token: StoredToken) -> None:
         "created": to_stored(token.created),
         "created_by": token.created_by,
         "expires": expires,
+        "tenant": token.tenant,
     }
     until = "never" if expires is None else f"{token.expires:%FT%TZ}"
+    whose = f" of tenant {token.tenant}" if token.tenant else ""
     detail = (
-        f"token {token.id} ({token.name}), role {token.role}, expires {until}"
+        f"token {token.id} ({token.name}), role {token.role}{whose}, expires "
+        f"{until}"
     )
     _check_number(connection, token)
     connection.execute(insert(schema.api_tokens).values(row))
