@@ -131,18 +131,32 @@ class Decider:
             name, actor=decision.actor, now=decision.now
         )
 
+    def define_tenant(self, tenant: Tenant, decision: Decision) -> int:
+        """
+        Keep *tenant* as a new version, which is not in force yet; return its
+        number.
+
+        Raises:
+            NotFoundError: There is no such baseline, or it comes to nothing.
+        """
+        self._check_baseline(tenant, decision)
+        body = write_tenant(tenant)
+        return self.define(Kind.TENANT, tenant.name, body, decision)
+
     def _put_tenant(self, tenant: Tenant, decision: Decision) -> Tenant:
         self._check_hosts(tenant, decision.now)
-        self.check_yields(
-            self.book.find_baseline(
-                tenant.baseline, decision.since, decision.since, tenant.name
-            ),
-            decision.now,
-        )
+        self._check_baseline(tenant, decision)
         body = write_tenant(tenant)
         read_tenant(tenant.name, 0, body)  # what is kept can be read
         version = self._enact(Kind.TENANT, tenant.name, body, decision)
         return dataclasses.replace(tenant, version=version)
+
+    def _check_baseline(self, tenant: Tenant, decision: Decision) -> None:
+        since = decision.since
+        baseline = self.book.find_baseline(
+            tenant.baseline, since, since, tenant.name
+        )
+        self.check_yields(baseline, decision.now)
 
     def _check_hosts(self, tenant: Tenant, now: datetime) -> None:
         others = {

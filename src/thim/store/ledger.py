@@ -31,6 +31,7 @@ from thim.intel.names import PckCa
 from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
 from thim.store.certificates import mark_revoked
+from thim.store.change_plans import ChangePlans
 from thim.store.chip_queue import ChipQueue
 from thim.store.chips import ChipTable
 from thim.store.definitions import Definitions
@@ -107,6 +108,7 @@ class Ledger:
         self.endorsements = Endorsements(self._transaction)
         self.events = Events(self._transaction)
         self.definitions = Definitions(self._transaction)
+        self.plans = ChangePlans(self._transaction)
 
     def __enter__(self) -> Self:
         return self

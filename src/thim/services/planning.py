@@ -1,0 +1,393 @@
+"""
+Change baselines by plan: made and tried on the fleet, applied to canaries
+first, applied, and rolled back.
+
+What a change breaks is worked out before anything is locked: the decision is
+then made only if nobody has made another meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+from thim.baseline.book import Promotion
+from thim.baseline.definition import Kind
+from thim.baseline.model import ROOT
+from thim.baseline.rollout import (
+    Body,
+    Impact,
+    Plan,
+    State,
+    Step,
+    check_fits,
+    list_seen,
+)
+from thim.baseline.select import Standing, choose_held
+from thim.errors import (
+    ForbiddenError,
+    NotFoundError,
+    ParameterError,
+)
+from thim.services.deciding import Decider, Decision, deciding
+from thim.services.serve import complete, read_landscape
+from thim.store.plan_view import PlanView
+from thim.store.replica import Replica
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from thim.baseline.book import Book
+    from thim.baseline.model import Baseline, Tenant
+    from thim.store.ledger import Ledger
+
+#: Works out what it does to a tenant's platforms to go from one baseline to
+#: another, given with the numbers at which they stand.
+Judge: TypeAlias = Callable[["Move"], Impact]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """
+    A tenant goes from one baseline to another.
+    """
+
+    tenant: Tenant
+    baseline_before: Baseline
+    baseline_after: Baseline
+    before: int | None
+    after: int | None
+
+
+class Planner:
+    """
+    Plans and carries out changes in *ledger*, as *decision* says who and why.
+
+    *most* is the share of a tenant's platforms (0 to 1) that a change may
+    break; *judge* says what it does.
+    """
+
+    def __init__(
+        self, ledger: Ledger, decision: Decision, judge: Judge, most: float
+    ) -> None:
+        self._ledger = ledger
+        self._decision = decision
+        self._judge = judge
+        self._most = most
+
+    def plan_definition(
+        self, baseline: Baseline, canaries: Sequence[str] = ()
+    ) -> Plan:
+        """
+        Plan that *baseline* is what its name stands for: a new one, or another
+        version.  Canaries are tenants that use it.
+
+        Raises:
+            ThimError: It cannot be so; the message says why.
+        """
+        now, since = self._decision.now, self._decision.since
+        with deciding(self._ledger) as decider:
+            book = decider.book
+            name = baseline.name
+            for canary in canaries:
+                tenant = book.find_tenant(canary, now, now)
+                if tenant.baseline != name:
+                    expected = f"expected a tenant whose baseline is {name}"
+                    raise ParameterError("canary", canary, expected)
+            version = decider.define_baseline(baseline, self._decision)
+            steps = [
+                Step(
+                    kind=Kind.BASELINE,
+                    name=name,
+                    version=version,
+                    before=_version(book, Kind.BASELINE, name, since, canary),
+                    tenant=canary,
+                    is_canary=canary is not None,
+                )
+                for canary in (*canaries, None)
+            ]
+            what = f"baseline {name} becomes version {version}"
+            plan = self._keep(decider, what, steps)
+        return self.read(plan)
+
+    def plan_move(
+        self, tenants: Sequence[str], name: str, canaries: Sequence[str] = ()
+    ) -> Plan:
+        """
+        Plan that *tenants* go over to the baseline *name*.  Canaries are some
+        of them.
+
+        Raises:
+            ThimError: It cannot be so; the message says why.
+        """
+        for canary in canaries:
+            if canary not in tenants:
+                expected = "expected one of the tenants that are moved"
+                raise ParameterError("canary", canary, expected)
+        with deciding(self._ledger) as decider:
+            steps = [
+                self._move_step(
+                    decider, tenant, name, is_canary=tenant in canaries
+                )
+                for tenant in dict.fromkeys(tenants)
+            ]
+            what = f"{', '.join(tenants)} to baseline {name}"
+            plan = self._keep(decider, what, steps)
+        return self.read(plan)
+
+    def _move_step(
+        self, decider: Decider, tenant: str, name: str, *, is_canary: bool
+    ) -> Step:
+        now = self._decision.now
+        current = decider.book.find_tenant(tenant, now, now)
+        if current.baseline == name:
+            expected = f"expected another: tenant {tenant} has it already"
+            raise ParameterError("baseline", name, expected)
+        changed = dataclasses.replace(current, baseline=name)
+        version = decider.define_tenant(changed, self._decision)
+        return Step(
+            kind=Kind.TENANT,
+            name=tenant,
+            version=version,
+            before=current.version,
+            is_canary=is_canary,
+        )
+
+    def _keep(self, decider: Decider, what: str, steps: Sequence[Step]) -> int:
+        effective = self._decision.effective
+        body = Body(
+            what=what,
+            steps=tuple(steps),
+            seen=list_seen(decider.book, steps),
+            effective=None if effective is None else effective.isoformat(),
+        )
+        return self._ledger.plans.add(
+            body,
+            author=self._decision.actor,
+            reason=self._decision.reason,
+            now=self._decision.now,
+        )
+
+    def read(self, plan_id: int) -> Plan:
+        """
+        Read a plan.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        with self._reading() as replica:
+            return PlanView(replica).find(plan_id)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Replica]:
+        with contextlib.closing(Replica(self._ledger.path)) as replica:
+            yield replica
+
+    def try_out(self, plan: Plan) -> Sequence[Impact]:
+        """
+        Work out what the next stage of *plan* does to each tenant.
+
+        Raises:
+            ConflictError: The plan is through.
+        """
+        _, steps = plan.next_steps()
+        with self._reading() as replica:
+            moves = list_moves(replica, steps, self._decision.now)
+        return [self._judge(move) for move in moves]
+
+    def apply(self, plan: Plan, *, is_forced: bool = False) -> Plan:
+        """
+        Carry out the next stage of *plan*, unless it would break more of a
+        tenant's platforms than it may.
+
+        Raises:
+            ForbiddenError: It would, and is not forced.
+            ConflictError: The plan does not fit any more, or is through.
+        """
+        if not is_forced:
+            self._check_impacts(self.try_out(plan))
+        state, steps = plan.next_steps()
+        with deciding(self._ledger) as decider:
+            check_fits(plan, decider.book)
+            decision = self._decide(plan, is_forced=is_forced)
+            for step in steps:
+                decider.enact(
+                    step.kind,
+                    step.name,
+                    step.version,
+                    decision,
+                    tenant=step.tenant,
+                )
+                self._begin_hold(decider, step, decision)
+            self._move(plan, state, decision)
+        return self.read(plan.id)
+
+    def _decide(self, plan: Plan, *, is_forced: bool) -> Decision:
+        # A date that has passed meanwhile is now.
+        text, now = plan.body.effective, self._decision.now
+        planned = None if text is None else datetime.fromisoformat(text)
+        reason = self._decision.reason or plan.reason
+        return dataclasses.replace(
+            self._decision,
+            effective=planned if planned and planned > now else None,
+            reason=f"{reason} (forced)" if is_forced else reason,
+            plan=plan.id,
+        )
+
+    def _begin_hold(
+        self, decider: Decider, step: Step, decision: Decision
+    ) -> None:
+        """Write down where a held baseline stands when it comes into force."""
+        if step.kind is not Kind.BASELINE:
+            return
+        baseline = decider.book.read_baseline(step.name, step.version)
+        if baseline.hold is None or decider.book.promotions(baseline):
+            return
+        number = decider.check_yields(baseline, decision.now)
+        if number is not None:
+            self._ledger.definitions.promote(
+                Promotion(
+                    baseline=step.name,
+                    version=step.version,
+                    sequence=1,
+                    number=number,
+                    noticed=decision.now,
+                    effective=decision.since,
+                    actor=decision.actor,
+                    reason="where it begins",
+                )
+            )
+
+    def _check_impacts(self, impacts: Iterable[Impact]) -> None:
+        broken = [each for each in impacts if each.share > self._most]
+        if broken:
+            listed = "; ".join(
+                f"tenant {each.tenant}: {each.breaking} of {each.judged} "
+                f"platforms are acceptable at {each.before} and would not be "
+                f"at {each.after}"
+                for each in broken
+            )
+            msg = f"{listed}; allowed is a share of {self._most:g}"
+            raise ForbiddenError(msg, reason="breaks-too-many")
+
+    def roll_back(self, plan: Plan) -> Plan:
+        """
+        Take back what *plan* has done.
+
+        Raises:
+            ConflictError: It has done nothing, or somebody has decided
+                something else since.
+            NotFoundError: There was no version before.
+        """
+        steps = plan.done_steps()
+        with deciding(self._ledger) as decider:
+            check_fits(plan, decider.book)
+            decision = dataclasses.replace(
+                self._decision, effective=None, plan=plan.id
+            )
+            for step in reversed(steps):
+                self._take_back(decider, step, decision)
+            self._move(plan, State.ROLLED_BACK, decision)
+        return self.read(plan.id)
+
+    def _take_back(
+        self, decider: Decider, step: Step, decision: Decision
+    ) -> None:
+        if step.before is None:
+            msg = (
+                f"{step.kind.value} {step.name} was new: there is nothing to "
+                f"go back to; move its tenants to another one"
+            )
+            raise NotFoundError(msg, reason="no-version-before")
+        version = step.before
+        if version == 0:  # what thim ships has no version of its own yet
+            version = decider.define_tenant(ROOT, decision)
+        decider.enact(
+            step.kind, step.name, version, decision, tenant=step.tenant
+        )
+
+    def _move(self, plan: Plan, state: State, decision: Decision) -> None:
+        self._ledger.plans.move(
+            plan,
+            state,
+            actor=decision.actor,
+            reason=decision.reason,
+            now=decision.now,
+        )
+
+
+def _version(
+    book: Book, kind: Kind, name: str, at: datetime, tenant: str | None
+) -> int | None:
+    decision = book.in_force(kind, name, at, tenant)
+    return None if decision is None else decision.version
+
+
+def list_moves(
+    replica: Replica, steps: Iterable[Step], now: datetime
+) -> Sequence[Move]:
+    """
+    List which tenants go from which baseline to which by *steps*.
+    """
+    book = replica.book()
+    moves = []
+    for step in steps:
+        if step.kind is Kind.TENANT:
+            tenant = book.find_tenant(step.name, now, now)
+            changed = book.read_tenant(step.name, step.version)
+            if changed is None:
+                continue
+            after = book.find_baseline(changed.baseline, now, now, step.name)
+            moves.append(make_move(replica, tenant, after, now))
+        else:
+            baseline = book.read_baseline(step.name, step.version)
+            moves += [
+                make_move(replica, tenant, baseline, now)
+                for tenant in book.tenants(now)
+                if tenant.baseline == step.name
+                and step.tenant in {None, tenant.name}
+            ]
+    return moves
+
+
+def make_move(
+    replica: Replica, tenant: Tenant, after: Baseline, now: datetime
+) -> Move:
+    """
+    Find at which numbers *tenant* stands, and would stand under *after*.
+    """
+    book = replica.book()
+    before = book.find_baseline(tenant.baseline, now, now, tenant.name)
+    return Move(
+        tenant=tenant,
+        baseline_before=before,
+        baseline_after=after,
+        before=find_position(replica, tenant, before, now),
+        after=find_position(replica, tenant, after, now),
+    )
+
+
+def find_position(
+    replica: Replica, tenant: Tenant, baseline: Baseline, now: datetime
+) -> int | None:
+    """
+    Find at which number *tenant* would stand under *baseline*; None where
+    that comes to none.
+    """
+    standing = Standing(
+        tenant=tenant,
+        own=baseline,
+        chosen=baseline,
+        book=replica.book(),
+        at=now,
+    )
+    landscape = complete(read_landscape(replica), baseline, replica)
+    try:
+        return choose_held(standing, baseline, landscape).number
+    except NotFoundError:
+        return None
