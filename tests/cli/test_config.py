@@ -78,6 +78,7 @@ class TestDefaults:
                     burst=1,
                 ),
             ),
+            "webhooks": (),
             "fmspcs": None,
             "unknown_fmspcs": "refuse",
             "fill_wait": timedelta(seconds=2.5),

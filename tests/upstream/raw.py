@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
-import ipaddress
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from thim.errors import UpstreamError
 from thim.upstream.model import Request, Response, Upstream
 from thim.upstream.transport import Transport
+from thim.x509.issue import parse_host
 
 
 #: What a server does once it has read a request; the connection ends then.
@@ -219,9 +219,7 @@ def make_tls(folder: Path, name: str = "127.0.0.1") -> tuple[SSLContext, Path]:
         .not_valid_before(now - day)
         .not_valid_after(now + day)
         .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.IPAddress(ipaddress.ip_address(name))]
-            ),
+            x509.SubjectAlternativeName([parse_host(name)]),
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), True)

@@ -11,6 +11,7 @@ from thim.cli import (
     collateral,
     configuration,
     database,
+    hooks,
     init,
     pccs_import,
     platforms,
@@ -51,4 +52,5 @@ app.add_typer(chips.app, name="chip")
 app.add_typer(pccs_import.app, name="import")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
+app.add_typer(hooks.app, name="webhook")
 app.add_typer(clients.app, name="client-config")

@@ -33,6 +33,7 @@ from thim.cli.values import (
     parse_store,
     whole_number,
 )
+from thim.cli.webhooks import parse_webhooks
 from thim.errors import OperatorError, shorten
 from thim.store.location import default_location
 
@@ -111,6 +112,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         default="https://kdsintf.amd.com",
         meaning="whom to ask for AMD's documents, in this order; AMD's own is "
         "asked once in 10.5 s at most",
+        may_hold_secrets=True,
+    ),
+    "webhooks": Setting(
+        parse=parse_webhooks,
+        default="none",
+        meaning="whom to tell of notices, as tables",
         may_hold_secrets=True,
     ),
     "fmspcs": Setting(

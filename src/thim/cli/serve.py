@@ -201,6 +201,7 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         store=place.store,
         anchors=place.anchors,
         vendors=place.vendors,
+        webhooks=found["webhooks"].value,
         refused_when_expired=found["expired"].value.refused,
         dangerous_clock=found["dangerous_clock"].value,
         key_file=found["key_file"].value,

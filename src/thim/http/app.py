@@ -69,6 +69,8 @@ def create_app(
             await _run(stack, gate.follow())
             if settings.vendors.is_on:
                 await _face_vendors(stack, service)
+            if settings.webhooks:
+                await _tell_webhooks(stack, service)
             stack.push_async_callback(pccs.close)
             yield {
                 "service": service,
@@ -153,6 +155,18 @@ async def _face_vendors(
     refresher = Refresher(side)
     service.find_trouble = lambda: refresher.trouble
     await _run(stack, refresher.follow())
+
+
+async def _tell_webhooks(
+    stack: contextlib.AsyncExitStack, service: Service
+) -> None:
+    from thim.services.hooks import Courier  # noqa: PLC0415 - as above
+
+    settings = service.settings
+    courier = Courier(
+        settings.webhooks, settings.store, settings.anchors, service.clock
+    )
+    await _run(stack, courier.follow())
 
 
 _UNKNOWN: Final = 404

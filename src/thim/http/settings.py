@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thim.collateral.records import Kind
+    from thim.upstream.webhook import Webhook
     from thim.x509.chain import TrustAnchors
 
 
@@ -37,7 +38,7 @@ class HttpSettings:
     with which the store's secrets are sealed.  Where there is no TLS, tokens
     are taken from this machine only, or with *dangerous_plain_http_tokens*
     from everywhere.  Below ``/metadata`` the ``Host`` is an address, localhost
-    or one of *metadata_hosts* (lower case).
+    or one of *metadata_hosts* (lower case).  *webhooks* are told of notices.
     """
 
     store: Path
@@ -47,6 +48,7 @@ class HttpSettings:
     old_api: bool = True
     metadata_hosts: frozenset[str] = frozenset()
     vendors: VendorSettings = dataclasses.field(default_factory=VendorSettings)
+    webhooks: tuple[Webhook, ...] = ()
     refused_when_expired: frozenset[Kind] = frozenset()
     dangerous_clock: Path | None = None
     key_file: Path | None = None

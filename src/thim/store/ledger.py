@@ -35,6 +35,7 @@ from thim.store.change_plans import ChangePlans
 from thim.store.chip_queue import ChipQueue
 from thim.store.chips import ChipTable
 from thim.store.definitions import Definitions
+from thim.store.deliveries import Notices
 from thim.store.endorsements import Endorsements
 from thim.store.engine import open_engine
 from thim.store.events import Events
@@ -109,6 +110,7 @@ class Ledger:
         self.events = Events(self._transaction)
         self.definitions = Definitions(self._transaction)
         self.plans = ChangePlans(self._transaction)
+        self.notices = Notices(self._transaction)
 
     def __enter__(self) -> Self:
         return self

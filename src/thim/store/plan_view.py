@@ -41,7 +41,7 @@ class PlanView:
         """
         row = self._file.first(_BY_ID, (plan_id,))
         if not row:
-            msg = f"there is no plan {plan_id}: `thim baseline history` lists them"
+            msg = f"no plan {plan_id}: `thim baseline history` lists them"
             raise NotFoundError(msg, reason="unknown-plan")
         return _plan(row)
 

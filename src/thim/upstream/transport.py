@@ -125,7 +125,7 @@ def _blame(upstream: Upstream, error: Exception) -> str:
 def _client(upstream: Upstream) -> httpx2.AsyncClient:
     trust_env = upstream.proxy is None
     if upstream.ca_file is None:
-        context = _system_roots(trust_env=trust_env)
+        context = system_roots(trust_env=trust_env)
     else:
         context = ssl.create_default_context(cafile=str(upstream.ca_file))
     is_direct = upstream.proxy == "none"
@@ -144,8 +144,10 @@ def _client(upstream: Upstream) -> httpx2.AsyncClient:
 
 
 @functools.cache
-def _system_roots(*, trust_env: bool) -> ssl.SSLContext:
-    """Read the system's roots, once for all upstreams: they are many."""
+def system_roots(*, trust_env: bool) -> ssl.SSLContext:
+    """
+    Read the system's roots, once for all upstreams: they are many.
+    """
     return httpx2.create_ssl_context(trust_env=trust_env)
 
 
