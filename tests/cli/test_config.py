@@ -87,6 +87,7 @@ class TestDefaults:
             "profile": Profile.PCCS,
             "metadata_hosts": None,
             "max_age": timedelta(days=1),
+            "max_broken": 0.01,
             "old_api": "serve",
             "memo_bytes": 32 * 1024 * 1024,
             "access_log": False,

@@ -80,8 +80,8 @@ class Promotion:
 
 class Book:
     """
-    All decisions about baselines and tenants, in the order of `Enactment`'s
-    and `Promotion`'s sequences.
+    All decisions about baselines and tenants; the order in which they are
+    given means nothing.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class Book:
             (d.kind, d.name, d.version): d for d in definitions
         }
         self._enactments: dict[tuple[Kind, str], list[Enactment]] = {}
-        for enactment in enactments:
+        for enactment in sorted(enactments, key=lambda e: e.sequence):
             names = (enactment.kind, enactment.name)
             self._enactments.setdefault(names, []).append(enactment)
         self._promotions: dict[tuple[str, int], list[Promotion]] = {}
-        for promotion in promotions:
+        for promotion in sorted(promotions, key=lambda p: p.sequence):
             place = (promotion.baseline, promotion.version)
             self._promotions.setdefault(place, []).append(promotion)
         self._baselines: dict[tuple[str, int], Baseline] = {}
@@ -166,12 +166,18 @@ class Book:
                 return enactment
         return None
 
-    def first(self, kind: Kind, name: str, now: datetime) -> Enactment | None:
+    def first(
+        self, kind: Kind, name: str, now: datetime, tenant: str | None = None
+    ) -> Enactment | None:
         """
-        Return the first decision about *name* that was in force by *now*.
+        Return the first decision about *name* that was in force by *now*, for
+        *tenant*.
         """
-        made = self.enactments(kind, name)
-        past = [e for e in made if e.effective <= now and e.tenant is None]
+        past = [
+            e
+            for e in self.enactments(kind, name)
+            if e.effective <= now and e.tenant in {None, tenant}
+        ]
         return min(past, key=lambda e: e.effective, default=None)
 
     def find_baseline(
@@ -191,9 +197,8 @@ class Book:
         shipped = find_shipped(name)
         if shipped is not None:
             return shipped
-        decision = self.in_force(Kind.BASELINE, name, at, tenant) or self.first(
-            Kind.BASELINE, name, now
-        )
+        decision = self.in_force(Kind.BASELINE, name, at, tenant)
+        decision = decision or self.first(Kind.BASELINE, name, now, tenant)
         if decision is None:
             raise self._unknown_baseline(name)
         return self.read_baseline(name, decision.version)

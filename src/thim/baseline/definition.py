@@ -8,14 +8,14 @@ import enum
 import ipaddress
 import re
 
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
 from msgspec import Meta
 
 from thim.amd.tcb import ProductLine
-from thim.baseline.minimum import MICROCODE, Floor, Minimum, Silicon
+from thim.baseline.minimum import Floor, Minimum, Silicon
 from thim.baseline.model import (
     RESERVED,
     Baseline,
@@ -31,11 +31,8 @@ from thim.baseline.rule import (
     spell_hold,
     spell_rule,
 )
-from thim.errors import MalformedError, ParameterError
-
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from thim.errors import ParameterError
+from thim.intel.strict_json import convert, parse_strictly
 
 
 T = TypeVar("T")
@@ -57,15 +54,7 @@ _HOST: Final = re.compile(
 _SILICON: Final = re.compile(
     r"([0-9A-Fa-f]{1,3})/([0-9A-Fa-f]{1,2})/([0-9A-Fa-f])", re.ASCII
 )
-#: What DESIGN and AMD's bulletins call the components.
-_SHORT: Final = {
-    "bl": "bootloader",
-    "tee": "tee",
-    "snp": "snp",
-    "ucode": MICROCODE,
-    "fmc": "fmc",
-}
-_LONG: Final = {long: short for short, long in _SHORT.items()}
+_COMPONENTS: Final = ("bootloader", "tee", "snp", "fmc")
 _MOST_QUOTA: Final = 1_000_000
 _MOST_HOSTS: Final = 64
 _MOST_LABELS: Final = 32
@@ -76,11 +65,23 @@ class _Floor(msgspec.Struct, forbid_unknown_fields=True):
     source: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
+class _Product(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The components as DESIGN and AMD's bulletins call them."""
+
+    bootloader: _Floor | None = msgspec.field(default=None, name="bl")
+    tee: _Floor | None = None
+    snp: _Floor | None = None
+    microcode: dict[str, _Floor] = msgspec.field(
+        default_factory=dict, name="ucode"
+    )
+    fmc: _Floor | None = None
+
+
 class _Baseline(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     rule: Annotated[str, Meta(max_length=80)]
     floor: Annotated[int, Meta(ge=0, lt=10**9)] | None = None
     hold: Annotated[str, Meta(max_length=40)] | None = None
-    amd: dict[str, dict[str, _Floor | dict[str, _Floor]]] = {}
+    amd: dict[str, _Product] = {}
 
 
 class _Quota(msgspec.Struct, forbid_unknown_fields=True):
@@ -202,28 +203,22 @@ def _read_product(name: str) -> ProductLine:
     return products[name]
 
 
-def _read_minimum(
-    product: str, given: Mapping[str, _Floor | dict[str, _Floor]]
-) -> Minimum:
-    components: dict[str, Floor] = {}
-    microcode: dict[Silicon, Floor] = {}
+def _read_minimum(product: str, given: _Product) -> Minimum:
     known = _read_product(product).components
-    for short, value in given.items():
-        where, name = f"amd.{product}", _SHORT.get(short)
+    floors = {name: getattr(given, name) for name in _COMPONENTS}
+    components = {name: _floor(f) for name, f in floors.items() if f}
+    for name in components:
         if name not in known:
-            names = ", ".join(_LONG[component] for component in known)
-            raise ParameterError(where, short, f"expected one of {names}")
-        if isinstance(value, dict) is not (name == MICROCODE):
-            expected = (
-                'expected {"FAMILY/MODEL/STEPPING": {"spl", "source"}}'
-                if name == MICROCODE
-                else 'expected {"spl", "source"}'
-            )
-            raise ParameterError(where, short, expected)
-        if isinstance(value, dict):
-            microcode = {_read_silicon(k): _floor(v) for k, v in value.items()}
-        else:
-            components[name] = _floor(value)
+            expected = f"expected none: {product} has none"
+            where = f"amd.{product}"
+            raise ParameterError(where, name, expected)
+    microcode = {
+        _read_silicon(text): _floor(floor)
+        for text, floor in given.microcode.items()
+    }
+    if len(microcode) != len(given.microcode):
+        expected = "expected each silicon once"
+        raise ParameterError("ucode", ", ".join(given.microcode), expected)
     return Minimum(components=components, microcode=microcode)
 
 
@@ -239,19 +234,16 @@ def _read_silicon(text: str) -> Silicon:
     return Silicon(*(int(digits, 16) for digits in match.groups()))
 
 
-def _write_minimum(
-    minimum: Minimum,
-) -> dict[str, _Floor | dict[str, _Floor]]:
-    found: dict[str, _Floor | dict[str, _Floor]] = {
-        _LONG[name]: _Floor(floor.spl, floor.source)
+def _write_minimum(minimum: Minimum) -> _Product:
+    components = {
+        name: _Floor(floor.spl, floor.source)
         for name, floor in minimum.components.items()
     }
-    if minimum.microcode:
-        found[_LONG[MICROCODE]] = {
-            str(silicon): _Floor(floor.spl, floor.source)
-            for silicon, floor in minimum.microcode.items()
-        }
-    return found
+    microcode = {
+        str(silicon): _Floor(floor.spl, floor.source)
+        for silicon, floor in minimum.microcode.items()
+    }
+    return _Product(microcode=microcode, **components)
 
 
 def read_tenant(name: str, version: int, body: str | bytes) -> Tenant | None:
@@ -293,11 +285,5 @@ def write_tenant(tenant: Tenant, *, is_deleted: bool = False) -> str:
 
 
 def _decode(body: str | bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as e:
-        msg = f"definition: {e}"
-        raise MalformedError(msg, reason="definition") from e
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        msg = "definition: no JSON"
-        raise MalformedError(msg, reason="definition") from e
+    raw = body.encode("utf-8", "replace") if isinstance(body, str) else body
+    return convert(parse_strictly(raw), kind, "definition")

@@ -129,7 +129,8 @@ def spell_rule(rule: Rule) -> str:
         case Lag():
             return f"lag: {rule.events} event{'s' * (rule.events > 1)}"
         case TcbDate():
-            return f"tcb-date: {rule.date:%F}"
+            # strftime leaves out the zeros of the first millennium.
+            return f"tcb-date: {rule.date.date().isoformat()}"
 
 
 def spell_hold(hold: datetime.timedelta | Approval) -> str:

@@ -11,12 +11,14 @@ of precedence:
 1. ``update`` together with ``tcbEvaluationDataNumber`` is refused, as by
    Intel; so are two different numbers, in whatever parameters.
 2. Where the tenant's ``overrides`` are ``never``, a number that is not its
-   baseline's own is refused, and so is ``/baseline/``.
+   baseline's own is refused, and so are ``/baseline/`` and ``/at/``.
 3. A number, plain or in ``customParameter``, is taken, unless it is below a
-   floor.  Under a baseline that is itself a number, another one is refused.
+   floor.  Below ``/baseline/`` of a number, another one is refused.
 4. ``update=early`` counts where the baseline in force is ``early`` or
-   ``standard``, and where the tenant allows overrides and nobody chose a
-   baseline; else the baseline answers and a warning says so.
+   ``standard`` and moves without a hold, and where the tenant allows overrides
+   and nobody chose a baseline; else the baseline answers and a warning says
+   so.  It never leads below a floor, nor, where the tenant allows no
+   overrides, below its baseline.
 5. The baseline in force: the one chosen by prefix, else the tenant's.  Where
    it is held, it stands at the number that was written down last.
 """
@@ -97,7 +99,8 @@ class Standing:
     """
     What is in force for who asks.
 
-    *own* is the tenant's baseline, *chosen* the one of the prefix, or *own*.
+    *tenant* is as it is now.  *own* is its baseline then, *chosen* the one of
+    the prefix, or *own*.
     *until* is when something comes into force by itself; *warning* is for
     the caller.
     """
@@ -122,10 +125,12 @@ def find_standing(
         ForbiddenError: The tenant allows no overrides, and this is one.
     """
     instant = at or now
-    tenant = book.find_tenant(wish.tenant, instant, now)
+    tenant = book.find_tenant(wish.tenant, now, now)
     if tenant.overrides is Overrides.NEVER:
         _check_prefixes(tenant, wish, at)
-    own = book.find_baseline(tenant.baseline, instant, now, tenant.name)
+    # What a tenant allows is decided today, whatever it allowed once.
+    name = book.find_tenant(wish.tenant, instant, now).baseline
+    own = book.find_baseline(name, instant, now, tenant.name)
     chosen = own
     if wish.baseline is not None:
         chosen = book.find_baseline(wish.baseline, instant, now, tenant.name)
@@ -169,22 +174,29 @@ def resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:
 
 
 def _resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:
-    number = _explicit_number(wish, standing.chosen)
+    number = _explicit_number(wish, standing)
     if number is not None:
         return _take_number(number, standing, landscape)
     choice = choose_held(standing, standing.chosen, landscape)
     _check_floor(choice.number, standing)
     if wish.update is not Update.EARLY:
         return choice
-    may = wish.baseline is None and (
-        standing.tenant.overrides is Overrides.ALLOWED
-    )
-    if may or isinstance(standing.chosen.rule, Channel):
+    if _counts_early(wish, standing):
         early = choose(find_baseline("early"), landscape, standing.at)
-        if early.number >= _floor(standing):
+        is_never = standing.tenant.overrides is Overrides.NEVER
+        if early.number >= max(_floor(standing), choice.number * is_never):
             return early
     warning = f"update=early answered by baseline {standing.chosen.name}"
     return dataclasses.replace(choice, warning=warning)
+
+
+def _counts_early(wish: Wish, standing: Standing) -> bool:
+    if wish.baseline is None and (
+        standing.tenant.overrides is Overrides.ALLOWED
+    ):
+        return True
+    chosen = standing.chosen
+    return isinstance(chosen.rule, Channel) and chosen.hold is None
 
 
 def find_baseline(name: str) -> Baseline:
@@ -239,14 +251,16 @@ def _floor(standing: Standing) -> int:
     return max((floor for floor in floors if floor is not None), default=0)
 
 
-def _explicit_number(wish: Wish, in_force: Baseline) -> int | None:
+def _explicit_number(wish: Wish, standing: Standing) -> int | None:
     if wish.number is not None and wish.update is not None:
         raise ParameterError(
             "tcbEvaluationDataNumber",
             str(wish.number),
             f"expected no update beside it, got update={wish.update.value}",
         )
-    fixed = in_force.rule.number if isinstance(in_force.rule, Number) else None
+    rule, fixed = standing.chosen.rule, None
+    if wish.baseline is not None and isinstance(rule, Number):
+        fixed = rule.number
     given = {
         "tcbEvaluationDataNumber": wish.number,
         "customParameter": wish.custom_number,
@@ -317,8 +331,13 @@ def _choose_lag(
     name: str, rule: Lag, landscape: Landscape, now: datetime
 ) -> Choice:
     standard = _choose_channel(name, Update.STANDARD, landscape, now)
+    history = {
+        number: entry
+        for number, entry in landscape.history.items()
+        if number in landscape.known
+    }
     try:
-        number = events_behind(landscape.history, standard.number, rule.events)
+        number = events_behind(history, standard.number, rule.events)
     except NotFoundError as e:
         raise _yields_nothing(name, rule, str(e)) from None
     return dataclasses.replace(standard, number=number)

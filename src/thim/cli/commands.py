@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from thim.cli import (
     agent,
+    baseline_plans,
+    baselines,
     chips,
     clients,
     collateral,
@@ -41,9 +43,13 @@ collateral.app.command("refresh")(refreshing.refresh)
 collateral.app.command("status")(refreshing.status)
 collateral.app.command("prefetch")(prefetch.prefetch)
 collateral.app.command("refused")(refusals.refused)
+baselines.app.command("plan")(baseline_plans.plan)
+baselines.app.command("apply")(baseline_plans.apply)
+baselines.app.command("rollback")(baseline_plans.rollback)
 app.add_typer(refreshing.upstream_app, name="upstream")
 app.add_typer(trust.app, name="trust")
 app.add_typer(tokens.app, name="token")
+app.add_typer(baselines.app, name="baseline")
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(tls.app, name="tls")
 app.add_typer(collateral.app, name="collateral")

@@ -30,6 +30,7 @@ from thim.cli.values import (
     parse_listen,
     parse_path,
     parse_profile,
+    parse_share,
     parse_store,
     whole_number,
 )
@@ -158,6 +159,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         default=None,
         meaning="names by which guests may ask for /metadata; addresses and "
         "localhost always may",
+    ),
+    "max_broken": Setting(
+        parse=parse_share,
+        default="1%",
+        meaning="the share of a tenant's platforms that a change of baseline "
+        "may break unless it is forced",
     ),
     "max_age": Setting(
         parse=parse_duration,

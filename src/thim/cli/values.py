@@ -33,6 +33,7 @@ _EXPIRING: Final = tuple(
     if kind not in {Kind.FMSPCS, Kind.PCK_CERTIFICATES}
 )
 _DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
+_SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _UNITS: Final = {
     "ms": 1,
@@ -194,6 +195,18 @@ def parse_profile(value: object) -> Profile:
     Take the name of a profile.
     """
     return Profile(one_of(*(p.value for p in Profile))(value))
+
+
+def parse_share(value: object) -> float:
+    """
+    Take a share: percent such as ``1%``.
+    """
+    match = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    share = float(match[1]) / 100 if match else -1.0
+    if not 0 <= share <= 1:
+        msg = "expected 0% to 100%, such as 1%"
+        raise ValueError(msg)
+    return share
 
 
 def parse_fill(value: object) -> FillMode:

@@ -80,8 +80,9 @@ class Endpoint:
             return
         try:
             request = await self._read(scope, receive)
+            until = scope["state"]["service"].tenancy.holds_until()
             reply = await self._reply_or_fill(request, scope)
-            reply = self._unless_counted(request, reply, scope)
+            reply = self._while_it_holds(request, reply, until, scope)
         except ThimError as e:
             reply = self.refuse(e, scope)
         await finish(scope, send, reply)
@@ -122,21 +123,24 @@ class Endpoint:
         service: Service = scope["state"]["service"]
         prefix = scope.get("thim.prefix", Prefix(path=path))
         return pcs.Request(
-            prefix=service.tenancy.place(prefix, scope),
+            prefix=service.place(prefix, scope),
             names=scope.get("path_params", {}),
             version=self.version,
             parameters=parameters,
             is_post=is_post,
         )
 
-    def _unless_counted(
-        self, request: pcs.Request, reply: Reply, scope: Scope
+    def _while_it_holds(
+        self, request: pcs.Request, reply: Reply, until: float, scope: Scope
     ) -> Reply:
-        # A remembered answer would be given without being counted.
+        # A remembered answer would be given without being counted, and to
+        # whom another answer is due from an instant on.
         service: Service = scope["state"]["service"]
-        if service.tenancy.has_quota(request.prefix):
-            return dataclasses.replace(reply, until=None)
-        return reply
+        if reply.until is None:
+            return reply
+        is_counted = service.tenancy.has_quota(request.prefix)
+        holds = None if is_counted else min(until, reply.until)
+        return dataclasses.replace(reply, until=holds)
 
     def _reply(self, request: pcs.Request, scope: Scope) -> Reply:
         service: Service = scope["state"]["service"]

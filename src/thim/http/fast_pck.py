@@ -125,12 +125,12 @@ def find_form(raw: bytes, paths: Collection[bytes]) -> Form | None:
     return Form(raw, holes, choose_shape(parse_query(query)))
 
 
-def _find_host(raw: bytes) -> bytes:
-    for line in raw.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"host":
-            return value.strip()
-    return b""
+def _find_hosts(raw: bytes) -> set[bytes]:
+    pairs = (line.partition(b":") for line in raw.split(b"\r\n"))
+    hosts = {
+        value.strip() for name, _, value in pairs if name.lower() == b"host"
+    }
+    return hosts or {b""}
 
 
 #: Stand in an answer where its own TCBm and serial number will.
@@ -241,7 +241,7 @@ class PckDesk:
         """
         try:
             form = find_form(raw, self._paths)
-            if form is None or self._is_limited(_find_host(raw)):
+            if form is None or any(map(self._is_limited, _find_hosts(raw))):
                 return
         except ThimError:
             return

@@ -53,7 +53,7 @@ async def get_policies(call: Call) -> Reply:
     """
     prefix = call.scope.get("thim.prefix", Prefix(path=call.scope["path"]))
     check_pinned(prefix, "policies")
-    call.service.tenancy.place(prefix, call.scope)
+    call.service.place(prefix, call.scope)
     fmspc = parse_fmspc(call.parameters)
     found = find_default_policies(call.service.replica, fmspc)
     if not found:

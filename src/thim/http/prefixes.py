@@ -42,7 +42,9 @@ class Prefix:
     @property
     def wish(self) -> Wish:
         """What of it chooses a baseline."""
-        return Wish(tenant=self.tenant or ROOT.name, baseline=self.baseline)
+        # A tenant without a name is unknown, and not everybody.
+        tenant = ROOT.name if self.tenant is None else self.tenant
+        return Wish(tenant=tenant, baseline=self.baseline)
 
 
 def check_pinned(prefix: Prefix, what: str) -> None:

@@ -43,7 +43,10 @@ from thim.store.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from starlette.types import Scope
+
     from thim.amd.tcb import TcbVersion
+    from thim.baseline.book import Book
     from thim.collateral.chips import KnownChip
     from thim.collateral.endorsements import HeldEndorsement
     from thim.collateral.platforms import HeldPck, NameKind, PlatformId
@@ -109,7 +112,7 @@ class Service:
             self.sightings,
             is_limited=self.tenancy.is_limited,
         )
-        self._standing: tuple[int, datetime.datetime | None] | None = None
+        self._standing: tuple[Book, datetime.datetime | None] | None = None
         self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
         self._generation = self.replica.generation()
 
@@ -119,6 +122,16 @@ class Service:
         """
         self.pck_desk.close()
         self.replica.close()
+
+    def place(self, prefix: Prefix, scope: Scope) -> Prefix:
+        """
+        Find out whom a request is for.
+
+        Raises:
+            ThimError: As ``Tenancy.place``.
+        """
+        with self._reading():
+            return self.tenancy.place(prefix, scope)
 
     def reply(self, query: Query, encoding: pcs.Encoding | None) -> Reply:
         """
@@ -381,9 +394,9 @@ class Service:
             self._standing = standing
             self.pck_desk.forget()
 
-    def _find_standing(self) -> tuple[int, datetime.datetime | None]:
+    def _find_standing(self) -> tuple[Book, datetime.datetime | None]:
         book = self.replica.book()
-        return id(book), book.next_change(self.clock())
+        return book, book.next_change(self.clock())
 
     def _check_parent(self) -> None:
         # A worker whose supervisor was killed would hold the port for ever.
@@ -413,5 +426,6 @@ class Service:
         if generation != self._generation:
             self._generation = generation
             self.pck_desk.renew()
+            self._check_standing()
             if self.memo is not None:
                 self.memo.clear()

@@ -8,6 +8,7 @@ nothing: what is a tenant's own needs its token.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,8 @@ class Tenancy:
         asked for; take one out of the tenant's quota.
 
         Raises:
-            ParameterError: Path and host name are of different tenants, or
-                the instant is in the future.
+            ParameterError: Path and host name are of different tenants, there
+                are several host names, or the instant is in the future.
             NotFoundError: Nothing is known of the tenant or the baseline.
             ForbiddenError: The tenant allows no overrides.
             UnavailableError: Nothing is left of the quota.
@@ -64,7 +65,11 @@ class Tenancy:
     def _find_tenant(
         self, prefix: Prefix, scope: Scope, now: datetime
     ) -> str | None:
-        host = find_host(dict(scope["headers"]).get(b"host", b""))
+        hosts = {v for k, v in scope["headers"] if k == b"host"}
+        if len(hosts) > 1:
+            shown = b", ".join(sorted(hosts)).decode("latin-1")
+            raise ParameterError("Host", shown, "expected one")
+        host = find_host(next(iter(hosts), b""))
         named = self._replica.book().find_host(host, now)
         if named is None:
             return prefix.tenant
@@ -72,6 +77,13 @@ class Tenancy:
             expected = f"expected {named}, whose host name {host} is"
             raise ParameterError("tenant", prefix.tenant or "", expected)
         return named
+
+    def holds_until(self) -> float:
+        """
+        Return the Unix instant at which something comes into force by itself.
+        """
+        change = self._replica.book().next_change(self._clock())
+        return math.inf if change is None else change.timestamp()
 
     def has_quota(self, prefix: Prefix) -> bool:
         """
@@ -104,7 +116,7 @@ class Tenancy:
                 f"tenant {tenant.name} has a quota of {quota.requests} "
                 f"requests in a minute for each {quota.per.value}"
             )
-            after = max(1, round(60 / quota.requests))
+            after = math.ceil(60 / quota.requests)
             raise UnavailableError(msg, reason="quota", retry_after=after)
 
 
@@ -115,7 +127,8 @@ def find_host(header: bytes) -> str:
     """
     host = header.decode("latin-1").lower()
     name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).removesuffix(".")
+    is_port = colon and (port.isdigit() or not port)
+    return (name if is_port else host).removesuffix(".")
 
 
 def _caller(quota: Quota, scope: Scope) -> str:

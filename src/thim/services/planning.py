@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from thim.baseline.book import Promotion
 from thim.baseline.definition import Kind
-from thim.baseline.model import ROOT
+from thim.baseline.model import ROOT, Baseline, Number
 from thim.baseline.rollout import (
     Body,
     Impact,
@@ -34,6 +34,7 @@ from thim.errors import (
     ParameterError,
 )
 from thim.services.deciding import Decider, Decision, deciding
+from thim.services.promotions import approve, demote, require_pending
 from thim.services.serve import complete, read_landscape
 from thim.store.plan_view import PlanView
 from thim.store.replica import Replica
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from thim.baseline.book import Book
-    from thim.baseline.model import Baseline, Tenant
+    from thim.baseline.model import Tenant
     from thim.store.ledger import Ledger
 
 #: Works out what it does to a tenant's platforms to go from one baseline to
@@ -231,11 +232,9 @@ class Planner:
         # A date that has passed meanwhile is now.
         text, now = plan.body.effective, self._decision.now
         planned = None if text is None else datetime.fromisoformat(text)
-        reason = self._decision.reason or plan.reason
         return dataclasses.replace(
-            self._decision,
+            self._with_reason(plan.reason, is_forced=is_forced),
             effective=planned if planned and planned > now else None,
-            reason=f"{reason} (forced)" if is_forced else reason,
             plan=plan.id,
         )
 
@@ -311,6 +310,44 @@ class Planner:
             step.kind, step.name, version, decision, tenant=step.tenant
         )
 
+    def approve(self, name: str, *, is_forced: bool = False) -> Promotion:
+        """
+        Let a held baseline go at once where its rule is.
+
+        Raises:
+            ForbiddenError: It would break more than it may, and is not forced.
+            ConflictError: It waits for nothing, or somebody else was first.
+            NotFoundError: There is no such baseline.
+        """
+        now = self._decision.now
+        with self._reading() as replica:
+            baseline = replica.book().find_baseline(name, now, now)
+            moves = list_promotion_moves(replica, baseline, now)
+        if not is_forced:
+            self._check_impacts([self._judge(move) for move in moves])
+        with deciding(self._ledger) as decider:
+            decision = self._with_reason("approved", is_forced=is_forced)
+            return approve(self._ledger, decider.book, baseline, decision)
+
+    def demote(self, name: str) -> Promotion:
+        """
+        Put a held baseline back to the number before.
+
+        Raises:
+            ConflictError: It stood nowhere before, or somebody else was first.
+            NotFoundError: There is no such baseline.
+        """
+        now = self._decision.now
+        with deciding(self._ledger) as decider:
+            baseline = decider.book.find_baseline(name, now, now)
+            return demote(self._ledger, decider.book, baseline, self._decision)
+
+    def _with_reason(self, usual: str, *, is_forced: bool) -> Decision:
+        reason = self._decision.reason or usual
+        if is_forced:
+            reason += " (forced)"
+        return dataclasses.replace(self._decision, reason=reason)
+
     def _move(self, plan: Plan, state: State, decision: Decision) -> None:
         self._ledger.plans.move(
             plan,
@@ -353,6 +390,30 @@ def list_moves(
                 and step.tenant in {None, tenant.name}
             ]
     return moves
+
+
+def list_promotion_moves(
+    replica: Replica, baseline: Baseline, now: datetime
+) -> Sequence[Move]:
+    """
+    List which tenants go from where a held *baseline* stands to where it waits
+    to go.
+
+    Raises:
+        ConflictError: It waits for nothing.
+    """
+    book = replica.book()
+    pending = require_pending(book, baseline, now)
+    there = Baseline(
+        name=baseline.name,
+        rule=Number(number=pending.number),
+        minimums=baseline.minimums,
+    )
+    return [
+        make_move(replica, tenant, there, now)
+        for tenant in book.tenants(now)
+        if tenant.baseline == baseline.name
+    ]
 
 
 def make_move(

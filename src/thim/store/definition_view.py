@@ -60,9 +60,10 @@ class BookShelf:
         return self._book
 
     def _read(self) -> Book:
-        definitions = self._file.rows(_DEFINITIONS)
-        enactments = self._file.rows(_ENACTMENTS)
+        # In this order what was decided is defined, without a snapshot too.
         promotions = self._file.rows(_PROMOTIONS)
+        enactments = self._file.rows(_ENACTMENTS)
+        definitions = self._file.rows(_DEFINITIONS)
         with making_sense():
             return Book(
                 [_definition(*row) for row in definitions],

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select
 
-from thim.errors import ConflictError
+from thim.baseline.definition import Kind, read_baseline, read_tenant
+from thim.errors import ConflictError, NotFoundError
 from thim.store import schema
 from thim.store.events import add_event
 from thim.store.instants import to_stored
@@ -41,9 +42,14 @@ class Definitions:
         Keep a new version of a baseline or tenant; it is not in force yet.
 
         Raises:
+            MalformedError: It cannot be read.
             ConflictError: Somebody else has defined that version meanwhile.
         """
         table = schema.definitions
+        # All are read together: one that cannot be would hide the others.
+        is_baseline = definition.kind is Kind.BASELINE
+        read = read_baseline if is_baseline else read_tenant
+        read(definition.name, definition.version, definition.body)
         with self._transaction() as connection:
             newest = connection.scalar(
                 select(func.max(table.c.version)).where(
@@ -73,6 +79,7 @@ class Definitions:
         Put a version in force, and write down that it was decided.
 
         Raises:
+            NotFoundError: There is no such version.
             ConflictError: Somebody else has decided meanwhile.
         """
         table = schema.enactments
@@ -85,6 +92,7 @@ class Definitions:
                 )
             )
             _check_next(what, newest, enactment.sequence)
+            _check_defined(connection, enactment)
             _insert_enactment(connection, table, enactment)
             whom = f" for {enactment.tenant}" if enactment.tenant else ""
             add_event(
@@ -124,16 +132,12 @@ class Definitions:
                     reason=promotion.reason,
                 )
             )
-            when = f"{effective:%FT%TZ}" if effective else "it is approved"
+            when = f"from {effective:%FT%TZ}" if effective else "once approved"
             add_event(
                 connection,
                 "baseline-promotion",
                 f"baseline {promotion.baseline} version {promotion.version} "
-                f"at {promotion.number} from when {when}: {promotion.reason}"
-                if effective is None
-                else f"baseline {promotion.baseline} version "
-                f"{promotion.version} at {promotion.number} from {when}: "
-                f"{promotion.reason}",
+                f"at {promotion.number} {when}: {promotion.reason}",
                 actor=promotion.actor,
                 now=promotion.noticed,
             )
@@ -157,6 +161,23 @@ def _insert_enactment(
             plan_id=enactment.plan,
         )
     )
+
+
+def _check_defined(connection: Connection, enactment: Enactment) -> None:
+    table = schema.definitions
+    found = connection.scalar(
+        select(table.c.id).where(
+            table.c.kind == enactment.kind.value,
+            table.c.name == enactment.name,
+            table.c.version == enactment.version,
+        )
+    )
+    if found is None:
+        msg = (
+            f"{enactment.kind.value} {enactment.name!r} has no version "
+            f"{enactment.version}"
+        )
+        raise NotFoundError(msg, reason="unknown-version")
 
 
 def _check_next(what: str, newest: int | None, given: int) -> None:

@@ -41,6 +41,7 @@ from thim.store.engine import open_engine
 from thim.store.events import Events
 from thim.store.instants import to_stored
 from thim.store.keys import Keys
+from thim.store.outlooks import Outlooks
 from thim.store.platform_secrets import PlatformSecretsTable
 from thim.store.platforms import Platforms
 from thim.store.policies import Policies
@@ -110,6 +111,7 @@ class Ledger:
         self.events = Events(self._transaction)
         self.definitions = Definitions(self._transaction)
         self.plans = ChangePlans(self._transaction)
+        self.outlooks = Outlooks(self._transaction)
         self.notices = Notices(self._transaction)
 
     def __enter__(self) -> Self:

@@ -1,0 +1,173 @@
+"""
+``thim baseline``: what baselines there are, where they stand, who decided that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from thim.baseline.definition import Kind
+from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.services.baseline_views import (
+    describe_baseline,
+    describe_history,
+    describe_plan,
+)
+from thim.store.plan_view import PlanView
+from thim.store.replica import Replica
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+app = typer.Typer(
+    help="List baselines, and change them by plan.", no_args_is_help=True
+)
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A baseline, or a number.")
+]
+_COLUMNS: Final = (
+    "name",
+    "rule",
+    "floor",
+    "hold",
+    "number",
+    "signed",
+    "pending",
+    "tenants",
+    "version",
+)
+
+
+@app.command("list")
+def list_(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
+    """
+    List the baselines, and the number at which each stands.
+    """
+    place = find_place(store, config)
+    now = place.clock()
+    with reading(place) as replica:
+        rows = [
+            describe_baseline(replica, baseline, now)
+            for baseline in replica.book().baselines(now)
+        ]
+    if as_json:
+        write_json(rows)
+        return
+    write_rows(_COLUMNS, [{**row, **_brief(row)} for row in rows])
+
+
+def _brief(row: dict[str, Any]) -> dict[str, str]:
+    pending = row["pending"]
+    number = row["number"]
+    return {
+        "number": "none"
+        if number is None
+        else f"{number}{' (inferred)' if row['inferred'] else ''}",
+        "pending": "-"
+        if pending is None
+        else f"{pending['number']} from {pending['effective'] or 'approval'}",
+    }
+
+
+@app.command()
+def history(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="A baseline; all plans without."),
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="T", help="A tenant instead.")
+    ] = None,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show who has decided what, and when: of a baseline, of a tenant, or all
+    plans.
+    """
+    place = find_place(store, config)
+    now = place.clock()
+    with reading(place) as replica:
+        if tenant is not None:
+            replica.book().find_tenant(tenant, now, now)
+            rows = describe_history(replica, Kind.TENANT, tenant)
+        elif name is not None:
+            replica.book().find_baseline(name, now, now)
+            rows = describe_history(replica, Kind.BASELINE, name)
+        else:
+            rows = [describe_plan(p) for p in PlanView(replica).all()]
+    if as_json:
+        write_json(rows)
+        return
+    is_plans = name is None and tenant is None
+    write_rows(_PLAN_COLUMNS if is_plans else _HISTORY_COLUMNS, rows)
+
+
+_HISTORY_COLUMNS: Final = (
+    "what",
+    "for",
+    "effective",
+    "decided",
+    "actor",
+    "plan",
+    "reason",
+)
+_PLAN_COLUMNS: Final = (
+    "id",
+    "what",
+    "state",
+    "canaries",
+    "author",
+    "created",
+    "changed",
+    "reason",
+)
+
+
+@contextlib.contextmanager
+def reading(place: Place) -> Iterator[Replica]:
+    """
+    Read the store of *place*.
+    """
+    with contextlib.closing(Replica(place.store)) as replica:
+        yield replica
+
+
+def write_json(value: object) -> None:
+    """
+    Print *value* as JSON.
+    """
+    typer.echo(json.dumps(value, indent=2))
+
+
+def write_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """
+    Print *rows* as a table.
+    """
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    write_table(
+        [column.replace("_", " ") for column in columns],
+        [[spell(row[column]) for column in columns] for row in rows],
+    )
+
+
+def spell(value: object) -> str:
+    """
+    Write a value for people.
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)

@@ -1,0 +1,43 @@
+"""
+How the platforms of each tenant stand, as it is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from thim.store.file import making_sense
+from thim.store.instants import from_stored
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from thim.store.file import StoreFile
+
+_BODIES: Final = "SELECT tenant, body FROM outlooks WHERE tenant <> ''"
+_TAKEN: Final = "SELECT taken FROM outlooks WHERE tenant = ''"
+
+
+class OutlookView:
+    """
+    The outlooks of a store.
+    """
+
+    def __init__(self, file: StoreFile) -> None:
+        self._file = file
+
+    def bodies(self) -> Mapping[str, str]:
+        """
+        Return the outlook of each tenant, JSON.
+        """
+        return dict(self._file.rows(_BODIES))
+
+    def taken(self) -> datetime | None:
+        """
+        Return when they were worked out; None where they never were.
+        """
+        row = self._file.first(_TAKEN)
+        with making_sense():
+            return from_stored(row[0]) if row and row[0] else None
