@@ -106,9 +106,8 @@ def plan(
     With --rule the baseline NAME is defined anew; with --tenant those tenants
     go over to it.
     """
-    _check_options(
-        rule, tenant, {"--floor": floor, "--hold": hold, "--amd": amd}
-    )
+    parts = {"--floor": floor, "--hold": hold, "--amd": amd}
+    _check_options(rule, tenant, parts)
     with _planning(store, config, reason, effective) as planner:
         if rule is not None:
             wanted = Baseline(
@@ -121,7 +120,7 @@ def plan(
             made = planner.plan_definition(wanted, canary or [])
         else:
             made = planner.plan_move(tenant or [], name, canary or [])
-        _show(made, planner.try_out(made), as_json=as_json)
+        _show(made, planner.try_all(made), as_json=as_json)
 
 
 def _check_options(

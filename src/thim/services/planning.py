@@ -197,9 +197,20 @@ class Planner:
             ConflictError: The plan is through.
         """
         _, steps = plan.next_steps()
+        return self._try(steps)
+
+    def try_all(self, plan: Plan) -> Sequence[Impact]:
+        """
+        Work out what all of *plan* does to each tenant.
+        """
+        return self._try(plan.body.steps)
+
+    def _try(self, steps: Iterable[Step]) -> Sequence[Impact]:
         with self._reading() as replica:
             moves = list_moves(replica, steps, self._decision.now)
-        return [self._judge(move) for move in moves]
+        # A canary is in the last stage too.
+        once = {move.tenant.name: move for move in moves}
+        return [self._judge(move) for move in once.values()]
 
     def apply(self, plan: Plan, *, is_forced: bool = False) -> Plan:
         """

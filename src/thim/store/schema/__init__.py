@@ -27,6 +27,7 @@ from thim.store.schema.baselines import (
     enactments,
     fleet_tcbs,
     notices,
+    outlooks,
     plans,
     promotions,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "metadata",
     "noted_raw_tcbs",
     "notices",
+    "outlooks",
     "pck_answers",
     "pck_certificates",
     "pck_families",

@@ -127,6 +127,16 @@ fleet_tcbs = table(
     Column("seen", Big, nullable=False),
 )
 
+#: How the platforms of each tenant stand, as last worked out, as JSON
+#: (``services.outlook``); without a ``tenant`` who works it out, and until when.
+outlooks = table(
+    "outlooks",
+    Column("tenant", Text, primary_key=True),
+    Column("taken", Big, nullable=False),
+    Column("leased_until", Big),
+    Column("body", Text, nullable=False),
+)
+
 #: Which number each client (an address, of a tenant) last fetched; bounded.
 client_numbers = table(
     "client_numbers",

@@ -152,6 +152,14 @@ def _create_fleet() -> None:
         sqlite_strict=True,
     )
     op.create_table(
+        "outlooks",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("taken", _Big, nullable=False),
+        sa.Column("leased_until", _Big),
+        sa.Column("body", sa.Text, nullable=False),
+        sqlite_strict=True,
+    )
+    op.create_table(
         "client_numbers",
         sa.Column("tenant", sa.Text, primary_key=True),
         sa.Column("client", sa.Text, primary_key=True),
