@@ -124,13 +124,30 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """
+    A platform that is acceptable before a change and not after it, and why: one
+    line for each component that is behind.
+    """
+
+    name: str
+    tee: str
+    before: str
+    after: str
+    findings: tuple[str, ...]
+    remedies: tuple[str, ...]
+    advisory_ids: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Impact:
     """
     What a change does to the platforms of a *tenant*.
 
     *before* and *after* are evaluation numbers, None where the baseline comes
     to none.  Of *platforms* that are known, *judged* have a verdict under
-    both, and *breaking* are acceptable before and not after.
+    both, and *breaking* are acceptable before and not after, of which
+    *examples* are some.
     """
 
     tenant: str
@@ -139,6 +156,7 @@ class Impact:
     platforms: int = 0
     judged: int = 0
     breaking: int = 0
+    examples: tuple[Broken, ...] = ()
 
     @property
     def share(self) -> float:

@@ -224,7 +224,8 @@ def _show(plan: Plan, impacts: Sequence[Impact], *, as_json: bool) -> None:
         return
     typer.echo(f"Plan {plan.id}: {plan.body.what}. It is {plan.state.value}.")
     if rows:
-        write_rows(list(rows[0]), rows)
+        write_rows([name for name in rows[0] if name != "examples"], rows)
+        _show_examples(impacts)
     typer.echo(
         f"Clients may keep the old documents: QCNL for {keeps} h unless its "
         f"cache_expire_hours is lower."
@@ -233,6 +234,22 @@ def _show(plan: Plan, impacts: Sequence[Impact], *, as_json: bool) -> None:
         typer.echo(f"`thim baseline apply {plan.id}` carries it out.")
     if plan.state is State.CANARY:
         typer.echo(f"`thim baseline apply {plan.id}` goes on with the rest.")
+
+
+def _show_examples(impacts: Sequence[Impact]) -> None:
+    broken = [(i.tenant, each) for i in impacts for each in i.examples]
+    if not broken:
+        return
+    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
+
+    typer.echo("These break, and why (`thim fleet what-if` lists all):")
+    write_table(
+        ("platform", "tenant", "tee", "before", "after", "short of"),
+        [
+            (b.name, tenant, b.tee, b.before, b.after, "; ".join(b.findings))
+            for tenant, b in broken
+        ],
+    )
 
 
 @contextlib.contextmanager

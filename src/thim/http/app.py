@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import random
 import time
 
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -33,6 +34,8 @@ from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.http.service import Service
 from thim.services.clock import FileClock, utc_now
+from thim.services.judging import judge_number
+from thim.services.watchman import Post, Watchman
 
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ def create_app(
             await _run(stack, service.note())
             gate = Gate(service)
             await _run(stack, gate.follow())
+            await _run(stack, _make_watchman(service).follow())
             if settings.vendors.is_on:
                 await _face_vendors(stack, service)
             if settings.webhooks:
@@ -132,6 +136,19 @@ async def _run(
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(end)
+
+
+def _make_watchman(service: Service) -> Watchman:
+    settings = service.settings
+    post = Post(
+        store=settings.store,
+        anchors=settings.anchors,
+        hooks=tuple(hook.name for hook in settings.webhooks),
+        clock=service.clock,
+        draw=random.random,
+        judge_number=judge_number,
+    )
+    return Watchman(service.replica, post)
 
 
 async def _face_vendors(

@@ -194,6 +194,18 @@ def describe_impact(impact: Impact) -> dict[str, Any]:
         "judged": impact.judged,
         "breaking": impact.breaking,
         "share": round(impact.share, 4),
+        "examples": [
+            {
+                "name": each.name,
+                "tee": each.tee,
+                "before": each.before,
+                "after": each.after,
+                "findings": list(each.findings),
+                "remedies": list(each.remedies),
+                "advisories": list(each.advisory_ids),
+            }
+            for each in impact.examples
+        ],
     }
 
 

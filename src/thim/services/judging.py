@@ -9,6 +9,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from thim.baseline.rollout import Impact
+from thim.services.number_watch import list_news_moves
+from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from thim.services.planning import Judge, Move
+    from thim.services.moves import Judge, Move
 
 
 @contextlib.contextmanager
@@ -32,3 +34,15 @@ def make_judge(store: Path, now: datetime) -> Iterator[Judge]:
         )
 
     yield judge
+
+
+def judge_number(store: Path, number: int, now: datetime) -> list[Impact]:
+    """
+    Work out what it would do to each tenant to go to *number*.
+    """
+    with (
+        contextlib.closing(Replica(store)) as replica,
+        make_judge(store, now) as judge,
+    ):
+        moves = list_news_moves(replica, number, now)
+        return [judge(move) for move in moves]

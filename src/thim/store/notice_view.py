@@ -28,6 +28,7 @@ LONGEST_PLAN: Final = timedelta(hours=2)
 _NOTICES: Final = """
     SELECT id, kind, subject, at, body FROM notices ORDER BY id DESC LIMIT ?
 """
+_SUBJECTS: Final = "SELECT subject FROM notices WHERE kind = ?"
 _DELIVERIES: Final = """
     SELECT n.id, n.kind, n.subject, n.at, n.body,
            d.hook, d.attempts, d.due, d.delivered, d.detail
@@ -111,6 +112,15 @@ class NoticeView:
         rows = self._replica.rows(_NOTICES, (most,))
         with making_sense():
             return [_notice(*row) for row in rows]
+
+    def subjects(self, kind: str) -> Collection[str]:
+        """
+        Return of what a *kind* of notice was given.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        return {row[0] for row in self._replica.rows(_SUBJECTS, (kind,))}
 
     def deliveries(self, most: int) -> Sequence[Delivery]:
         """

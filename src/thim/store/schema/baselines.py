@@ -128,7 +128,7 @@ fleet_tcbs = table(
 )
 
 #: How the platforms of each tenant stand, as last worked out, as JSON
-#: (``services.outlook``); without a ``tenant`` who works it out, and until when.
+#: (``services.outlook``); without a ``tenant`` until when somebody does so.
 outlooks = table(
     "outlooks",
     Column("tenant", Text, primary_key=True),

@@ -1,0 +1,156 @@
+"""
+Watch what moves by itself: new evaluation numbers at the vendor, and rules that
+come to another number.  Either is told once: in the log, as an event, and to
+webhooks, with what it does to each tenant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+
+from typing import TYPE_CHECKING, Final
+
+from thim.errors import ThimError
+from thim.services.number_watch import NEW_NUMBER, describe_news, find_news
+from thim.services.promotions import find_promotions
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from thim.baseline.rollout import Impact
+    from thim.services.number_watch import News
+    from thim.store.ledger import Ledger
+    from thim.store.replica import Replica
+    from thim.x509.chain import TrustAnchors
+
+_log: Final = logging.getLogger("thim.baselines")
+_TICK: Final = 1.0
+#: Seconds before the first look: a service that starts has other work, and of
+#: several workers one is enough.
+_FIRST: Final = 30.0
+_SPREAD: Final = 15.0
+#: So many ticks between two looks where the store has not changed: a rule can
+#: come to another number by the time alone.
+_PATIENCE: Final = 60
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """
+    Where the watchman stands: the *store* and its *anchors*, the *hooks* to
+    tell, and who works out what it would do to each tenant to go to a number.
+    *draw* returns a number from 0 to 1, for jitter.
+    """
+
+    store: Path
+    anchors: TrustAnchors
+    hooks: tuple[str, ...]
+    clock: Callable[[], datetime]
+    draw: Callable[[], float]
+    judge_number: Callable[[Path, int, datetime], Sequence[Impact]]
+
+
+class Watchman:
+    """
+    Watches through a *replica*, which is the event loop's.
+    """
+
+    def __init__(self, replica: Replica, post: Post) -> None:
+        self._replica = replica
+        self._post = post
+        self._generation = -1
+        self._waited = 0
+
+    async def follow(self) -> None:
+        """
+        Watch until cancelled; nothing that goes wrong ends it.
+        """
+        await asyncio.sleep(_FIRST + _SPREAD * self._post.draw())
+        while True:
+            try:
+                await self.step()
+            except ThimError as e:
+                _log.warning("baselines are not watched for now: %s", e)
+            except Exception:  # noqa: BLE001 - or nobody is told any more
+                _log.exception("baselines are not watched for now")
+            await asyncio.sleep(_TICK)
+
+    async def step(self) -> None:
+        """
+        Look once, if something may have moved.
+        """
+        generation = self._replica.generation()
+        self._waited += 1
+        if generation == self._generation and self._waited < _PATIENCE:
+            return
+        now = self._post.clock()
+        promotions = find_promotions(self._replica, now)
+        news = find_news(self._replica)
+        if promotions or news:
+            await asyncio.to_thread(self._note, now)
+        self._generation, self._waited = generation, 0
+
+    def _note(self, now: datetime) -> None:
+        from thim.services.promotions import (  # noqa: PLC0415
+            note_promotions,
+        )
+        from thim.store.ledger import Ledger  # noqa: PLC0415 - SQLAlchemy
+        from thim.store.replica import Replica  # noqa: PLC0415
+
+        post = self._post
+        replica = Replica(post.store)
+        try:
+            with Ledger(post.store, post.anchors) as ledger:
+                promotions = find_promotions(replica, now)
+                note_promotions(ledger, promotions, post.hooks)
+                for promotion in promotions:
+                    _log.warning(
+                        "baseline %s version %d comes to number %d, in force "
+                        "from %s",
+                        promotion.baseline,
+                        promotion.version,
+                        promotion.number,
+                        promotion.effective or "when it is approved",
+                    )
+                for news in find_news(replica):
+                    self._tell(ledger, replica, news, now)
+        finally:
+            replica.close()
+
+    def _tell(
+        self, ledger: Ledger, replica: Replica, news: News, now: datetime
+    ) -> None:
+        post = self._post
+        impacts: Sequence[Impact] = ()
+        if not news.is_old:
+            impacts = post.judge_number(post.store, news.number, now)
+        body = json.dumps(describe_news(replica, news, impacts))
+        hooks = () if news.is_old else post.hooks
+        subject = str(news.number)
+        with ledger.all_or_none():
+            if not ledger.notices.add(NEW_NUMBER, subject, body, now, hooks):
+                return  # another process was first
+            if not news.is_old:
+                ledger.events.add(
+                    "evaluation-number", body, actor="thim", now=now
+                )
+        if not news.is_old:
+            _log.warning(
+                "TCB evaluation data number %d is new at Intel: %s",
+                news.number,
+                _sum_up(impacts),
+            )
+
+
+def _sum_up(impacts: Sequence[Impact]) -> str:
+    return "; ".join(
+        f"tenant {each.tenant}, now at {each.before}: {each.breaking} of "
+        f"{each.judged} platforms would not be acceptable"
+        for each in impacts
+    )
