@@ -208,6 +208,7 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         dangerous_plain_http_tokens=found["dangerous_plain_http_tokens"].value,
         profile=found["profile"].value,
         max_age=found["max_age"].value,
+        max_broken=found["max_broken"].value,
         old_api=found["old_api"].value == "serve",
         metadata_hosts=found["metadata_hosts"].value or frozenset(),
         supervisor=os.getpid() if found["workers"].value > 1 else None,

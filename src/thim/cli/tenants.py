@@ -29,15 +29,14 @@ from thim.cli.options import (
     find_place,
     find_target,
 )
-from thim.errors import ParameterError, ThimError
+from thim.errors import ParameterError
 from thim.services.platform_admin import parse_labels
-from thim.services.serve import find_number
+from thim.services.tenant_views import describe_tenant
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from thim.services.deciding import Decider, Decision
@@ -192,7 +191,7 @@ def list_(
     now = place.clock()
     with _reading(place) as replica:
         tenants = replica.book().tenants(now)
-        rows = [_to_json(replica, tenant, now) for tenant in tenants]
+        rows = [describe_tenant(replica, tenant, now) for tenant in tenants]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -230,7 +229,7 @@ def show(
     now = place.clock()
     with _reading(place) as replica:
         tenant = replica.book().find_tenant(name, now, now)
-        row = _to_json(replica, tenant, now)
+        row = describe_tenant(replica, tenant, now)
         history = [
             {
                 "version": decision.version,
@@ -251,28 +250,6 @@ def show(
             f"version {line['version']} since {line['effective']}, by "
             f"{line['actor']}: {line['reason']}"
         )
-
-
-def _to_json(replica: Replica, tenant: Tenant, now: datetime) -> dict[str, Any]:
-    quota = tenant.quota
-    try:
-        number: int | None = find_number(replica, tenant.name, now)
-        trouble = None
-    except ThimError as e:
-        number, trouble = None, str(e)
-    return {
-        "name": tenant.name,
-        "baseline": tenant.baseline,
-        "number": number,
-        "trouble": trouble,
-        "overrides": tenant.overrides.value,
-        "hosts": list(tenant.hosts),
-        "labels": dict(tenant.labels),
-        "quota": f"{quota.requests}/min per {quota.per.value}"
-        if quota
-        else None,
-        "version": tenant.version,
-    }
 
 
 def _spell(value: object) -> str:

@@ -11,9 +11,11 @@ import msgspec
 from starlette.routing import Route
 
 from thim.errors import ThimError
+from thim.http.baseline_admin import baseline_admin_routes
 from thim.http.finish import ReplyResponse
 from thim.http.problems import to_problem
 from thim.http.reply import Reply
+from thim.http.tenant_admin import tenant_admin_routes
 
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ def admin_routes() -> list[Route]:
     """
     Return the routes below ``/admin/v1``.
     """
-    return [Route("/admin/v1/whoami", _whoami, methods=["GET"])]
+    return [
+        Route("/admin/v1/whoami", _whoami, methods=["GET"]),
+        *tenant_admin_routes(),
+        *baseline_admin_routes(),
+    ]
 
 
 async def _whoami(request: Request) -> ReplyResponse:

@@ -9,10 +9,8 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import dataclasses
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -24,34 +22,24 @@ from thim.amd.tcb import TcbVersion
 from thim.errors import (
     MalformedError,
     NotFoundError,
-    OperatorError,
     ParameterError,
-    ThimError,
     UnauthenticatedError,
-    UnavailableError,
 )
-from thim.http.bodies import TooLargeError, decode, read_body
-from thim.http.finish import finish
+from thim.http.administered import Administered
+from thim.http.bodies import decode
 from thim.http.pccs_calls import writing
-from thim.http.problems import to_problem
-from thim.http.reply import Reply
 from thim.services.tokens import Permission, Role, make_token
 
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Scope
 
-    from thim.http.auth import Gate
     from thim.http.service import Service
     from thim.services.tokens import Principal
 
 #: A report in base64 has 1580 digits.
 _MOST_BODY: Final = 16 * 1024
 _REPORT_SIZE: Final = 1184
-
-Answer: TypeAlias = Callable[
-    ["Scope", "Principal", bytes], Awaitable[tuple[int, object]]
-]
 
 
 class _Enrolment(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,55 +56,14 @@ def agent_routes() -> list[Route]:
     """
     Return the routes below ``/admin/v1`` that agents use.
     """
-    enrol = _Endpoint(Permission.ENROL, _enrol)
-    put = _Endpoint(Permission.REPORT, _put_chip)
-    get = _Endpoint(Permission.READ, _list_chips)
+    enrol = Administered(Permission.ENROL, _enrol, _MOST_BODY)
+    put = Administered(Permission.REPORT, _put_chip, _MOST_BODY)
+    get = Administered(Permission.READ, _list_chips, _MOST_BODY)
     return [
         Route("/admin/v1/agents", enrol, methods=["POST"]),
         Route("/admin/v1/chips", get, methods=["GET"]),
         Route("/admin/v1/chips/{product}/{hw_id}", put, methods=["PUT"]),
     ]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Endpoint:
-    """An ASGI application that answers who may ask for *permission*."""
-
-    permission: Permission
-    answer: Answer
-
-    async def __call__(
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        gate: Gate = scope["state"]["gate"]
-        try:
-            principal = gate.require(scope, self.permission)
-            body = b""
-            if scope["method"] not in {"GET", "HEAD"}:
-                body = await read_body(scope, receive, _MOST_BODY)
-            status, content = await self.answer(scope, principal, body)
-            reply = _reply(status, content)
-        except ThimError as e:
-            reply = _refuse(e)
-        await finish(scope, send, reply)
-
-
-def _refuse(error: ThimError) -> Reply:
-    if isinstance(error, OperatorError):  # a full disk, a lock
-        error = UnavailableError(str(error), reason=error.reason)
-    reply = to_problem(error)
-    if isinstance(error, TooLargeError):
-        return dataclasses.replace(reply, status=413)
-    return reply
-
-
-def _reply(status: int, content: object) -> Reply:
-    headers = (
-        (b"content-type", b"application/json"),
-        (b"cache-control", b"no-store"),
-    )
-    body = msgspec.json.encode(content) + b"\n"
-    return Reply(status=status, headers=headers, body=body)
 
 
 async def _enrol(

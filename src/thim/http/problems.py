@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from thim.errors import (
+    ConflictError,
     ForbiddenError,
     FrequencyError,
     MalformedError,
@@ -27,6 +28,7 @@ from thim.http.reply import Reply
 _TABLE: Final[tuple[tuple[type[ThimError], int, str], ...]] = (
     (MalformedError, 400, "Invalid request parameters."),
     (NotFoundError, 404, "No cache data for this platform."),
+    (ConflictError, 409, "Changed meanwhile."),
     (UnavailableError, 503, ""),
     (UnauthenticatedError, 401, "Authentication failed."),
     (ForbiddenError, 403, "Not allowed."),

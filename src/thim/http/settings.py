@@ -38,7 +38,9 @@ class HttpSettings:
     with which the store's secrets are sealed.  Where there is no TLS, tokens
     are taken from this machine only, or with *dangerous_plain_http_tokens*
     from everywhere.  Below ``/metadata`` the ``Host`` is an address, localhost
-    or one of *metadata_hosts* (lower case).  *webhooks* are told of notices.
+    or one of *metadata_hosts* (lower case).  *max_broken* is the share of a
+    tenant's platforms (0 to 1) that a change of baseline may break.
+    *webhooks* are told of notices.
     """
 
     store: Path
@@ -46,6 +48,7 @@ class HttpSettings:
     profile: Profile = Profile.PCCS
     max_age: timedelta = timedelta(hours=24)
     old_api: bool = True
+    max_broken: float = 0.01
     metadata_hosts: frozenset[str] = frozenset()
     vendors: VendorSettings = dataclasses.field(default_factory=VendorSettings)
     webhooks: tuple[Webhook, ...] = ()

@@ -1,0 +1,327 @@
+"""
+The admin API's routes of baselines and plans.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from msgspec import Meta
+from starlette.routing import Route
+
+from thim.baseline.definition import Kind, read_baseline
+from thim.errors import NotFoundError, ParameterError
+from thim.http.administered import Administered
+from thim.http.bodies import decode
+from thim.http.pccs_calls import writing
+from thim.http.prefixes import parse_instant
+from thim.http.tenant_admin import reading
+from thim.services.baseline_views import (
+    describe_baseline,
+    describe_history,
+    describe_impact,
+    describe_plan,
+)
+from thim.services.tokens import Permission
+from thim.store.plan_view import PlanView
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from starlette.types import Scope
+
+    from thim.baseline.book import Promotion
+    from thim.baseline.rollout import Impact, Plan
+    from thim.http.service import Service
+    from thim.services.planning import Planner
+    from thim.services.tokens import Principal
+    from thim.store.replica import Replica
+
+_MOST_BODY: Final = 256 * 1024
+_MOST_DIGITS: Final = 12
+Reason = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class _PlanWanted(msgspec.Struct, forbid_unknown_fields=True):
+    baseline: Annotated[str, Meta(max_length=63)]
+    reason: Reason
+    definition: msgspec.Raw = msgspec.Raw()
+    tenants: Annotated[list[str], Meta(max_length=10_000)] = []
+    canaries: Annotated[list[str], Meta(max_length=10_000)] = []
+    effective: str | None = None
+
+
+class _Order(msgspec.Struct, forbid_unknown_fields=True):
+    reason: Reason
+    break_more_than_allowed: bool = False
+
+
+class _OwnBaseline(msgspec.Struct, forbid_unknown_fields=True):
+    baseline: Annotated[str, Meta(max_length=63)]
+    reason: Reason
+
+
+def baseline_admin_routes() -> list[Route]:
+    """
+    Return the routes of baselines and plans below ``/admin/v1``.
+    """
+    read, administer = Permission.READ, Permission.ADMINISTER
+    routes = (
+        ("/baselines", "GET", read, _list, None),
+        ("/baselines/{name}", "GET", read, _show, None),
+        ("/baselines/{name}/history", "GET", read, _show_history, None),
+        ("/baselines/{name}/approve", "POST", administer, _approve, None),
+        ("/baselines/{name}/rollback", "POST", administer, _demote, None),
+        ("/plans", "GET", read, _list_plans, None),
+        ("/plans", "POST", administer, _plan, None),
+        ("/plans/{plan}", "GET", read, _show_plan, None),
+        ("/plans/{plan}/apply", "POST", administer, _apply, None),
+        ("/plans/{plan}/rollback", "POST", administer, _roll_back, None),
+        ("/tenants/{name}/baseline", "PUT", administer, _put_own, "name"),
+    )
+    return [
+        Route(
+            f"/admin/v1{path}",
+            Administered(permission, answer, _MOST_BODY, tenant),
+            methods=[method],
+        )
+        for path, method, permission, answer, tenant in routes
+    ]
+
+
+async def _list(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    def read(replica: Replica, now: datetime) -> object:
+        return [
+            describe_baseline(replica, baseline, now)
+            for baseline in replica.book().baselines(now)
+        ]
+
+    return 200, await _read(scope, read)
+
+
+async def _show(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    name = scope["path_params"]["name"]
+
+    def read(replica: Replica, now: datetime) -> object:
+        baseline = replica.book().find_baseline(name, now, now)
+        return describe_baseline(replica, baseline, now)
+
+    return 200, await _read(scope, read)
+
+
+async def _show_history(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    name = scope["path_params"]["name"]
+
+    def read(replica: Replica, now: datetime) -> object:
+        replica.book().find_baseline(name, now, now)
+        return describe_history(replica, Kind.BASELINE, name)
+
+    return 200, await _read(scope, read)
+
+
+async def _list_plans(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    def read(replica: Replica, _now: datetime) -> object:
+        return [describe_plan(plan) for plan in PlanView(replica).all()]
+
+    return 200, await _read(scope, read)
+
+
+async def _show_plan(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    plan_id = _read_plan_id(scope)
+
+    def read(replica: Replica, _now: datetime) -> object:
+        return describe_plan(PlanView(replica).find(plan_id))
+
+    return 200, await _read(scope, read)
+
+
+async def _read(
+    scope: Scope, read: Callable[[Replica, datetime], object]
+) -> object:
+    service: Service = scope["state"]["service"]
+
+    def work() -> object:
+        with reading(service) as replica:
+            return read(replica, service.clock())
+
+    return await asyncio.to_thread(work)
+
+
+async def _plan(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    """
+    Make a plan: of a baseline's ``definition``, or that ``tenants`` go to it.
+    """
+    wanted = decode(body, _PlanWanted)
+    definition = bytes(wanted.definition)
+    if bool(definition) is bool(wanted.tenants):
+        expected = "expected it or tenants, and not both"
+        raise ParameterError("definition", "", expected)
+
+    def plan(planner: Planner) -> object:
+        if not definition:
+            made = planner.plan_move(
+                wanted.tenants, wanted.baseline, wanted.canaries
+            )
+        else:
+            baseline = read_baseline(wanted.baseline, 0, definition)
+            made = planner.plan_definition(baseline, wanted.canaries)
+        return _describe(made, planner.try_all(made))
+
+    effective = wanted.effective
+    since = None if effective is None else parse_instant(effective)
+    found = await _change(scope, principal, wanted.reason, plan, since)
+    return 201, found
+
+
+async def _apply(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    order, plan_id = decode(body, _Order), _read_plan_id(scope)
+
+    def apply(planner: Planner) -> object:
+        plan = planner.read(plan_id)
+        impacts = planner.try_out(plan)
+        done = planner.apply(plan, is_forced=order.break_more_than_allowed)
+        return _describe(done, impacts)
+
+    return 200, await _change(scope, principal, order.reason, apply)
+
+
+async def _roll_back(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    order, plan_id = decode(body, _Order), _read_plan_id(scope)
+
+    def roll_back(planner: Planner) -> object:
+        return _describe(planner.roll_back(planner.read(plan_id)), ())
+
+    return 200, await _change(scope, principal, order.reason, roll_back)
+
+
+async def _approve(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    order, name = decode(body, _Order), scope["path_params"]["name"]
+
+    def approve(planner: Planner) -> object:
+        is_forced = order.break_more_than_allowed
+        return _describe_promotion(planner.approve(name, is_forced=is_forced))
+
+    return 200, await _change(scope, principal, order.reason, approve)
+
+
+async def _demote(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    order, name = decode(body, _Order), scope["path_params"]["name"]
+
+    def demote(planner: Planner) -> object:
+        return _describe_promotion(planner.demote(name))
+
+    return 200, await _change(scope, principal, order.reason, demote)
+
+
+async def _put_own(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    """
+    Let a tenant go to another baseline at once, as its own admin may have it,
+    within what a change may break.
+    """
+    wanted, name = decode(body, _OwnBaseline), scope["path_params"]["name"]
+
+    def move(planner: Planner) -> object:
+        plan = planner.plan_move([name], wanted.baseline)
+        impacts = planner.try_all(plan)
+        return _describe(planner.apply(plan), impacts)
+
+    return 200, await _change(scope, principal, wanted.reason, move)
+
+
+async def _change(
+    scope: Scope,
+    principal: Principal,
+    reason: str,
+    change: Callable[[Planner], object],
+    since: datetime | None = None,
+) -> object:
+    service: Service = scope["state"]["service"]
+
+    def work() -> object:
+        with _planning(service, principal, reason, since) as planner:
+            return change(planner)
+
+    try:
+        return await asyncio.to_thread(work)
+    finally:
+        service.catch_up()
+
+
+@contextlib.contextmanager
+def _planning(
+    service: Service, principal: Principal, reason: str, since: datetime | None
+) -> Iterator[Planner]:
+    from thim.services.deciding import (  # noqa: PLC0415 - loads SQLAlchemy
+        Decision,
+    )
+    from thim.services.judging import make_judge  # noqa: PLC0415
+    from thim.services.planning import Planner  # noqa: PLC0415
+
+    settings, now = service.settings, service.clock()
+    if since is not None and since <= now:
+        expected = f"expected an instant after {now:%FT%TZ}"
+        raise ParameterError("effective", f"{since:%FT%TZ}", expected)
+    decision = Decision(
+        actor=str(principal), reason=reason, now=now, effective=since
+    )
+    with (
+        writing(service) as ledger,
+        make_judge(settings.store, now) as judge,
+    ):
+        yield Planner(ledger, decision, judge, settings.max_broken)
+
+
+def _read_plan_id(scope: Scope) -> int:
+    text = scope["path_params"]["plan"]
+    is_number = text.isascii() and text.isdecimal()
+    if not is_number or len(text) > _MOST_DIGITS:
+        msg = f"no plan {text[:80]!r}"
+        raise NotFoundError(msg, reason="unknown-plan")
+    return int(text)
+
+
+def _describe(plan: Plan, impacts: Sequence[Impact]) -> dict[str, Any]:
+    return {
+        **describe_plan(plan),
+        "impacts": [describe_impact(impact) for impact in impacts],
+    }
+
+
+def _describe_promotion(promotion: Promotion) -> dict[str, Any]:
+    effective = promotion.effective
+    return {
+        "baseline": promotion.baseline,
+        "version": promotion.version,
+        "number": promotion.number,
+        "effective": None if effective is None else f"{effective:%FT%TZ}",
+    }

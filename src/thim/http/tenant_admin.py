@@ -1,0 +1,262 @@
+"""
+The admin API's routes of tenants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from msgspec import Meta
+from starlette.routing import Route
+
+from thim.baseline.definition import (
+    Kind,
+    read_tenant,
+    write_tenant,
+)
+from thim.baseline.model import Overrides, Per, Quota, Tenant
+from thim.errors import ParameterError
+from thim.http.administered import Administered
+from thim.http.bodies import decode
+from thim.http.pccs_calls import writing
+from thim.http.prefixes import parse_instant, split_prefix
+from thim.http.query import parse_query
+from thim.http.served_paths import read_document_query
+from thim.services.baseline_views import describe_history
+from thim.services.served import find_served
+from thim.services.tenant_views import describe_tenant
+from thim.services.tokens import Permission
+from thim.store.replica import Replica
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import Scope
+
+    from thim.http.service import Service
+    from thim.services.deciding import Decider, Decision
+    from thim.services.tokens import Principal
+
+_MOST_BODY: Final = 64 * 1024
+_TENANTS: Final = "/admin/v1/tenants"
+
+
+class _Quota(msgspec.Struct, forbid_unknown_fields=True):
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)]
+    per: Per = Per.SOURCE
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    baseline: Annotated[str, Meta(max_length=63)] | None = None
+    overrides: Overrides = Overrides.NEVER
+    hosts: list[str] = []
+    labels: dict[str, str] = {}
+    quota: _Quota | None = None
+
+
+def tenant_admin_routes() -> list[Route]:
+    """
+    Return the routes below ``/admin/v1/tenants``.
+    """
+    read, administer = Permission.READ, Permission.ADMINISTER
+    routes = (
+        ("", "GET", read, _list, None),
+        ("/{name}", "GET", read, _show, "name"),
+        ("/{name}/history", "GET", read, _show_history, "name"),
+        ("/{name}/served", "GET", read, _find_served, "name"),
+        ("/{name}", "PUT", administer, _put, None),
+        ("/{name}", "DELETE", administer, _delete, None),
+    )
+    return [
+        Route(
+            f"{_TENANTS}{path}",
+            Administered(permission, answer, _MOST_BODY, tenant),
+            methods=[method],
+        )
+        for path, method, permission, answer, tenant in routes
+    ]
+
+
+@contextlib.contextmanager
+def reading(service: Service) -> Iterator[Replica]:
+    """
+    Read the store apart from the event loop.
+    """
+    with contextlib.closing(Replica(service.settings.store)) as replica:
+        yield replica
+
+
+async def _list(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    service: Service = scope["state"]["service"]
+
+    def read() -> list[dict[str, Any]]:
+        now = service.clock()
+        with reading(service) as replica:
+            return [
+                describe_tenant(replica, tenant, now)
+                for tenant in replica.book().tenants(now)
+            ]
+
+    return 200, await asyncio.to_thread(read)
+
+
+async def _show(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    service: Service = scope["state"]["service"]
+    name = scope["path_params"]["name"]
+
+    def read() -> dict[str, Any]:
+        now = service.clock()
+        with reading(service) as replica:
+            tenant = replica.book().find_tenant(name, now, now)
+            return describe_tenant(replica, tenant, now)
+
+    return 200, await asyncio.to_thread(read)
+
+
+async def _show_history(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    service: Service = scope["state"]["service"]
+    name = scope["path_params"]["name"]
+
+    def read() -> list[dict[str, Any]]:
+        with reading(service) as replica:
+            if not replica.book().enactments(Kind.TENANT, name):
+                now = service.clock()
+                replica.book().find_tenant(name, now, now)
+            return describe_history(replica, Kind.TENANT, name)
+
+    return 200, await asyncio.to_thread(read)
+
+
+async def _find_served(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    """
+    Answer ``?at=INSTANT&path=PATH``: what a tenant got for a path then.
+    """
+    service: Service = scope["state"]["service"]
+    parameters = parse_query(scope["query_string"])
+    then = parse_instant(parameters.get("at", ""))
+    path = parameters.get("path", "")
+    prefix = dataclasses.replace(
+        split_prefix(path.partition("?")[0]),
+        tenant=scope["path_params"]["name"],
+    )
+    query = read_document_query(prefix, path.partition("?")[2])
+
+    def read() -> dict[str, Any]:
+        with reading(service) as replica:
+            return find_served(replica, query, then, service.clock())
+
+    return 200, await asyncio.to_thread(read)
+
+
+async def _put(
+    scope: Scope, principal: Principal, body: bytes
+) -> tuple[int, object]:
+    """
+    Create a tenant, or put this in the place of the version that the request
+    names in ``If-Match``.
+    """
+    service: Service = scope["state"]["service"]
+    wanted = decode(body, _Wanted)
+    name, seen = scope["path_params"]["name"], _read_if_match(scope)
+
+    def keep() -> dict[str, Any]:
+        with _deciding(service, principal, wanted.reason) as (decider, made):
+            if seen is None:
+                decider.create_tenant(_make(name, wanted, None), made)
+            else:
+                now = made.now
+                current = decider.book.find_tenant(name, now, now)
+                changed = _make(name, wanted, current)
+                decider.change_tenant(changed, made, seen=seen)
+        with reading(service) as replica:
+            now = service.clock()
+            tenant = replica.book().find_tenant(name, now, now)
+            return describe_tenant(replica, tenant, now)
+
+    found = await asyncio.to_thread(keep)
+    service.catch_up()
+    return 201 if seen is None else 200, found
+
+
+def _make(name: str, wanted: _Wanted, current: Tenant | None) -> Tenant:
+    usual = "default" if current is None else current.baseline
+    baseline = wanted.baseline or usual
+    if current is not None and baseline != current.baseline:
+        expected = (
+            f"expected {current.baseline}: a plan moves a tenant to another"
+        )
+        raise ParameterError("baseline", baseline, expected)
+    tenant = Tenant(
+        name=name,
+        baseline=baseline,
+        overrides=wanted.overrides,
+        hosts=tuple(wanted.hosts),
+        labels=wanted.labels,
+        quota=Quota(requests=wanted.quota.requests, per=wanted.quota.per)
+        if wanted.quota
+        else None,
+    )
+    read = read_tenant(name, 0, write_tenant(tenant))
+    if read is None:
+        raise AssertionError  # it is not deleted
+    return read
+
+
+def _read_if_match(scope: Scope) -> int | None:
+    text = dict(scope["headers"]).get(b"if-match", b"").decode("latin-1")
+    if not text:
+        return None
+    digits = text.strip().strip('"')
+    if not digits.isdecimal() or not digits.isascii():
+        expected = "expected the version that you have seen"
+        raise ParameterError("If-Match", text, expected)
+    return int(digits)
+
+
+async def _delete(
+    scope: Scope, principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    service: Service = scope["state"]["service"]
+    name = scope["path_params"]["name"]
+    parameters = parse_query(scope["query_string"])
+
+    def keep() -> None:
+        reason = parameters.get("reason") or "deleted"
+        with _deciding(service, principal, reason) as (decider, decision):
+            decider.delete_tenant(name, decision)
+
+    await asyncio.to_thread(keep)
+    service.catch_up()
+    return 200, {"name": name, "deleted": True}
+
+
+@contextlib.contextmanager
+def _deciding(
+    service: Service, principal: Principal, reason: str
+) -> Iterator[tuple[Decider, Decision]]:
+    from thim.services.deciding import (  # noqa: PLC0415 - loads SQLAlchemy
+        Decision,
+        deciding,
+    )
+
+    decision = Decision(
+        actor=str(principal), reason=reason, now=service.clock()
+    )
+    with writing(service) as ledger, deciding(ledger) as decider:
+        yield decider, decision
