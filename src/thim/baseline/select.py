@@ -67,13 +67,15 @@ class Choice:
     *inferred* marks a choice without the vendor's own word on its channel or
     numbers.  *until* is when the rule alone may choose another number, or
     something else comes into force; None when only a new document or decision
-    can change it.  *warning* is for the caller.
+    can change it.  *is_withdrawn* marks a number that the vendor does not sign
+    any more.  *warning* is for the caller.
     """
 
     number: int
     baseline: str
     inferred: bool = False
     until: datetime | None = None
+    is_withdrawn: bool = False
     warning: str | None = None
 
 
@@ -169,8 +171,17 @@ def resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:
     return dataclasses.replace(
         choice,
         until=_earlier(choice.until, standing.until),
+        is_withdrawn=is_withdrawn(choice.number, landscape),
         warning="; ".join(warnings) or None,
     )
+
+
+def is_withdrawn(number: int, landscape: Landscape) -> bool:
+    """
+    Tell whether the vendor has signed *number* once, and does not any more.
+    """
+    signed = landscape.signed
+    return bool(signed) and number not in signed and number < max(signed)
 
 
 def _resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:

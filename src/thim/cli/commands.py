@@ -13,6 +13,7 @@ from thim.cli import (
     collateral,
     configuration,
     database,
+    fleet,
     hooks,
     init,
     pccs_import,
@@ -50,6 +51,7 @@ app.add_typer(refreshing.upstream_app, name="upstream")
 app.add_typer(trust.app, name="trust")
 app.add_typer(tokens.app, name="token")
 app.add_typer(baselines.app, name="baseline")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(tls.app, name="tls")
 app.add_typer(collateral.app, name="collateral")

@@ -172,6 +172,9 @@ def _warning_headers(answer: Answer, at: datetime | None) -> list[Header]:
     texts = [
         _age_warning(held, answer.state),
         f'299 - "{choice.warning}"' if choice and choice.warning else "",
+        f'299 - "number {choice.number} is withdrawn by the vendor"'
+        if choice and choice.is_withdrawn
+        else "",
         f'299 - "TCB info structure {held.key.structure}"'
         if answer.is_other_layout
         else "",

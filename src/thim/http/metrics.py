@@ -18,6 +18,7 @@ from thim.http.finish import ReplyResponse
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.services.status import Level
+from thim.services.tenant_states import list_states
 from thim.store.watch import Watch
 
 
@@ -87,6 +88,7 @@ class _Collector:
         yield from _platform_metrics(self._status)
         yield from _amd_metrics(self._status.amd)
         yield from _vendor_metrics(self._status)
+        yield from _tenant_metrics(self._service)
         yield from _counters(Watch(self._service.replica))
 
 
@@ -151,6 +153,26 @@ def _amd_metrics(amd: ChipCounts) -> Iterator[Metric]:
         ("vceks", "VCEKs that are held.", amd.vceks),
         ("vceks_waited_for", "VCEKs that are waited for.", amd.waiting),
     )
+
+
+def _tenant_metrics(service: Service) -> Iterator[Metric]:
+    number = GaugeMetricFamily(
+        "thim_tenant_evaluation_number",
+        "The TCB evaluation data number that answers a tenant.",
+        labels=["tenant", "baseline"],
+    )
+    signed = GaugeMetricFamily(
+        "thim_tenant_number_signed",
+        "Whether the vendor still signs it.",
+        labels=["tenant", "baseline"],
+    )
+    for state in list_states(service.replica, service.clock()):
+        if state.number is not None:
+            labels = [state.tenant, state.baseline]
+            number.add_metric(labels, state.number)
+            signed.add_metric(labels, state.is_signing)
+    yield number
+    yield signed
 
 
 def _gauges(*rows: tuple[str, str, int]) -> Iterator[Metric]:

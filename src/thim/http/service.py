@@ -32,6 +32,7 @@ from thim.services.promise import STRUCTURE
 from thim.services.serve import find_answer, list_fmspcs, refuse_expired
 from thim.services.sightings import Sightings, write_down
 from thim.services.status import Status, read_status
+from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vcek import VcekQuery, find_vcek
 from thim.store.chip_view import ChipView
 from thim.store.endorsement_view import EndorsementView
@@ -338,7 +339,8 @@ class Service:
             raise UnavailableError(str(e), reason=e.reason) from e
         with contextlib.closing(replica):
             vendors = self.settings.vendors
-            return read_status(replica, Watch(replica), vendors, now)
+            found = read_status(replica, Watch(replica), vendors, now)
+            return found.add(find_tenant_concerns(replica, now))
 
     async def write_down(self) -> None:
         """

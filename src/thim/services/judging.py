@@ -1,24 +1,191 @@
 """
-What a change of baseline does to a tenant's platforms.
+What a change of baseline does to tenants' platforms, Intel's by their TCBs and
+AMD's by the minimum.
+
+It needs arrays, which no process that serves has loaded: a service has it done
+apart (``services.apart``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from thim.baseline.rollout import Impact
-from thim.services.number_watch import list_news_moves
+from thim.baseline.minimum import list_shortfalls
+from thim.baseline.rollout import Broken, Impact
+from thim.baseline.standing import Standing
+from thim.errors import NotFoundError
+from thim.services.fleet import DocumentReader, what_if
+from thim.services.moves import list_news_moves
+from thim.store.chip_view import ChipView
+from thim.store.fleet_view import FleetView
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from thim.baseline.fleet import Fleet
+    from thim.baseline.model import Tenant
+    from thim.collateral.chips import KnownChip
+    from thim.services.fleet import Flip, TeeReport, WhatIf
     from thim.services.moves import Judge, Move
+
+_EXAMPLES: Final = 20
+#: Of these nothing can be said under one of the numbers.
+_UNJUDGED: Final = frozenset({Standing.NO_DOCUMENT, Standing.NO_TDX_SVNS})
+
+
+class FleetJudge:
+    """
+    Judges by the platforms that *replica* has; each tenant's are read once.
+    """
+
+    def __init__(self, replica: Replica, now: datetime) -> None:
+        self._view = FleetView(replica)
+        self._documents = DocumentReader(replica)
+        self._now = now
+        self._fleets: dict[tuple[tuple[str, str], ...], Fleet] = {}
+        self._chips = [
+            known for known in ChipView(replica).all() if not known.retired
+        ]
+
+    def fleet(self, tenant: Tenant) -> Fleet:
+        """
+        Read the platforms of *tenant*.
+        """
+        labels = tuple(sorted(tenant.labels.items()))
+        if labels not in self._fleets:
+            self._fleets[labels] = self._view.load(self._now, tenant.labels)
+        return self._fleets[labels]
+
+    def compare(
+        self, tenant: Tenant, before: int, after: int, limit: int = _EXAMPLES
+    ) -> WhatIf:
+        """
+        Compare what two numbers make of the platforms of *tenant*.
+
+        Raises:
+            NotFoundError: Nothing of a number is in the archive for them.
+        """
+        fleet = self.fleet(tenant)
+        return what_if(
+            fleet,
+            self._documents.read(before, fleet.fmspcs),
+            self._documents.read(after, fleet.fmspcs),
+            self._view.names,
+            limit=limit,
+        )
+
+    def judge(self, move: Move) -> Impact:
+        """
+        Work out what *move* does.
+        """
+        found = self._judge_intel(move)
+        chips = list(self.list_broken_chips(move))
+        return dataclasses.replace(
+            found,
+            platforms=found.platforms + len(self._chips),
+            judged=found.judged + len(self._chips),
+            breaking=found.breaking + len(chips),
+            examples=(*found.examples, *chips)[:_EXAMPLES],
+        )
+
+    def _judge_intel(self, move: Move) -> Impact:
+        before, after = move.before, move.after
+        plain = Impact(tenant=move.tenant.name, before=before, after=after)
+        if before is None or after is None:
+            return plain
+        fleet = self.fleet(move.tenant)
+        if not len(fleet):
+            return dataclasses.replace(plain, platforms=fleet.unknown)
+        try:
+            found = self.compare(move.tenant, before, after)
+        except NotFoundError:
+            return dataclasses.replace(
+                plain, platforms=len(fleet) + fleet.unknown
+            )
+        counted = [_count(report) for report in found.tees]
+        return dataclasses.replace(
+            plain,
+            platforms=found.platforms + found.unknown,
+            judged=sum(judged for judged, _ in counted),
+            breaking=sum(breaking for _, breaking in counted),
+            examples=tuple(
+                describe_flip(flip)
+                for flip in found.flips
+                if flip.after not in _UNJUDGED
+            )[:_EXAMPLES],
+        )
+
+    def list_broken_chips(self, move: Move) -> Iterator[Broken]:
+        """
+        List the chips that meet the minimum before and not after.
+        """
+        for known in self._chips:
+            product = known.chip.product
+            after = move.baseline_after.minimums.get(product)
+            if after is None:
+                continue
+            tcb = known.chip.tcb
+            short = list(list_shortfalls(tcb, after, None))
+            before = move.baseline_before.minimums.get(product)
+            was_short = before and list(list_shortfalls(tcb, before, None))
+            if short and not was_short:
+                yield Broken(
+                    name=name_chip(known),
+                    tee=product.value,
+                    before="at-minimum" if before else "no-opinion",
+                    after="below-minimum",
+                    findings=tuple(
+                        f"{each.component} has {each.found}, {each.needed} is "
+                        f"needed ({each.source})"
+                        for each in short
+                    ),
+                    remedies=("firmware",),
+                    advisory_ids=(),
+                )
+
+
+def name_chip(known: KnownChip) -> str:
+    """
+    Say which chip that is: by its name, else by its hardware ID.
+    """
+    chip = known.chip
+    return chip.name or chip.hw_id.hex().upper()
+
+
+def _count(report: TeeReport) -> tuple[int, int]:
+    """Count those that are judged under both, and those that break."""
+    judged = breaking = 0
+    for (before, after), platforms in report.counts.items():
+        if before in _UNJUDGED or after in _UNJUDGED:
+            continue
+        judged += platforms
+        if before.is_acceptable and not after.is_acceptable:
+            breaking += platforms
+    return judged, breaking
+
+
+def describe_flip(flip: Flip) -> Broken:
+    """
+    Say who breaks, and why.
+    """
+    remedies = {f.remedy.value for f in flip.findings if f.remedy}
+    advisories = {a for f in flip.findings for a in f.advisory_ids}
+    return Broken(
+        name=flip.name,
+        tee=flip.tee.value,
+        before=str(flip.before),
+        after=str(flip.after),
+        findings=tuple(finding.detail for finding in flip.findings),
+        remedies=tuple(sorted(remedies)),
+        advisory_ids=tuple(sorted(advisories)),
+    )
 
 
 @contextlib.contextmanager
@@ -26,23 +193,25 @@ def make_judge(store: Path, now: datetime) -> Iterator[Judge]:
     """
     Judge by the platforms that *store* knows.
     """
-    del store, now
+    with contextlib.closing(Replica(store)) as replica:
+        yield FleetJudge(replica, now).judge
 
-    def judge(move: Move) -> Impact:
-        return Impact(
-            tenant=move.tenant.name, before=move.before, after=move.after
-        )
 
-    yield judge
+def judge_moves(
+    store: Path, moves: Sequence[Move], now: datetime
+) -> list[Impact]:
+    """
+    Work out what each of *moves* does.
+    """
+    with make_judge(store, now) as judge:
+        return [judge(move) for move in moves]
 
 
 def judge_number(store: Path, number: int, now: datetime) -> list[Impact]:
     """
     Work out what it would do to each tenant to go to *number*.
     """
-    with (
-        contextlib.closing(Replica(store)) as replica,
-        make_judge(store, now) as judge,
-    ):
+    with contextlib.closing(Replica(store)) as replica:
         moves = list_news_moves(replica, number, now)
-        return [judge(move) for move in moves]
+        judge = FleetJudge(replica, now)
+        return [judge.judge(move) for move in moves]

@@ -39,6 +39,7 @@ from thim.store.deliveries import Notices
 from thim.store.endorsements import Endorsements
 from thim.store.engine import open_engine
 from thim.store.events import Events
+from thim.store.fleet_tcbs import FleetTcbs
 from thim.store.instants import to_stored
 from thim.store.keys import Keys
 from thim.store.outlooks import Outlooks
@@ -111,6 +112,7 @@ class Ledger:
         self.events = Events(self._transaction)
         self.definitions = Definitions(self._transaction)
         self.plans = ChangePlans(self._transaction)
+        self.fleet_tcbs = FleetTcbs(self._transaction)
         self.outlooks = Outlooks(self._transaction)
         self.notices = Notices(self._transaction)
 
