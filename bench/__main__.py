@@ -19,6 +19,7 @@ from bench.quotes import quotes
 from bench.service import fill_store
 from bench.slow_vendor import slow_vendor
 from bench.tools import certify, provide_tools
+from bench.what_if import what_if
 
 
 def main() -> int:
@@ -48,6 +49,7 @@ def main() -> int:
                 quotes,
                 slow_vendor,
                 pck_certificates,
+                what_if,
             )
             for gate in measure(bench)
         ]

@@ -6,11 +6,13 @@ many more: against each other, and against nginx with one such answer in a file.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import itertools
 import random
 import time
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -26,6 +28,7 @@ from thim.intel.pck import PckTcbm
 from thim.services.clock import utc_now
 from thim.services.ingest import ingest
 from thim.services.register import Brought, Registrar
+from thim.simulate.certified import PckTcb
 from thim.simulate.fleet import TCB, FleetMember, fleet_qe_id, make_fleet
 from thim.simulate.pki import Intel
 from thim.store.create import create_store
@@ -56,13 +59,26 @@ end
 """
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Make:
+    """
+    What machines have in common: FMSPC and TCB.
+    """
+
+    fmspc: bytes
+    tcb: PckTcb
+
+
+_MAKE = Make(_FMSPC, TCB)
+
+
 def pck_certificates(bench: Bench) -> Iterator[Gate]:
     """
     Compare a large fleet with a small one, and both with nginx.
     """
     intel = Intel()
     few, many = (
-        _fill(bench.folder / f"fleet-{count}", intel, count)
+        fill(bench.folder / f"fleet-{count}", intel, count)
         for count in (_FEW, bench.platforms)
     )
     size = many.stat().st_size / _GB
@@ -121,7 +137,13 @@ def _print(count: int, to_small: Comparison, to_nginx: Comparison) -> None:
         )
 
 
-def _fill(folder: Path, intel: Intel, count: int) -> Path:
+def fill(
+    folder: Path, intel: Intel, count: int, kinds: Sequence[Make] = (_MAKE,)
+) -> Path:
+    """
+    Make a store in *folder* with *count* platforms, each with one certificate;
+    a thousand of them in a row are alike, and *kinds* take turns.
+    """
     folder.mkdir(exist_ok=True)
     store = folder / "thim.db"
     create_store(store, intel.anchors)
@@ -131,7 +153,7 @@ def _fill(folder: Path, intel: Intel, count: int) -> Path:
         files = [("ca.pem", to_pem(intel.certificates))]
         list(ingest(files, ledger=ledger, now=now))
         registrar = Registrar(ledger, now)
-        for batch in _batches(intel, count):
+        for batch in _batches(intel, count, kinds):
             for taken in registrar.take(batch):
                 if taken.reason:
                     raise RuntimeError(taken)
@@ -141,18 +163,25 @@ def _fill(folder: Path, intel: Intel, count: int) -> Path:
     return store
 
 
-def _batches(intel: Intel, count: int) -> Iterator[list[Brought]]:
-    for start in range(0, count, _BATCH):
+def _batches(
+    intel: Intel, count: int, kinds: Sequence[Make]
+) -> Iterator[list[Brought]]:
+    for start, make in zip(
+        range(0, count, _BATCH), itertools.cycle(kinds), strict=False
+    ):
         size = min(_BATCH, count - start)
-        fleet = make_fleet(intel, _FMSPC, size, start=start)
+        fleet = make_fleet(
+            intel, make.fmspc, size, start=start, raw_tcb=make.tcb
+        )
         yield [_bring(member) for member in fleet]
 
 
 def _bring(member: FleetMember) -> Brought:
+    tcb = member.raw_tcb
     return Brought(
         id=PlatformId(member.qe_id, member.pce_id),
         source="bench",
-        raw_tcbs=(_RAW,),
+        raw_tcbs=(PckTcbm(cpusvn=tcb.cpusvn, pcesvn=tcb.pcesvn),),
         certificates=(x509.load_der_x509_certificate(member.certificate),),
         is_complete=True,
     )

@@ -23,6 +23,7 @@ from thim.cli.options import Config, Json, Store, configure, target_of
 from thim.errors import OperatorError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.services.baseline_views import describe_impact, describe_plan
+from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def _planning(
     from thim.services.deciding import (  # noqa: PLC0415 - loads SQLAlchemy
         Decision,
     )
-    from thim.services.judging import make_judge  # noqa: PLC0415
+    from thim.services.judging import FleetJudge  # noqa: PLC0415
     from thim.services.planning import Planner  # noqa: PLC0415
     from thim.store.ledger import Ledger  # noqa: PLC0415
 
@@ -274,8 +275,9 @@ def _planning(
     )
     with (
         Ledger(place.store, place.anchors) as ledger,
-        make_judge(place.store, now) as judge,
+        contextlib.closing(Replica(place.store)) as replica,
     ):
+        judge = FleetJudge(replica, now).judge
         yield Planner(ledger, decision, judge, found["max_broken"].value)
 
 

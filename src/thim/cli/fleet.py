@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import enum
 import json
 import sys
 
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
     from thim.collateral.fleet_tcbs import FleetTcb
     from thim.services.fleet_import import Unread
-    from thim.services.fleet_question import Answered
     from thim.x509.chain import TrustAnchors
 
 app = typer.Typer(
@@ -51,14 +48,6 @@ _MOST_CSV: Final = 512 * 1024 * 1024
 _SHOWN: Final = 100
 
 
-class Form(enum.Enum):
-    """How the answer is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
 @app.command("what-if")
 def what_if(
     baseline: Annotated[
@@ -68,16 +57,18 @@ def what_if(
         str,
         typer.Option(metavar="T", help="Whose platforms, and baseline now."),
     ] = ROOT.name,
-    form: Annotated[
-        Form,
-        typer.Option("--format", help="JSON and CSV name every platform."),
-    ] = Form.TABLE,
     snapshot: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="The fleet as `thim fleet pack` wrote it."
         ),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON; it names all.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Write CSV; it names all.")
+    ] = False,
     store: Store = None,
     config: Config = None,
 ) -> None:
@@ -104,7 +95,8 @@ def what_if(
     )
     with contextlib.closing(Replica(place.store)) as replica:
         found = answer(replica, question)
-        write_answer(found, form.value)
+        form = "csv" if as_csv else "table"
+        write_answer(found, "json" if as_json else form)
     raise typer.Exit(SOME_BREAK if found.breaking else NOBODY_BREAKS)
 
 

@@ -95,7 +95,7 @@ def _write_tables(answered: Answered) -> None:
 
 
 def _write_broken(answered: Answered) -> None:
-    shown = []
+    shown: list[list[str]] = []
     for broken in answered.all_broken():
         if len(shown) == _SHOWN:
             break
@@ -109,5 +109,5 @@ def _write_broken(answered: Answered) -> None:
     more = answered.breaking - len(shown)
     if more > 0:
         sys.stdout.write(
-            f"and {more} more: --format csv or json names all of them.\n"
+            f"and {more} more: --csv or --json names all of them.\n"
         )

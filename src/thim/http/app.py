@@ -34,7 +34,7 @@ from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.http.service import Service
 from thim.services.clock import FileClock, utc_now
-from thim.services.judging import judge_number
+from thim.services.judged_apart import judge_number
 from thim.services.watchman import Post, Watchman
 
 

@@ -21,6 +21,7 @@ from thim.http.administered import Administered
 from thim.http.bodies import decode
 from thim.http.pccs_calls import writing
 from thim.http.prefixes import parse_instant
+from thim.http.query import parse_query
 from thim.http.tenant_admin import reading
 from thim.services.baseline_views import (
     describe_baseline,
@@ -28,6 +29,7 @@ from thim.services.baseline_views import (
     describe_impact,
     describe_plan,
 )
+from thim.services.judged_apart import ask_apart, judging_apart
 from thim.services.tokens import Permission
 from thim.store.plan_view import PlanView
 
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 _MOST_BODY: Final = 256 * 1024
 _MOST_DIGITS: Final = 12
+_DIGITS: Final = 6
+_MOST_NAMED: Final = 100_000
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
@@ -85,6 +89,7 @@ def baseline_admin_routes() -> list[Route]:
         ("/plans/{plan}", "GET", read, _show_plan, None),
         ("/plans/{plan}/apply", "POST", administer, _apply, None),
         ("/plans/{plan}/rollback", "POST", administer, _roll_back, None),
+        ("/tenants/{name}/what-if", "GET", read, _what_if, "name"),
         ("/tenants/{name}/baseline", "PUT", administer, _put_own, "name"),
     )
     return [
@@ -241,6 +246,34 @@ async def _demote(
     return 200, await _change(scope, principal, order.reason, demote)
 
 
+async def _what_if(
+    scope: Scope, _principal: Principal, _body: bytes
+) -> tuple[int, object]:
+    """
+    Answer ``?baseline=B&limit=100``: which of a tenant's platforms would break.
+    """
+    service: Service = scope["state"]["service"]
+    parameters = parse_query(scope["query_string"])
+    baseline = parameters.get("baseline", "")
+    limit = _read_limit(parameters.get("limit", "100"))
+    return 200, await asyncio.to_thread(
+        ask_apart,
+        service.settings.store,
+        service.clock(),
+        baseline,
+        scope["path_params"]["name"],
+        limit,
+    )
+
+
+def _read_limit(text: str) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    if not is_number or int(text) > _MOST_NAMED:
+        expected = f"expected 0 to {_MOST_NAMED}"
+        raise ParameterError("limit", text, expected)
+    return int(text)
+
+
 async def _put_own(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
@@ -284,7 +317,6 @@ def _planning(
     from thim.services.deciding import (  # noqa: PLC0415 - loads SQLAlchemy
         Decision,
     )
-    from thim.services.judging import make_judge  # noqa: PLC0415
     from thim.services.planning import Planner  # noqa: PLC0415
 
     settings, now = service.settings, service.clock()
@@ -296,7 +328,7 @@ def _planning(
     )
     with (
         writing(service) as ledger,
-        make_judge(settings.store, now) as judge,
+        judging_apart(settings.store, now) as judge,
     ):
         yield Planner(ledger, decision, judge, settings.max_broken)
 

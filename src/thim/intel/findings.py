@@ -7,41 +7,36 @@ Nothing here decides anything; it is worked out when somebody asks.
 
 from __future__ import annotations
 
+import dataclasses
+
 from typing import TYPE_CHECKING, Final
 
-from thim.intel.components import Components
 from thim.intel.report_body import SgxReportBody, Td15Body
-from thim.intel.steps import Finding, Remedy, Step
-from thim.intel.tcb import (
-    ACCEPTABLE_STATUSES,
-    CURRENT_STATUSES,
-    TcbStatus,
+from thim.intel.shortfalls import (
+    CONFIGURATION,
+    find_configuration,
+    list_module_shortfalls,
+    list_platform_shortfalls,
+    list_qe_shortfalls,
 )
+from thim.intel.steps import Finding, Remedy, Step
+from thim.intel.tcb import CURRENT_STATUSES, TcbStatus
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
-    from thim.intel.components import Component
     from thim.intel.evaluation import Evaluation, TcbVerdict
-    from thim.intel.pck import PckCertificate
     from thim.intel.quote import Quote
     from thim.intel.quote_collateral import Collateral
     from thim.intel.report_body import ReportBody
-    from thim.intel.tcb import IsvLevel, TcbLevel
+    from thim.intel.tcb import TcbLevel
 
 _HARDENING: Final = frozenset(
     {
         TcbStatus.SW_HARDENING_NEEDED,
         TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
-    }
-)
-_CONFIGURATION: Final = frozenset(
-    {
-        TcbStatus.CONFIGURATION_NEEDED,
-        TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED,
-        TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED,
     }
 )
 
@@ -56,14 +51,24 @@ def list_shortfalls(
     TD was launched wants it to be launched again.
     """
     svns = _svns_now(quote.body)
-    yield from _platform_shortfalls(svns, tcb.current, tcb.pck, collateral)
-    yield from _module_shortfalls(svns, tcb.current, collateral)
-    yield from _qe_shortfalls(quote, tcb, collateral)
+    yield from list_platform_shortfalls(
+        dataclasses.replace(tcb.pck.tcb, tdx=svns),
+        tcb.current.platform,
+        collateral.table.levels,
+        collateral.tcb_info_signed,
+    )
+    if tcb.current.has_module:
+        yield from list_module_shortfalls(
+            svns, tcb.current.module, collateral.module_levels(svns[1])
+        )
+    yield from list_qe_shortfalls(
+        quote.qe_report.isvsvn, tcb.launch.qe, collateral.identity_levels
+    )
     if _is_behind(tcb.launch) and not _is_behind(tcb.current):
         yield _relaunch(quote.body, tcb)
     for level in (tcb.current.platform, tcb.launch.platform):
-        if level is not None and level.status in _CONFIGURATION:
-            yield _configuration(level)
+        if level is not None and level.status in CONFIGURATION:
+            yield find_configuration(level)
             break
 
 
@@ -83,164 +88,6 @@ def _is_behind(evaluation: Evaluation) -> bool:
         return True
     is_good = module is not None and module.status is TcbStatus.UP_TO_DATE
     return evaluation.has_module and not is_good
-
-
-def _platform_shortfalls(
-    svns: bytes, evaluation: Evaluation, pck: PckCertificate, known: Collateral
-) -> Iterator[Finding]:
-    level = evaluation.platform
-    if level is not None and level.status in CURRENT_STATUSES:
-        return
-    target = _find_target(known.table.levels, level)
-    if target is None:
-        yield _hopeless(level)
-        return
-    there = set(level.advisory_ids) if level else set()
-    advisories = tuple(sorted(there - set(target.advisory_ids)))
-    names = Components.from_json(known.tcb_info_signed)
-    for name, found, needed, remedy in _list_behind(names, pck, svns, target):
-        yield Finding(
-            step=Step.PLATFORM_TCB,
-            reason="component-behind" if level else "no-tcb-level",
-            detail=f"{name} has the SVN {found}, {needed} is needed",
-            component=name,
-            found=str(found),
-            needed=str(needed),
-            advisory_ids=advisories,
-            remedy=remedy,
-        )
-
-
-def _find_target(
-    levels: Sequence[TcbLevel], level: TcbLevel | None
-) -> TcbLevel | None:
-    """
-    Return the nearest level above *level* that is good enough: one that is at
-    the baseline, else one that has its TCB.
-    """
-    end = len(levels) if level is None else levels.index(level)
-    above = levels[:end][::-1]
-    for wanted in (ACCEPTABLE_STATUSES, CURRENT_STATUSES):
-        for candidate in above:
-            if candidate.status in wanted:
-                return candidate
-    return None
-
-
-def _hopeless(level: TcbLevel | None) -> Finding:
-    where = f"is {level.status.value}" if level else "is below every level"
-    return Finding(
-        step=Step.PLATFORM_TCB,
-        reason="no-better-level" if level else "no-tcb-level",
-        detail=f"the platform {where}, and its TCB info has no better one "
-        "that is good enough",
-        component="platform",
-        found=level.status.value if level else "without a level",
-        needed=TcbStatus.UP_TO_DATE.value,
-        advisory_ids=tuple(sorted(level.advisory_ids)) if level else (),
-    )
-
-
-def _list_behind(
-    names: Components, pck: PckCertificate, svns: bytes, target: TcbLevel
-) -> Iterator[tuple[str, int, int, Remedy]]:
-    """List which SVNs are below those of *target*: name, found, needed."""
-    yield from _compare(names.sgx, pck.components, target.tcb.sgx)
-    if pck.pcesvn < target.tcb.pcesvn:
-        yield "PCESVN", pck.pcesvn, target.tcb.pcesvn, Remedy.PSW
-    if svns:
-        skipped = 2 if svns[1] else 0
-        yield from _compare(
-            names.tdx[skipped:], svns[skipped:], target.tcb.tdx[skipped:]
-        )
-
-
-def _compare(
-    names: Sequence[Component], found: bytes, needed: bytes
-) -> Iterator[tuple[str, int, int, Remedy]]:
-    for component, have, want in zip(names, found, needed, strict=True):
-        if have < want:
-            yield component.name, have, want, component.remedy
-
-
-def _module_shortfalls(
-    svns: bytes, evaluation: Evaluation, collateral: Collateral
-) -> Iterator[Finding]:
-    level = evaluation.module
-    if not evaluation.has_module:
-        return
-    if level is None or level.status is not TcbStatus.UP_TO_DATE:
-        svn, version = svns[:2]
-        yield _isv_finding(
-            Step.MODULE_TCB,
-            f"TDX module {version}.x",
-            svn,
-            level,
-            collateral.module_levels(version),
-            Remedy.TDX_MODULE,
-        )
-
-
-def _qe_shortfalls(
-    quote: Quote, tcb: TcbVerdict, collateral: Collateral
-) -> Iterator[Finding]:
-    level = tcb.launch.qe
-    if level is None or level.status is not TcbStatus.UP_TO_DATE:
-        yield _isv_finding(
-            Step.QE_TCB,
-            "quoting enclave",
-            quote.qe_report.isvsvn,
-            level,
-            collateral.identity_levels,
-            Remedy.PSW,
-        )
-
-
-def _isv_finding(  # noqa: PLR0913, PLR0917 - the parts of one sentence
-    step: Step,
-    what: str,
-    found: int,
-    level: IsvLevel | None,
-    levels: Sequence[IsvLevel],
-    remedy: Remedy,
-) -> Finding:
-    target = min(
-        (
-            each
-            for each in levels
-            if each.status is TcbStatus.UP_TO_DATE and each.isvsvn > found
-        ),
-        key=lambda each: each.isvsvn,
-        default=None,
-    )
-    there = set(level.advisory_ids) if level else set()
-    gone = there - set(target.advisory_ids) if target else there
-    status = level.status.value if level else "without a level"
-    hint = f", {target.isvsvn} is needed" if target else ""
-    return Finding(
-        step=step,
-        reason="isvsvn-behind" if level else "no-tcb-level",
-        detail=f"the {what} with the ISVSVN {found} is {status}{hint}",
-        component=f"{what} ISVSVN",
-        found=str(found),
-        needed=str(target.isvsvn) if target else "",
-        advisory_ids=tuple(sorted(gone)),
-        remedy=remedy,
-    )
-
-
-def _configuration(level: TcbLevel) -> Finding:
-    return Finding(
-        step=Step.PLATFORM_TCB,
-        reason="configuration-needed",
-        detail="the platform may have to be configured otherwise, as the "
-        "advisories say (often in the BIOS: hyper-threading, undervolting)",
-        component="platform configuration",
-        found=level.status.value,
-        needed=TcbStatus.UP_TO_DATE.value,
-        advisory_ids=tuple(sorted(level.advisory_ids)),
-        remedy=Remedy.CONFIGURATION,
-    )
 
 
 def _relaunch(body: ReportBody, tcb: TcbVerdict) -> Finding:

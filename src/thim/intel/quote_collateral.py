@@ -176,7 +176,7 @@ class Collateral:
             table=TcbTable(tcb_info.levels),
             identity=identity,
             identity_levels=highest_first(identity.levels),
-            modules=_modules(tcb_info),
+            modules=list_modules(tcb_info),
             pck_crl=pck_crl,
             root_ca_crl=root_ca_crl,
             used=(
@@ -319,10 +319,10 @@ def _use_crl(name: str, crl: Crl) -> Used:
     )
 
 
-def _modules(
-    tcb_info: TcbInfo,
-) -> Modules:
-    """Return the TDX modules by their version, and their levels."""
+def list_modules(tcb_info: TcbInfo) -> Modules:
+    """
+    Return the TDX modules by their version, and their levels.
+    """
     if tcb_info.tdx_module is None:
         return {}
     versions = {f"TDX_{version:02X}": version for version in range(1, 0x100)}

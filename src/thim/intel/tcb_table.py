@@ -10,6 +10,8 @@ One platform takes a microsecond; the same tables serve a whole fleet.
 from __future__ import annotations
 
 import bisect
+import itertools
+import operator
 
 from typing import TYPE_CHECKING, Final
 
@@ -105,10 +107,14 @@ def _rank(level: TcbLevel) -> tuple[bytes, int, bytes]:
 
 
 def _tables(floors: Sequence[bytes]) -> tuple[tuple[int, ...], ...]:
-    return tuple(
-        tuple(_mask(column, svn) for svn in range(0x100))
-        for column in zip(*floors, strict=True)
-    )
+    return tuple(map(_table, zip(*floors, strict=True)))
+
+
+def _table(floors: Sequence[int]) -> tuple[int, ...]:
+    begins = [0] * 0x100
+    for i, floor in enumerate(floors):
+        begins[floor] |= 1 << i
+    return tuple(itertools.accumulate(begins, operator.or_))
 
 
 def _mask(floors: Sequence[int], svn: int) -> int:

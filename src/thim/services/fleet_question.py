@@ -1,5 +1,5 @@
 """
-One question about the fleet: what would a baseline make of it?
+One question about the fleet, which is what a baseline would make of it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ UNKNOWN: Final = "unknown"
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """
-    What would *baseline* make of the platforms of *tenant*?
+    Asks what *baseline* would make of the platforms of *tenant*.
 
     *snapshot* is a packed fleet in the place of the store's; of those that
     break *limit* are named for each TEE where not all are asked for.

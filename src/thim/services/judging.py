@@ -3,29 +3,29 @@ What a change of baseline does to tenants' platforms, Intel's by their TCBs and
 AMD's by the minimum.
 
 It needs arrays, which no process that serves has loaded: a service has it done
-apart (``services.apart``).
+apart (``services.judged_apart``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import itertools
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from thim.baseline.minimum import list_shortfalls
 from thim.baseline.rollout import Broken, Impact
 from thim.baseline.standing import Standing
 from thim.errors import NotFoundError
 from thim.services.fleet import DocumentReader, what_if
-from thim.services.moves import list_news_moves
+from thim.services.number_watch import list_news_moves
 from thim.store.chip_view import ChipView
 from thim.store.fleet_view import FleetView
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from thim.baseline.model import Tenant
     from thim.collateral.chips import KnownChip
     from thim.services.fleet import Flip, TeeReport, WhatIf
-    from thim.services.moves import Judge, Move
+    from thim.services.moves import Move
 
 _EXAMPLES: Final = 20
 #: Of these nothing can be said under one of the numbers.
@@ -46,6 +46,7 @@ class FleetJudge:
     """
 
     def __init__(self, replica: Replica, now: datetime) -> None:
+        self._replica = replica
         self._view = FleetView(replica)
         self._documents = DocumentReader(replica)
         self._now = now
@@ -122,6 +123,37 @@ class FleetJudge:
             )[:_EXAMPLES],
         )
 
+    def judge_number(self, number: int) -> list[Impact]:
+        """
+        Work out what it would do to each tenant to go to *number*.
+        """
+        moves = list_news_moves(self._replica, number, self._now)
+        return [self.judge(move) for move in moves]
+
+    def ask(self, baseline: str, tenant: str, limit: int) -> dict[str, Any]:
+        """
+        Say what *baseline* would make of the platforms of *tenant*, and name
+        *limit* of those that break.
+
+        Raises:
+            NotFoundError: There is no such tenant or baseline.
+        """
+        from thim.services.fleet_question import (  # noqa: PLC0415 - a circle
+            Question,
+            answer,
+            to_json,
+        )
+
+        question = Question(
+            baseline=baseline, tenant=tenant, now=self._now, limit=limit
+        )
+        found = answer(self._replica, question)
+        broken = itertools.islice(found.all_broken(), limit)
+        return {
+            **to_json(found),
+            "broken": [dataclasses.asdict(each) for each in broken],
+        }
+
     def list_broken_chips(self, move: Move) -> Iterator[Broken]:
         """
         List the chips that meet the minimum before and not after.
@@ -188,30 +220,8 @@ def describe_flip(flip: Flip) -> Broken:
     )
 
 
-@contextlib.contextmanager
-def make_judge(store: Path, now: datetime) -> Iterator[Judge]:
+def open_judge(store: Path, now: datetime) -> FleetJudge:
     """
     Judge by the platforms that *store* knows.
     """
-    with contextlib.closing(Replica(store)) as replica:
-        yield FleetJudge(replica, now).judge
-
-
-def judge_moves(
-    store: Path, moves: Sequence[Move], now: datetime
-) -> list[Impact]:
-    """
-    Work out what each of *moves* does.
-    """
-    with make_judge(store, now) as judge:
-        return [judge(move) for move in moves]
-
-
-def judge_number(store: Path, number: int, now: datetime) -> list[Impact]:
-    """
-    Work out what it would do to each tenant to go to *number*.
-    """
-    with contextlib.closing(Replica(store)) as replica:
-        moves = list_news_moves(replica, number, now)
-        judge = FleetJudge(replica, now)
-        return [judge.judge(move) for move in moves]
+    return FleetJudge(Replica(store), now)
