@@ -34,7 +34,7 @@ from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.http.service import Service
 from thim.services.clock import FileClock, utc_now
-from thim.services.judged_apart import judge_number
+from thim.services.judged_apart import find_outlooks, judge_number
 from thim.services.watchman import Post, Watchman
 
 
@@ -147,6 +147,7 @@ def _make_watchman(service: Service) -> Watchman:
         clock=service.clock,
         draw=random.random,
         judge_number=judge_number,
+        find_outlooks=find_outlooks,
     )
     return Watchman(service.replica, post)
 

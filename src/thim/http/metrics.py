@@ -6,6 +6,8 @@ Everything comes from the store, so each worker says the same.
 
 from __future__ import annotations
 
+import json
+
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
@@ -17,8 +19,11 @@ from thim.errors import UnavailableError
 from thim.http.finish import ReplyResponse
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
+from thim.services.number_watch import NEW_NUMBER
 from thim.services.status import Level
 from thim.services.tenant_states import list_states
+from thim.store.notice_view import NoticeView
+from thim.store.outlook_view import OutlookView
 from thim.store.watch import Watch
 
 
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from thim.services.status import Status
 
 _HOUR = 3600
+_MOST_NOTICES = 200
 
 
 def metrics_routes() -> list[Route]:
@@ -173,6 +179,60 @@ def _tenant_metrics(service: Service) -> Iterator[Metric]:
             signed.add_metric(labels, state.is_signing)
     yield number
     yield signed
+    yield from _fleet_metrics(OutlookView(service.replica))
+    yield from _notice_metrics(NoticeView(service.replica))
+
+
+def _notice_metrics(view: NoticeView) -> Iterator[Metric]:
+    numbers = GaugeMetricFamily(
+        "thim_evaluation_number_noticed_timestamp_seconds",
+        "When a TCB evaluation data number was first noticed.",
+        labels=["number"],
+    )
+    for notice in view.recent(_MOST_NOTICES):
+        if notice.kind == NEW_NUMBER:
+            numbers.add_metric([notice.subject], notice.at.timestamp())
+    yield numbers
+    deliveries = GaugeMetricFamily(
+        "thim_webhook_notices",
+        "Notices for a webhook, by what became of them.",
+        labels=["webhook", "state"],
+    )
+    for hook, tally in view.tallies().items():
+        deliveries.add_metric([hook, "delivered"], tally.delivered)
+        deliveries.add_metric([hook, "waiting"], tally.waiting)
+        deliveries.add_metric([hook, "given-up"], tally.given_up)
+    yield deliveries
+
+
+def _fleet_metrics(view: OutlookView) -> Iterator[Metric]:
+    platforms = GaugeMetricFamily(
+        "thim_fleet_platforms",
+        "A tenant's platforms by how they stand under its number.",
+        labels=["tenant", "tee", "standing"],
+    )
+    breaking = GaugeMetricFamily(
+        "thim_fleet_breaking",
+        "Those that would break under the newest number that is signed.",
+        labels=["tenant", "number"],
+    )
+    for tenant, body in view.bodies().items():
+        outlook = json.loads(body)
+        for each in outlook["standings"]:
+            labels = [tenant, each["tee"], each["standing"]]
+            platforms.add_metric(labels, each["platforms"])
+        if "breaking" in outlook:
+            labels = [tenant, str(outlook["newest"])]
+            breaking.add_metric(labels, outlook["breaking"])
+    yield platforms
+    yield breaking
+    taken = view.taken()
+    if taken is not None:
+        yield GaugeMetricFamily(
+            "thim_fleet_outlook_timestamp_seconds",
+            "When that was worked out.",
+            value=taken.timestamp(),
+        )
 
 
 def _gauges(*rows: tuple[str, str, int]) -> Iterator[Metric]:

@@ -55,6 +55,15 @@ def ask_apart(
     return answer
 
 
+def find_outlooks(store: Path, now: datetime) -> dict[str, dict[str, Any]]:
+    """
+    Say of each tenant how its platforms stand (``FleetJudge.outlooks``).
+    """
+    with Apart(_JUDGE, store, now) as apart:
+        found: dict[str, dict[str, Any]] = apart.call("outlooks")
+    return found
+
+
 def judge_number(store: Path, number: int, now: datetime) -> Sequence[Impact]:
     """
     Work out what it would do to each tenant to go to *number*.

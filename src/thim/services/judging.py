@@ -8,6 +8,7 @@ apart (``services.judged_apart``).
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 
@@ -18,7 +19,9 @@ from thim.baseline.rollout import Broken, Impact
 from thim.baseline.standing import Standing
 from thim.errors import NotFoundError
 from thim.services.fleet import DocumentReader, what_if
+from thim.services.moves import find_position
 from thim.services.number_watch import list_news_moves
+from thim.services.serve import read_landscape
 from thim.store.chip_view import ChipView
 from thim.store.fleet_view import FleetView
 from thim.store.replica import Replica
@@ -152,6 +155,56 @@ class FleetJudge:
         return {
             **to_json(found),
             "broken": [dataclasses.asdict(each) for each in broken],
+        }
+
+    def outlooks(self) -> dict[str, dict[str, Any]]:
+        """
+        Say of each tenant how its platforms stand, and how many would break
+        under the newest number that the vendor signs.
+        """
+        book, now = self._replica.book(), self._now
+        newest = max(read_landscape(self._replica).signed, default=None)
+        return {
+            tenant.name: self._find_outlook(tenant, newest)
+            for tenant in book.tenants(now)
+        }
+
+    def _find_outlook(
+        self, tenant: Tenant, newest: int | None
+    ) -> dict[str, Any]:
+        baseline = self._replica.book().find_baseline(
+            tenant.baseline, self._now, self._now, tenant.name
+        )
+        number = find_position(self._replica, tenant, baseline, self._now)
+        plain: dict[str, Any] = {
+            "number": number,
+            "newest": newest,
+            "standings": [],
+        }
+        if number is None or not len(self.fleet(tenant)):
+            return plain
+        try:
+            found = self.compare(tenant, number, newest or number, limit=0)
+        except NotFoundError:
+            return plain
+        standings = collections.Counter(
+            {
+                (report.tee.value, str(before)): 0
+                for report in found.tees
+                for before, _ in report.counts
+            }
+        )
+        for report in found.tees:
+            for (before, _), platforms in report.counts.items():
+                standings[report.tee.value, str(before)] += platforms
+        return {
+            **plain,
+            "standings": [
+                {"tee": tee, "standing": standing, "platforms": platforms}
+                for (tee, standing), platforms in standings.items()
+                if standing != str(Standing.NO_TDX_SVNS)
+            ],
+            "breaking": sum(_count(report)[1] for report in found.tees),
         }
 
     def list_broken_chips(self, move: Move) -> Iterator[Broken]:

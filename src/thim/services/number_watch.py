@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.baseline.forecast import forecast_promotion
 from thim.baseline.model import Baseline, Number
+from thim.collateral.records import tcb_info_key
 from thim.services.baseline_views import describe_impact
 from thim.services.moves import make_move
 from thim.store.notice_view import NoticeView
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from thim.baseline.rollout import Impact
+    from thim.intel.names import Tee
     from thim.services.moves import Move
     from thim.store.replica import Replica
 
 #: What a notice of one is called.
 NEW_NUMBER: Final = "evaluation-number"
 _ALL: Final = 10**9
+_STRUCTURE: Final = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,25 @@ def find_news(replica: Replica) -> Sequence[News]:
         if str(number) not in told
         and (entry.first_listed or entry.promotion or entry.disclosure)
     ]
+
+
+def has_documents(
+    replica: Replica, number: int, fmspcs: Iterable[tuple[str, Tee]]
+) -> bool:
+    """
+    Tell whether there is a TCB info of *number* for all of *fmspcs*, as far as
+    the number before has one.
+    """
+    before = max((n for n in replica.numbers() if n < number), default=None)
+    keys = [
+        tcb_info_key(tee, bytes.fromhex(fmspc), _STRUCTURE)
+        for fmspc, tee in fmspcs
+    ]
+    return all(
+        replica.find(key, number) is not None
+        for key in keys
+        if before is not None and replica.find(key, before) is not None
+    )
 
 
 def list_news_moves(

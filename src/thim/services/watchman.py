@@ -11,15 +11,22 @@ import dataclasses
 import json
 import logging
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import ThimError
-from thim.services.number_watch import NEW_NUMBER, describe_news, find_news
+from thim.services.number_watch import (
+    NEW_NUMBER,
+    describe_news,
+    find_news,
+    has_documents,
+)
 from thim.services.promotions import find_promotions
+from thim.store.outlook_view import OutlookView
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -35,6 +42,12 @@ _TICK: Final = 1.0
 #: several workers one is enough.
 _FIRST: Final = 30.0
 _SPREAD: Final = 15.0
+#: How often the outlook is worked out anew.
+_BUSY: Final = timedelta(minutes=10)
+_LEASE: Final = timedelta(minutes=10)
+#: For so long a new number waits for its documents, so that it can be said what
+#: it would do.
+_DOCUMENTS: Final = timedelta(minutes=5)
 #: So many ticks between two looks where the store has not changed: a rule can
 #: come to another number by the time alone.
 _PATIENCE: Final = 60
@@ -45,7 +58,8 @@ class Post:
     """
     Where the watchman stands: the *store* and its *anchors*, the *hooks* to
     tell, and who works out what it would do to each tenant to go to a number.
-    *draw* returns a number from 0 to 1, for jitter.
+    *find_outlooks* says how each tenant's platforms stand.  *draw* returns a
+    number from 0 to 1, for jitter.
     """
 
     store: Path
@@ -54,6 +68,7 @@ class Post:
     clock: Callable[[], datetime]
     draw: Callable[[], float]
     judge_number: Callable[[Path, int, datetime], Sequence[Impact]]
+    find_outlooks: Callable[[Path, datetime], Mapping[str, object]]
 
 
 class Watchman:
@@ -66,6 +81,7 @@ class Watchman:
         self._post = post
         self._generation = -1
         self._waited = 0
+        self._first_seen: dict[int, datetime] = {}
 
     async def follow(self) -> None:
         """
@@ -92,11 +108,50 @@ class Watchman:
         now = self._post.clock()
         promotions = find_promotions(self._replica, now)
         news = find_news(self._replica)
-        if promotions or news:
-            await asyncio.to_thread(self._note, now)
-        self._generation, self._waited = generation, 0
+        ripe = self._list_ripe(news, now)
+        if promotions or ripe:
+            await asyncio.to_thread(self._note, ripe, now)
+        if self._is_outlook_due(now):
+            await asyncio.to_thread(self._look_ahead, now)
+        waits = len(ripe) < len(news)
+        self._generation = -1 if waits else generation
+        self._waited = 0
 
-    def _note(self, now: datetime) -> None:
+    def _list_ripe(self, news: Sequence[News], now: datetime) -> set[int]:
+        """
+        List the numbers that can be told of: their documents are there, or
+        were waited for.
+        """
+        known = self._replica.fmspcs()
+        return {
+            each.number
+            for each in news
+            if each.is_old
+            or has_documents(self._replica, each.number, known)
+            or now - self._first_seen.setdefault(each.number, now) >= _DOCUMENTS
+        }
+
+    def _is_outlook_due(self, now: datetime) -> bool:
+        view = OutlookView(self._replica)
+        taken = view.taken()
+        if not view.has_fleet():
+            return False
+        return taken is None or not now - _BUSY < taken <= now
+
+    def _look_ahead(self, now: datetime) -> None:
+        from thim.store.ledger import Ledger  # noqa: PLC0415 - SQLAlchemy
+
+        post = self._post
+        with Ledger(post.store, post.anchors) as ledger:
+            until, since = now + _LEASE, now - _BUSY
+            if not ledger.outlooks.claim(now, until, since):
+                return
+        found = post.find_outlooks(post.store, now)
+        bodies = {name: json.dumps(each) for name, each in found.items()}
+        with Ledger(post.store, post.anchors) as ledger:
+            ledger.outlooks.put(bodies, now)
+
+    def _note(self, ripe: Collection[int], now: datetime) -> None:
         from thim.services.promotions import (  # noqa: PLC0415
             note_promotions,
         )
@@ -119,6 +174,8 @@ class Watchman:
                         promotion.effective or "when it is approved",
                     )
                 for news in find_news(replica):
+                    if news.number not in ripe:
+                        continue
                     self._tell(ledger, replica, news, now)
         finally:
             replica.close()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from thim.store.file import StoreFile
 
 _BODIES: Final = "SELECT tenant, body FROM outlooks WHERE tenant <> ''"
+_ANY: Final = """
+    SELECT EXISTS (SELECT 1 FROM platforms)
+        OR EXISTS (SELECT 1 FROM fleet_tcbs)
+"""
 _TAKEN: Final = "SELECT taken FROM outlooks WHERE tenant = ''"
 
 
@@ -33,6 +37,12 @@ class OutlookView:
         Return the outlook of each tenant, JSON.
         """
         return dict(self._file.rows(_BODIES))
+
+    def has_fleet(self) -> bool:
+        """
+        Tell whether any machine is known.
+        """
+        return bool(self._file.first(_ANY)[0])
 
     def taken(self) -> datetime | None:
         """
