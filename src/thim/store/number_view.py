@@ -5,9 +5,12 @@ channels as they were seen, and the dates of the documents.
 
 from __future__ import annotations
 
+import dataclasses
+
 from typing import TYPE_CHECKING, Final
 
 from thim.baseline.history import DocumentDates, Sighting
+from thim.collateral.records import CollateralKey, Kind
 from thim.errors import UnavailableError
 from thim.intel.names import Update
 from thim.store.file import making_sense
@@ -46,6 +49,29 @@ _DOCUMENTS: Final = """
      WHERE s.evaluation_number IS NOT NULL AND c.revoked = 0
      GROUP BY s.evaluation_number
 """
+_HEADS: Final = """
+    SELECT s.vendor, s.kind, s.subject, s.structure, r.issued, r.next_update
+      FROM series s
+      JOIN heads h ON h.series_id = s.id
+      JOIN records r ON r.id = h.record_id
+      JOIN issuer_chains c ON c.id = r.chain_id
+     WHERE s.evaluation_number = ? AND c.revoked = 0
+     ORDER BY s.kind, s.subject, s.structure
+"""
+_COUNT: Final = """
+    SELECT count(*)
+      FROM series s JOIN records r ON r.series_id = s.id
+     WHERE s.evaluation_number = ?
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NumberHead:
+    """The dates of the document of a number that is served for *key*."""
+
+    key: CollateralKey
+    issued: datetime
+    next_update: datetime | None
 
 
 class NumberView:
@@ -105,6 +131,32 @@ class NumberView:
                 )
                 for number, issued, until in rows
             }
+
+    def heads(self, number: int) -> Sequence[NumberHead]:
+        """
+        Return the documents of *number* that are served, by their keys.
+        """
+        rows = self._replica.rows(_HEADS, (number,))
+        with making_sense():
+            return [
+                NumberHead(
+                    key=CollateralKey(
+                        vendor=vendor,
+                        kind=Kind(kind),
+                        subject=subject,
+                        structure=structure,
+                    ),
+                    issued=from_stored(issued),
+                    next_update=None if until is None else from_stored(until),
+                )
+                for vendor, kind, subject, structure, issued, until in rows
+            ]
+
+    def count(self, number: int) -> int:
+        """
+        Count all documents of *number*, those included that are not served.
+        """
+        return int(self._replica.first(_COUNT, (number,))[0])
 
 
 def _until(at: datetime | None) -> int:
