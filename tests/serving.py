@@ -88,7 +88,12 @@ class Served:
             "127.0.0.1", self.port, timeout=10
         )
         with contextlib.closing(connection):
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putrequest(
+                method,
+                path,
+                skip_host="Host" in (headers or {}),
+                skip_accept_encoding=True,
+            )
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
             if body is not None:

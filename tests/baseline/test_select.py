@@ -203,7 +203,9 @@ class TestUnderANumber:
         """
         A named baseline that is a number refuses others too.
         """
-        assert Choice(number=10, baseline="azure") == answer(baseline="azure")
+        expected = Choice(number=10, baseline="azure", is_withdrawn=True)
+
+        assert expected == answer(baseline="azure")
         assert 10 == answer(baseline="azure", custom_number=10).number
         with pytest.raises(ParameterError, match="'14', expected 10"):
             answer(baseline="azure", custom_number=14)

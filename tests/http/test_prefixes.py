@@ -71,6 +71,16 @@ class TestSplitPrefix:
         assert "/rest" == prefix.path
         assert datetime.datetime(2025, 6, 6, tzinfo=datetime.UTC) == prefix.at
 
+    @pytest.mark.parametrize(
+        ("path", "tenant"),
+        [("/tenant/x/rest", "x"), ("/tenant//rest", ""), ("/rest", "root")],
+    )
+    def test_wish(self, path, tenant):
+        """
+        Who names no tenant is everybody; a tenant without a name is not.
+        """
+        assert tenant == split_prefix(path).wish.tenant
+
     @given(st.text(max_size=60))
     def test_any_path(self, path):
         """

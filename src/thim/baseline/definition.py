@@ -18,6 +18,7 @@ from thim.amd.tcb import ProductLine
 from thim.baseline.minimum import Floor, Minimum, Silicon
 from thim.baseline.model import (
     RESERVED,
+    ROOT,
     Baseline,
     Number,
     Overrides,
@@ -254,6 +255,9 @@ def read_tenant(name: str, version: int, body: str | bytes) -> Tenant | None:
         MalformedError: It is none; the message names the member.
     """
     json = _decode(body, _Tenant)
+    if json.is_deleted and name == ROOT.name:
+        expected = f"expected false: {name} is everybody"
+        raise ParameterError("deleted", "true", expected)
     if json.is_deleted:
         return None
     quota = json.quota

@@ -13,6 +13,7 @@ import typer
 
 from thim.baseline.definition import Kind
 from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.errors import NotFoundError
 from thim.services.baseline_views import (
     describe_baseline,
     describe_history,
@@ -24,6 +25,7 @@ from thim.store.replica import Replica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
 app = typer.Typer(
     help="List baselines, and change them by plan.", no_args_is_help=True
@@ -76,6 +78,106 @@ def _brief(row: dict[str, Any]) -> dict[str, str]:
         if pending is None
         else f"{pending['number']} from {pending['effective'] or 'approval'}",
     }
+
+
+@app.command()
+def show(
+    name: Name,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show what a baseline is, where it stands and what is to come; and what its
+    number is worth: until when its documents pass clients that check
+    nextUpdate, whether Intel signs it still, which platform software it needs.
+    """
+    from thim.cli.number_views import (  # noqa: PLC0415 - loads rich
+        facts_json,
+        show_facts,
+    )
+    from thim.services.number_facts import read_facts  # noqa: PLC0415
+
+    place = find_place(store, config)
+    now = place.clock()
+    with reading(place) as replica:
+        baseline = replica.book().find_baseline(name, now, now)
+        row = describe_baseline(replica, baseline, now)
+        number = row["number"]
+        facts = None if number is None else read_facts(replica, number, now)
+    if as_json:
+        worth = None if facts is None else facts_json(facts)
+        write_json({**row, "facts": worth})
+        return
+    for title, value in row.items():
+        if title not in _NESTED:
+            typer.echo(f"{title.replace('_', ' '):12}{spell(value)}")
+    for line in _spell_nested(row):
+        typer.echo(line)
+    if facts is not None:
+        typer.echo("")
+        show_facts(facts)
+
+
+_NESTED: Final = frozenset({"pending", "forecast", "amd"})
+
+
+def _spell_nested(row: dict[str, Any]) -> Iterator[str]:
+    pending, forecast = row["pending"], row["forecast"]
+    if pending is not None:
+        when = pending["effective"] or "somebody approves it"
+        yield f"pending     number {pending['number']}, when {when}"
+    if forecast is not None:
+        yield (
+            f"forecast    number {forecast['number']}, about "
+            f"{forecast['at'][:10]}: {forecast['confidence']}"
+        )
+    for product, parts in row["amd"].items():
+        for part, floor in parts.items():
+            yield (
+                f"minimum     {product} {part}: {floor['spl']} "
+                f"({floor['source']})"
+            )
+
+
+@app.command()
+def diff(
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A baseline, or a number.")
+    ],
+    after: Annotated[
+        str, typer.Argument(metavar="B", help="The one to compare it with.")
+    ],
+    fmspc: Annotated[
+        list[str] | None,
+        typer.Option("--fmspc", metavar="FMSPC", help="Of this only."),
+    ] = None,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show two evaluation numbers side by side: what their levels ask for, their
+    advisories, their identities.
+    """
+    from thim.cli.number_diff_view import show_diff  # noqa: PLC0415 - rich
+    from thim.services.number_diff import diff_numbers  # noqa: PLC0415
+
+    place = find_place(store, config)
+    now = place.clock()
+    with reading(place) as replica:
+        numbers = [_find_number(replica, name, now) for name in (before, after)]
+        found = diff_numbers(replica, numbers[0], numbers[1], fmspc)
+    show_diff(found, as_json=as_json)
+
+
+def _find_number(replica: Replica, name: str, now: datetime) -> int:
+    baseline = replica.book().find_baseline(name, now, now)
+    row = describe_baseline(replica, baseline, now)
+    if row["number"] is None:
+        raise NotFoundError(row["trouble"], reason="rule-yields-nothing")
+    number: int = row["number"]
+    return number
 
 
 @app.command()
