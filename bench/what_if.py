@@ -30,7 +30,7 @@ from bench.cached_get import Bench
 from bench.pck_certificates import Make, fill
 from bench.report import Gate, at_most
 from thim.baseline.documents import DocumentSet
-from thim.baseline.fleet import SVNS, Columns, Fleet
+from thim.baseline.fleet import SVNS, UNKNOWN, Columns, Fleet
 from thim.baseline.impact import evaluate
 from thim.baseline.snapshot import pack_fleet
 from thim.intel.names import EnclaveKind, Tee
@@ -105,12 +105,13 @@ def measure(store: Path, intel: Intel, platforms: int) -> Iterator[Gate]:
         ("snapshot", snapshot, 1),
     ):
         runs = [_ask(store, path) for _ in range(_ASKED)]
-        best = min(runs, key=lambda run: run.seconds)
+        best = min(runs, key=lambda run: run.cpu)
         print(
             f"  what if of {platforms} platforms, from a {name}: "
-            f"{best.flips} flips, {best.named} of them named"
+            f"{best.flips} flips, {best.named} of them named; "
+            f"{min(run.seconds for run in runs):.2f} s from start to end"
         )
-        yield at_most(f"what if, from a {name}, s", best.seconds, most)
+        yield at_most(f"what if, from a {name}, s of CPU", best.cpu, most)
         yield at_most(f"what if, from a {name}, MiB", best.memory, 300)
 
 
@@ -151,6 +152,7 @@ class _Run:
     """
 
     seconds: float
+    cpu: float
     memory: float
     flips: int
     named: int
@@ -164,22 +166,31 @@ def _ask(store: Path, snapshot: Path) -> _Run:
     )
     seconds = time.perf_counter() - begin
     told = json.loads(done.stdout)
-    return _Run(seconds, told["memory"] / _KIB, told["flips"], told["named"])
+    return _Run(
+        seconds=seconds,
+        cpu=told["cpu"],
+        memory=told["memory"] / _KIB,
+        flips=told["flips"],
+        named=told["named"],
+    )
 
 
 def _draw_fleet(count: int) -> Fleet:
     """Draw platforms of which hardly two are alike."""
     draw = numpy.random.default_rng(count)
+    has_tdx = draw.random(count) < 1 / 3
+    # Evidence told of both.
+    svns = numpy.where(has_tdx, draw.integers(1, 9, count), UNKNOWN)
     columns = Columns(
         fmspcs=_FMSPCS,
         keys=numpy.arange(1, count + 1),
         fmspc=draw.integers(0, len(_FMSPCS), count, "u2"),
         sgx=draw.integers(0, _MOST_SVN, (count, SVNS), "u1"),
         pcesvn=draw.integers(*_PCESVNS, count, "u2"),
-        has_tdx=draw.random(count) < 1 / 3,
+        has_tdx=has_tdx,
         tdx=draw.integers(0, _MOST_SVN, (count, SVNS), "u1"),
-        qe=numpy.full(count, -1),
-        td_qe=numpy.full(count, -1),
+        qe=svns,
+        td_qe=svns,
         rows=numpy.arange(count),
     )
     return Fleet.from_columns(columns, taken=utc_now())

@@ -568,7 +568,7 @@ class TestLag:
         decided = Decisions().baseline("mine", "lag: 1 event")
 
         with pytest.raises(
-            NotFoundError, match=r"event of number 20 is not known, only of none"
+            NotFoundError, match=r"number 20 is not known, only of none"
         ):
             answer(never("mine", decided=decided), LANDSCAPE)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from thim.baseline.fleet import Bytes, Fleet, Integers, Tops
     from thim.intel.tcb import IsvLevel
 
-_CHUNK: Final = 2**15
+_CHUNK: Final = 2**16
 _BYTE: Final = 0x100
 _CODE: Final = numpy.dtype("u1")
 

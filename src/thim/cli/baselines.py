@@ -18,7 +18,9 @@ from thim.services.baseline_views import (
     describe_baseline,
     describe_history,
     describe_plan,
+    describe_uptake,
 )
+from thim.services.tenant_states import list_states
 from thim.store.plan_view import PlanView
 from thim.store.replica import Replica
 
@@ -138,6 +140,51 @@ def _spell_nested(row: dict[str, Any]) -> Iterator[str]:
                 f"minimum     {product} {part}: {floor['spl']} "
                 f"({floor['source']})"
             )
+
+
+@app.command()
+def status(
+    tenant: Annotated[
+        str | None, typer.Option(metavar="T", help="Of this one only.")
+    ] = None,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show where each tenant stands, and which share of the clients that were
+    seen has fetched that number; with --tenant also who has not.
+    """
+    place = find_place(store, config)
+    now = place.clock()
+    with reading(place) as replica:
+        rows = [
+            describe_uptake(replica, state, now)
+            for state in list_states(replica, now)
+            if tenant in {None, state.tenant}
+        ]
+        if tenant is not None and not rows:
+            replica.book().find_tenant(tenant, now, now)
+    if as_json:
+        write_json(rows)
+        return
+    write_rows(_STATUS_COLUMNS, rows)
+    if tenant is not None and rows[0]["behind"]:
+        typer.echo("")
+        write_rows(("client", "number", "seen"), rows[0]["behind"])
+
+
+_STATUS_COLUMNS: Final = (
+    "tenant",
+    "baseline",
+    "number",
+    "signed",
+    "pending",
+    "clients",
+    "fetched",
+    "share",
+    "trouble",
+)
 
 
 @app.command()

@@ -87,6 +87,7 @@ class Entry:
         "body",
         "head",
         "hits",
+        "note",
         "raw",
         "reply",
         "size",
@@ -98,6 +99,7 @@ class Entry:
         self.raw = raw
         self.reply = reply
         self.body = reply.body
+        self.note = reply.note
         self.hits = 0
         # All up to the request's ID, as it was last written.
         self.head = b""
@@ -253,6 +255,8 @@ class FastHttpProtocol(LimitedHttpProtocol):
         self._candidate: bytes | None = None
         self._now: Callable[[], float] = app_state.get("now", time.time)
         self._idle_since = 0.0
+        # The round of the page on which the client is noted already.
+        self._noted: object = None
 
     def data_received(self, data: bytes) -> None:
         """
@@ -279,6 +283,10 @@ class FastHttpProtocol(LimitedHttpProtocol):
         entry = None if memo is None else memo.lookup(data, now)
         if memo is not None and entry is not None:
             self.transport.write(memo.write(entry, state.default_headers, now))
+            note = entry.note
+            if note is not None and note.round is not self._noted:
+                note.note(self.client, now)
+                self._noted = note.round
         elif self._pck is not None and (
             answer := self._pck.answer(data, now, state.default_headers)
         ):

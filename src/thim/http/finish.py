@@ -25,6 +25,7 @@ async def finish(scope: Scope, send: Send, reply: Reply) -> None:
     already, under the client's own ``Request-ID`` if it sent a usable one.
     """
     _remember(scope, reply)
+    _note(scope, reply)
     headers = dict(scope["headers"])
     is_read = scope["method"] in _READ
     if is_read and _is_unchanged(reply, headers.get(b"if-none-match")):
@@ -40,6 +41,12 @@ def _remember(scope: Scope, reply: Reply) -> None:
     memo = scope["state"].get("memo")
     if raw is not None and memo is not None and reply.until is not None:
         memo.remember(raw, reply)
+
+
+def _note(scope: Scope, reply: Reply) -> None:
+    # An answer to HEAD is not fetched.
+    if reply.note is not None and scope["method"] == "GET":
+        reply.note.note(scope["client"], scope["state"]["now"]())
 
 
 def _is_unchanged(reply: Reply, condition: bytes | None) -> bool:

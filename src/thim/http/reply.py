@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from starlette.types import Scope, Send
 
+    from thim.services.client_notes import Page
+
 
 # RFC 9110, 15.3.5 and 15.4.5: these have no content.
 _BODILESS: Final = frozenset({204, 304})
@@ -37,6 +39,7 @@ class Reply:
             no such header.
         until: Unix instant up to which the very same answer holds, its
             headers included; None if it must not be given again.
+        note: Where is noted who gets it, None for nowhere.
     """
 
     status: int
@@ -44,6 +47,7 @@ class Reply:
     body: bytes
     aged_since: float | None = None
     until: float | None = None
+    note: Page | None = None
 
 
 class RequestIds:

@@ -26,6 +26,7 @@ from thim.http.fast_pck import PckDesk
 from thim.http.miss import Miss
 from thim.http.problems import to_reply
 from thim.http.tenancy import Tenancy
+from thim.services.client_notes import ClientNotes
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
@@ -105,6 +106,7 @@ class Service:
         self.endorsements = EndorsementView(self.replica)
         self.tenancy = Tenancy(self.replica, clock)
         self.sightings = Sightings()
+        self.clients = ClientNotes()
         self.pck_desk = PckDesk(
             settings.store,
             settings.max_age,
@@ -158,7 +160,8 @@ class Service:
             policy=self.settings.max_age,
             at=query.at,
         )
-        reply = self.mark(reply)
+        note = self.clients.find_page(query, answer)
+        reply = self.mark(dataclasses.replace(reply, note=note))
         if answer.is_other_layout and self._may_fill(query):
             error = NotFoundError(f"{query.keys[0]} is not known")
             raise Miss(query, error, fallback=reply)
@@ -342,13 +345,17 @@ class Service:
             found = read_status(replica, Watch(replica), vendors, now)
             return found.add(find_tenant_concerns(replica, now))
 
-    async def write_down(self) -> None:
+    async def write_down(self, *, is_last: bool = False) -> None:
         """
-        Write down who has asked for PCK certificates since the last time.
+        Write down who has asked for PCK certificates since the last time, and
+        who has fetched which evaluation number.
         """
+        settings = self.settings
+        await self.clients.write_down(
+            settings.store, settings.anchors, self.clock(), is_last=is_last
+        )
         sightings = self.sightings.take()
         if sightings:
-            settings = self.settings
             await asyncio.to_thread(
                 write_down,
                 sightings,
@@ -366,7 +373,7 @@ class Service:
                 await asyncio.sleep(_NOTED)
                 await self.write_down()
         finally:
-            await self.write_down()
+            await self.write_down(is_last=True)
 
     async def follow(self) -> None:
         """

@@ -14,6 +14,7 @@ from thim.baseline.select import Standing, choose_held
 from thim.errors import ThimError
 from thim.services.promotions import find_pending
 from thim.services.serve import complete, read_landscape
+from thim.services.uptake import find_uptake
 
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from thim.baseline.model import Baseline
     from thim.baseline.rollout import Impact, Plan
+    from thim.services.tenant_states import TenantState
     from thim.store.replica import Replica
 
 
@@ -163,6 +165,47 @@ def describe_history(
         for promotion in book.promotions(book.read_baseline(name, version))
     ]
     return sorted([*decisions, *moves], key=lambda row: str(row["decided"]))
+
+
+def describe_uptake(
+    replica: Replica, state: TenantState, now: datetime
+) -> dict[str, Any]:
+    """
+    Say where a tenant stands, and which of its clients have fetched that.
+    """
+    book = replica.book()
+    baseline = book.find_baseline(state.baseline, now, now, state.tenant)
+    pending = find_pending(book, baseline, now)
+    row: dict[str, Any] = {
+        "tenant": state.tenant,
+        "baseline": state.baseline,
+        "number": state.number,
+        "signed": state.is_signing,
+        "pending": None if pending is None else pending.number,
+        "clients": 0,
+        "fetched": 0,
+        "share": None,
+        "behind": [],
+        "trouble": state.trouble,
+    }
+    if state.number is None:
+        return row
+    uptake = find_uptake(replica, state.tenant, state.number, now)
+    share = uptake.share
+    return {
+        **row,
+        "clients": uptake.clients,
+        "fetched": uptake.fetched,
+        "share": None if share is None else round(share, 4),
+        "behind": [
+            {
+                "client": each.client,
+                "number": each.number,
+                "seen": _spell(each.seen),
+            }
+            for each in uptake.behind
+        ],
+    }
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:

@@ -91,18 +91,20 @@ class Answer:
     """
     The document, and everything that must be said about it.
 
-    *baseline* is the name in force, for *tenant*.  *state* is how the document
-    stands now.  *choice* is None for documents without an evaluation number.
-    *is_other_layout* marks an answer in another layout
-    than the API version speaks.  *has_gap* marks an answer ``at`` an instant
-    for which the archive has no document that was valid then.  *issuer_chain*
-    is the PEM to send along, which for the root CRL is a PCK CA's.
+    *baseline* is the name in force, for *tenant*, and *own* that of the
+    tenant's own.  *state* is how the document stands now.  *choice* is None for
+    documents without an evaluation number.  *is_other_layout* marks an answer
+    in another layout than the API version speaks.  *has_gap* marks an answer
+    ``at`` an instant for which the archive has no document that was valid
+    then.  *issuer_chain* is the PEM to send along, which for the root CRL is a
+    PCK CA's.
     """
 
     held: Held
     issuer_chain: bytes
     tenant: str
     baseline: str
+    own: str
     choice: Choice | None
     state: State
     is_other_layout: bool
@@ -409,6 +411,7 @@ def _answer(
         issuer_chain=issuer_chain,
         tenant=standing.tenant.name,
         baseline=choice.baseline if choice else standing.chosen.name,
+        own=standing.own.name,
         choice=choice,
         state=find_state(held.issued, held.next_update, now),
         is_other_layout=held.key != query.keys[0],

@@ -34,6 +34,7 @@ from thim.store.certificates import mark_revoked
 from thim.store.change_plans import ChangePlans
 from thim.store.chip_queue import ChipQueue
 from thim.store.chips import ChipTable
+from thim.store.client_numbers import ClientNumbers
 from thim.store.definitions import Definitions
 from thim.store.deliveries import Notices
 from thim.store.endorsements import Endorsements
@@ -115,6 +116,7 @@ class Ledger:
         self.fleet_tcbs = FleetTcbs(self._transaction)
         self.outlooks = Outlooks(self._transaction)
         self.notices = Notices(self._transaction)
+        self.client_numbers = ClientNumbers(self._transaction)
 
     def __enter__(self) -> Self:
         return self
