@@ -20,6 +20,7 @@ from thim.services.baseline_views import (
     describe_plan,
     describe_uptake,
 )
+from thim.services.serve import read_landscape
 from thim.services.tenant_states import list_states
 from thim.store.plan_view import PlanView
 from thim.store.replica import Replica
@@ -28,6 +29,8 @@ from thim.store.replica import Replica
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
+
+    from thim.services.number_facts import NumberFacts
 
 app = typer.Typer(
     help="List baselines, and change them by plan.", no_args_is_help=True
@@ -51,13 +54,26 @@ _COLUMNS: Final = (
 
 @app.command("list")
 def list_(
-    store: Store = None, config: Config = None, as_json: Json = False
+    numbers: Annotated[
+        bool,
+        typer.Option(
+            "--numbers",
+            help="List the evaluation numbers instead: each is a baseline of "
+            "its own.",
+        ),
+    ] = False,
+    store: Store = None,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     List the baselines, and the number at which each stands.
     """
     place = find_place(store, config)
     now = place.clock()
+    if numbers:
+        _list_numbers(place, now, as_json=as_json)
+        return
     with reading(place) as replica:
         rows = [
             describe_baseline(replica, baseline, now)
@@ -67,6 +83,54 @@ def list_(
         write_json(rows)
         return
     write_rows(_COLUMNS, [{**row, **_brief(row)} for row in rows])
+
+
+def _list_numbers(place: Place, now: datetime, *, as_json: bool) -> None:
+    from thim.cli.number_views import facts_json  # noqa: PLC0415 - loads rich
+    from thim.services.number_facts import read_facts  # noqa: PLC0415
+
+    with reading(place) as replica:
+        landscape = read_landscape(replica)
+        facts = [
+            read_facts(replica, number, now)
+            for number in sorted(landscape.known, reverse=True)
+        ]
+    if as_json:
+        write_json([facts_json(each) for each in facts])
+        return
+    write_rows(_NUMBER_COLUMNS, [_number_row(each) for each in facts])
+
+
+_NUMBER_COLUMNS: Final = (
+    "number",
+    "recovery_event",
+    "TCB_date",
+    "signed",
+    "standard_since",
+    "expired",
+    "documents",
+    "PSW_Linux",
+    "PSW_Windows",
+)
+
+
+def _number_row(facts: NumberFacts) -> dict[str, Any]:
+    history, release = facts.history, facts.release
+    promoted, event = history.promoted, history.recovery_event
+    date = history.tcb_date
+    return {
+        "number": facts.number,
+        "recovery_event": f"{event:%F}" if event else None,
+        "TCB_date": f"{date:%F}"
+        if date
+        else release and release.released.isoformat(),
+        "signed": facts.is_signed,
+        "standard_since": f"{promoted:%F}" if promoted else None,
+        "expired": facts.is_expired,
+        "documents": facts.documents,
+        "PSW_Linux": release and release.minimum_psw_linux,
+        "PSW_Windows": release and release.minimum_psw_windows,
+    }
 
 
 def _brief(row: dict[str, Any]) -> dict[str, str]:

@@ -109,7 +109,8 @@ def verify(
     """
     Verify evidence, and say why.
 
-    Exit code 0: authentic, and its TCB is at the baseline (AMD: authentic).
+    Exit code 0: authentic, and its TCB is at the baseline (AMD: at its
+    minimum, where it has one).
     1: authentic, but below the baseline. 2: not authentic, or no evidence at
     all; also where the command cannot be used so. 3: collateral is missing or
     Intel's revocation list has ended, so nobody can say; also where the output

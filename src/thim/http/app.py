@@ -35,7 +35,7 @@ from thim.http.reply import Reply
 from thim.http.service import Service
 from thim.services.clock import FileClock, utc_now
 from thim.services.judged_apart import find_outlooks, judge_number
-from thim.services.watchman import Post, Watchman
+from thim.services.watchman import Post, watch
 
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def create_app(
             await _run(stack, service.note())
             gate = Gate(service)
             await _run(stack, gate.follow())
-            await _run(stack, _make_watchman(service).follow())
+            await _run(stack, watch(_make_post(service)))
             if settings.vendors.is_on:
                 await _face_vendors(stack, service)
             if settings.webhooks:
@@ -138,9 +138,9 @@ async def _run(
     stack.push_async_callback(end)
 
 
-def _make_watchman(service: Service) -> Watchman:
+def _make_post(service: Service) -> Post:
     settings = service.settings
-    post = Post(
+    return Post(
         store=settings.store,
         anchors=settings.anchors,
         hooks=tuple(hook.name for hook in settings.webhooks),
@@ -149,7 +149,6 @@ def _make_watchman(service: Service) -> Watchman:
         judge_number=judge_number,
         find_outlooks=find_outlooks,
     )
-    return Watchman(service.replica, post)
 
 
 async def _face_vendors(

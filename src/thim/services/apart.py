@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
 #: Seconds for all that is asked of one process.
-_PATIENCE: Final = 300.0
+_PATIENCE: Final = 120.0
 
 
 class Apart:

@@ -14,6 +14,7 @@ from thim.amd.endorsement_key import EndorsementKey
 from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
 from thim.amd.verify import is_signed_by, verify_report
+from thim.baseline.model import DEFAULT, Baseline
 from thim.collateral.amd_keys import amd_crl_key
 from thim.errors import MalformedError, NotFoundError, UnavailableError
 from thim.x509.chain import CLOCK_SKEW
@@ -50,6 +51,7 @@ class SnpVerdict:
         crl: The revocation list; None if there is none.
         is_crl_expired: Whether it had ended at *instant*.  What it lists stays
             revoked: the store does not give what is below it.
+        baseline: The baseline whose minimum TCB counts.
     """
 
     evidence: SnpEvidence
@@ -58,6 +60,7 @@ class SnpVerdict:
     leaf: HeldEndorsement
     crl: Held | None
     is_crl_expired: bool = False
+    baseline: Baseline = DEFAULT
 
 
 def verify_snp(  # noqa: PLR0913, PLR0917 - the store has two sides

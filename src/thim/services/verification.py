@@ -17,7 +17,7 @@ from thim.attestation.evidence import (
     parse_evidence,
 )
 from thim.baseline.model import ROOT
-from thim.baseline.select import Wish
+from thim.baseline.select import Wish, find_standing
 from thim.collateral.platforms import PlatformId
 from thim.collateral.records import (
     ROOT_CA_CRL,
@@ -152,9 +152,12 @@ class EvidenceDesk:
         """
         if isinstance(evidence, QuoteEvidence):
             return self.verify_quote(evidence, ask)
-        return verify_snp(
+        verified = verify_snp(
             self._replica, self._keys, evidence, ask.at, ask.now, self._anchors
         )
+        book = self._replica.book()
+        chosen = find_standing(ask.wish, book, ask.at, ask.now).chosen
+        return dataclasses.replace(verified, baseline=chosen)
 
     def verify_quote(self, evidence: QuoteEvidence, ask: Ask) -> QuoteVerdict:
         """

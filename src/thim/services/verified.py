@@ -15,6 +15,7 @@ from thim.attestation.account import (
     revocation_gap,
     without_revocation,
 )
+from thim.attestation.minimum import with_minimum
 from thim.services.verification import QuoteVerdict
 
 
@@ -81,13 +82,17 @@ def _account_for_report(verified: SnpVerdict) -> Account:
             "revocation": EXPIRED,
             "notes": [revocation_gap(EXPIRED)],
         }
-    return {
+    account = {
         **account,
         "earliest_expiry": f"{ends:%FT%TZ}",
         "collateral": collateral,
         "baseline": None,
         "baseline_inferred": None,
     }
+    claims, baseline = verified.verdict.claims, verified.baseline
+    if claims is None or not baseline.minimums:
+        return account
+    return with_minimum(account, claims, baseline)
 
 
 def _held(held: Held) -> dict[str, Any]:

@@ -7,6 +7,7 @@ webhooks, with what it does to each tenant.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import json
 import logging
@@ -23,6 +24,7 @@ from thim.services.number_watch import (
 )
 from thim.services.promotions import find_promotions
 from thim.store.outlook_view import OutlookView
+from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from thim.baseline.rollout import Impact
     from thim.services.number_watch import News
     from thim.store.ledger import Ledger
-    from thim.store.replica import Replica
     from thim.x509.chain import TrustAnchors
 
 _log: Final = logging.getLogger("thim.baselines")
@@ -73,7 +74,7 @@ class Post:
 
 class Watchman:
     """
-    Watches through a *replica*, which is the event loop's.
+    Watches through a *replica*; for one thread.
     """
 
     def __init__(self, replica: Replica, post: Post) -> None:
@@ -83,23 +84,25 @@ class Watchman:
         self._waited = 0
         self._first_seen: dict[int, datetime] = {}
 
-    async def follow(self) -> None:
+    def step(self) -> None:
         """
-        Watch until cancelled; nothing that goes wrong ends it.
+        Look once, if something may have moved; nothing that goes wrong comes
+        out of it.
         """
-        await asyncio.sleep(_FIRST + _SPREAD * self._post.draw())
-        while True:
-            try:
-                await self.step()
-            except ThimError as e:
-                _log.warning("baselines are not watched for now: %s", e)
-            except Exception:  # noqa: BLE001 - or nobody is told any more
-                _log.exception("baselines are not watched for now")
-            await asyncio.sleep(_TICK)
+        try:
+            self.look()
+        except ThimError as e:
+            _log.warning("baselines are not watched for now: %s", e)
+        except Exception:  # noqa: BLE001 - or nobody is told any more
+            _log.exception("baselines are not watched for now")
 
-    async def step(self) -> None:
+    def look(self) -> None:
         """
         Look once, if something may have moved.
+
+        Raises:
+            ThimError: The store cannot be read or written, or it cannot be
+                worked out what a number would do.
         """
         generation = self._replica.generation()
         self._waited += 1
@@ -110,9 +113,9 @@ class Watchman:
         news = find_news(self._replica)
         ripe = self._list_ripe(news, now)
         if promotions or ripe:
-            await asyncio.to_thread(self._note, ripe, now)
+            self._note(ripe, now)
         if self._is_outlook_due(now):
-            await asyncio.to_thread(self._look_ahead, now)
+            self._look_ahead(now)
         waits = len(ripe) < len(news)
         self._generation = -1 if waits else generation
         self._waited = 0
@@ -156,34 +159,26 @@ class Watchman:
             note_promotions,
         )
         from thim.store.ledger import Ledger  # noqa: PLC0415 - SQLAlchemy
-        from thim.store.replica import Replica  # noqa: PLC0415
 
-        post = self._post
-        replica = Replica(post.store)
-        try:
-            with Ledger(post.store, post.anchors) as ledger:
-                promotions = find_promotions(replica, now)
-                note_promotions(ledger, promotions, post.hooks)
-                for promotion in promotions:
-                    _log.warning(
-                        "baseline %s version %d comes to number %d, in force "
-                        "from %s",
-                        promotion.baseline,
-                        promotion.version,
-                        promotion.number,
-                        promotion.effective or "when it is approved",
-                    )
-                for news in find_news(replica):
-                    if news.number not in ripe:
-                        continue
-                    self._tell(ledger, replica, news, now)
-        finally:
-            replica.close()
+        post, replica = self._post, self._replica
+        with Ledger(post.store, post.anchors) as ledger:
+            promotions = find_promotions(replica, now)
+            note_promotions(ledger, promotions, post.hooks)
+            for promotion in promotions:
+                _log.warning(
+                    "baseline %s version %d comes to number %d, in force from "
+                    "%s",
+                    promotion.baseline,
+                    promotion.version,
+                    promotion.number,
+                    promotion.effective or "when it is approved",
+                )
+            for news in find_news(replica):
+                if news.number in ripe:
+                    self._tell(ledger, news, now)
 
-    def _tell(
-        self, ledger: Ledger, replica: Replica, news: News, now: datetime
-    ) -> None:
-        post = self._post
+    def _tell(self, ledger: Ledger, news: News, now: datetime) -> None:
+        post, replica = self._post, self._replica
         impacts: Sequence[Impact] = ()
         if not news.is_old:
             impacts = post.judge_number(post.store, news.number, now)
@@ -203,6 +198,25 @@ class Watchman:
                 news.number,
                 _sum_up(impacts),
             )
+
+
+async def watch(post: Post) -> None:
+    """
+    Watch until cancelled, in a thread of its own: to read what some years have
+    signed takes half a second.
+    """
+    await asyncio.sleep(_FIRST + _SPREAD * post.draw())
+    loop = asyncio.get_running_loop()
+    thread = concurrent.futures.ThreadPoolExecutor(1, "thim-watchman")
+    try:
+        replica = await loop.run_in_executor(thread, Replica, post.store)
+        watchman = Watchman(replica, post)
+        while True:
+            await loop.run_in_executor(thread, watchman.step)
+            await asyncio.sleep(_TICK)
+    finally:
+        # Nobody waits for what is being worked out.
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _sum_up(impacts: Sequence[Impact]) -> str:
