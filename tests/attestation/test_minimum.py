@@ -1,5 +1,7 @@
 import dataclasses
 
+from typing import Any
+
 from tests.amd.test_verdict import CLAIMS
 from thim.amd.report_fields import Cpuid, Tcbs
 from thim.amd.tcb import ProductLine, TcbVersion
@@ -14,7 +16,12 @@ TCB = TcbVersion(
 MILAN = Cpuid(family=0x19, model=0x01, stepping=0x01)
 SNP = Floor(spl=23, source="SB-3019")
 MICROCODE = Floor(spl=219, source="SB-3030")
-ACCOUNT = {"acceptable": True, "baseline": None, "findings": [], "notes": []}
+ACCOUNT: dict[str, Any] = {
+    "acceptable": True,
+    "baseline": None,
+    "findings": [],
+    "notes": [],
+}
 
 
 def account_for(minimum, *, cpuid=MILAN, tcb=TCB, product=ProductLine.MILAN):
