@@ -28,7 +28,7 @@ LONGEST_PLAN: Final = timedelta(hours=2)
 _NOTICES: Final = """
     SELECT id, kind, subject, at, body FROM notices ORDER BY id DESC LIMIT ?
 """
-_SUBJECTS: Final = "SELECT subject FROM notices WHERE kind = ?"
+_SUBJECTS: Final = "SELECT subject FROM notices WHERE kind = ? ORDER BY id"
 _DELIVERIES: Final = """
     SELECT n.id, n.kind, n.subject, n.at, n.body,
            d.hook, d.attempts, d.due, d.delivered, d.detail
@@ -121,6 +121,19 @@ class NoticeView:
             UnavailableError: The store cannot be read.
         """
         return {row[0] for row in self._replica.rows(_SUBJECTS, (kind,))}
+
+    def newest_of_each(self, kind: str) -> dict[str, int]:
+        """
+        Return, of notices of a *kind* whose subjects are ``name:number``, the
+        number that was told last of each name.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        rows = self._replica.rows(_SUBJECTS, (kind,))
+        with making_sense():
+            pairs = (subject.rpartition(":") for (subject,) in rows)
+            return {name: int(number) for name, _, number in pairs}
 
     def deliveries(self, most: int) -> Sequence[Delivery]:
         """
