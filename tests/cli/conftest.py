@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.changing import Change
 from tests.cli.evidence import World
 from tests.cli.sim import Sim
 from tests.new_store import new_store
@@ -120,6 +121,16 @@ def ledger(our_store):
     """
     with Ledger(our_store, INTEL.anchors) as opened:
         yield opened
+
+
+@pytest.fixture
+def change(thim, tmp_path):
+    """
+    A store whose vendor signs 17 to 20, to change baselines in.
+    """
+    made = Change(tmp_path, thim)
+    made.begin()
+    return made
 
 
 @pytest.fixture

@@ -210,6 +210,40 @@ def check_fits(plan: Plan, book: Book) -> None:
             raise _decided_since(plan, other)
 
 
+def check_free(book: Book, kind: Kind, name: str, now: datetime) -> None:
+    """
+    Check that nothing waits for its date to come into force about *name*: what
+    is decided before then would be in its place for ever.
+
+    Raises:
+        ConflictError: Something does; the message says what.
+    """
+    waiting = find_waiting(book, kind, name, now)
+    if waiting is None:
+        return
+    which = "" if waiting.plan is None else f" (plan {waiting.plan})"
+    msg = (
+        f"{kind.value} {name} goes over to version {waiting.version} at "
+        f"{waiting.effective:%FT%TZ}{which}: roll that back, or wait for it"
+    )
+    raise ConflictError(msg, reason="change-waits")
+
+
+def find_waiting(
+    book: Book, kind: Kind, name: str, now: datetime
+) -> Enactment | None:
+    """
+    Return the first decision about *name* that will come into force by itself.
+    """
+    waiting = (
+        each
+        for each in book.enactments(kind, name)
+        if each.effective > now
+        and book.in_force(kind, name, each.effective, each.tenant) is each
+    )
+    return min(waiting, key=lambda each: each.effective, default=None)
+
+
 def _decided_since(plan: Plan, other: Enactment) -> ConflictError:
     msg = (
         f"plan {plan.id} does not fit any more: {other.actor} has decided on "

@@ -6,6 +6,7 @@ stages, after having seen what it does.
 from __future__ import annotations
 
 import contextlib
+import re
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -20,7 +21,7 @@ from thim.cli.actor import os_user
 from thim.cli.baselines import write_json, write_rows
 from thim.cli.files import open_file
 from thim.cli.options import Config, Json, Store, configure, target_of
-from thim.errors import OperatorError, ParameterError
+from thim.errors import MalformedError, OperatorError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.services.baseline_views import describe_impact, describe_plan
 from thim.store.replica import Replica
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from thim.baseline.rollout import Impact, Plan
     from thim.services.planning import Planner
 
-#: What ends with it would break more than it may.
 _MOST_FILE: Final = 256 * 1024
+#: No baseline is called so.
+_PLAN: Final = re.compile(r"\d{1,18}", re.ASCII)
 _HOUR: Final = 3600
 
 Reason = Annotated[
@@ -144,8 +146,9 @@ def _read_minimums(file: Path | None) -> Mapping[ProductLine, Minimum]:
     try:
         with open_file(file) as opened:
             raw = opened.read(_MOST_FILE)
-    except OSError as e:
-        msg = f"{file}: {e.strerror}"
+    except (OSError, MalformedError) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        msg = f"{file}: {why}"
         raise OperatorError(msg, reason="unreadable") from e
     body = b'{"rule":"standard","amd":%b}' % raw
     return read_baseline("amd", 0, body).minimums
@@ -173,12 +176,13 @@ def apply(
     platforms than the setting `max_broken` allows.
     """
     with _planning(store, config, reason, None) as planner:
-        if not plan_id.isdecimal():
+        if not _PLAN.fullmatch(plan_id):
             promotion = planner.approve(plan_id, is_forced=forced)
             typer.echo(f"Baseline {plan_id} stands at {promotion.number}.")
             return
-        impacts = planner.try_out(planner.read(int(plan_id)))
-        done = planner.apply(planner.read(int(plan_id)), is_forced=forced)
+        found = planner.read(int(plan_id))
+        impacts = planner.try_out(found)
+        done = planner.apply(found, is_forced=forced)
         _show(done, impacts, as_json=as_json)
 
 
@@ -200,7 +204,7 @@ def rollback(
     Take back what a plan has done: what was in force before is again.
     """
     with _planning(store, config, reason, None) as planner:
-        if plan_id.isdecimal():
+        if _PLAN.fullmatch(plan_id):
             done = planner.roll_back(planner.read(int(plan_id)))
             _show(done, (), as_json=as_json)
             return
@@ -223,7 +227,11 @@ def _show(plan: Plan, impacts: Sequence[Impact], *, as_json: bool) -> None:
             }
         )
         return
-    typer.echo(f"Plan {plan.id}: {plan.body.what}. It is {plan.state.value}.")
+    since = plan.body.effective
+    when = "" if since is None else f" from {since} on"
+    typer.echo(
+        f"Plan {plan.id}: {plan.body.what}{when}. It is {plan.state.value}."
+    )
     if rows:
         write_rows([name for name in rows[0] if name != "examples"], rows)
         _show_examples(impacts)

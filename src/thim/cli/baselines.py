@@ -312,11 +312,13 @@ def history(
     now = place.clock()
     with reading(place) as replica:
         if tenant is not None:
-            replica.book().find_tenant(tenant, now, now)
             rows = describe_history(replica, Kind.TENANT, tenant)
+            if not rows:  # one that was deleted has a past too
+                replica.book().find_tenant(tenant, now, now)
         elif name is not None:
-            replica.book().find_baseline(name, now, now)
             rows = describe_history(replica, Kind.BASELINE, name)
+            if not rows:
+                replica.book().find_baseline(name, now, now)
         else:
             rows = [describe_plan(p) for p in PlanView(replica).all()]
     if as_json:

@@ -20,6 +20,7 @@ from thim.baseline.definition import (
     write_tenant,
 )
 from thim.baseline.model import ROOT
+from thim.baseline.rollout import check_free
 from thim.baseline.select import choose
 from thim.errors import ConflictError, NotFoundError, ParameterError
 from thim.services.serve import complete, read_landscape
@@ -99,7 +100,7 @@ class Decider:
         Put *tenant* in the place of its version *seen*.
 
         Raises:
-            ConflictError: It has another version meanwhile.
+            ConflictError: It has another version meanwhile, or will have.
             ParameterError, NotFoundError: As `create_tenant`.
         """
         now = decision.now
@@ -110,6 +111,7 @@ class Decider:
                 f"now, and not {seen}: nothing was done; look at it again"
             )
             raise ConflictError(msg, reason="changed-meanwhile")
+        check_free(self.book, Kind.TENANT, tenant.name, now)
         return self._put_tenant(tenant, decision)
 
     def delete_tenant(self, name: str, decision: Decision) -> None:

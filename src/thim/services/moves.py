@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from thim.baseline.book import Book
     from thim.baseline.model import Tenant
     from thim.baseline.rollout import Step
     from thim.store.replica import Replica
@@ -45,10 +46,11 @@ class Move:
 
 
 def list_moves(
-    replica: Replica, steps: Iterable[Step], now: datetime
+    replica: Replica, steps: Iterable[Step], now: datetime, since: datetime
 ) -> Sequence[Move]:
     """
-    List which tenants go from which baseline to which by *steps*.
+    List which tenants go from which baseline to which by *steps*, which hold
+    from *since* on.
     """
     book = replica.book()
     moves = []
@@ -58,7 +60,9 @@ def list_moves(
             changed = book.read_tenant(step.name, step.version)
             if changed is None:
                 continue
-            after = book.find_baseline(changed.baseline, now, now, step.name)
+            after = book.find_baseline(
+                changed.baseline, since, since, step.name
+            )
             moves.append(make_move(replica, tenant, after, now))
         else:
             baseline = book.read_baseline(step.name, step.version)
@@ -90,8 +94,21 @@ def list_promotion_moves(
     )
     return [
         make_move(replica, tenant, there, now)
+        for tenant in list_users(book, baseline, now)
+    ]
+
+
+def list_users(
+    book: Book, baseline: Baseline, now: datetime
+) -> Sequence[Tenant]:
+    """
+    List the tenants for whom this version of *baseline* is in force.
+    """
+    return [
+        tenant
         for tenant in book.tenants(now)
         if tenant.baseline == baseline.name
+        and book.find_baseline(baseline.name, now, now, tenant.name) == baseline
     ]
 
 

@@ -46,13 +46,13 @@ class News:
 def find_news(replica: Replica) -> Sequence[News]:
     """
     Find the numbers that the vendor signs or points to and that nobody was
-    told of.
+    told of, the lowest first.
     """
     told = NoticeView(replica).subjects(NEW_NUMBER)
     newest = max(map(int, told), default=_ALL)
     return [
         News(number=number, is_old=number < newest)
-        for number, entry in replica.number_history().items()
+        for number, entry in sorted(replica.number_history().items())
         if str(number) not in told
         and (entry.first_listed or entry.promotion or entry.disclosure)
     ]

@@ -25,16 +25,18 @@ from thim.baseline.rollout import (
     State,
     Step,
     check_fits,
+    check_free,
     list_seen,
 )
 from thim.errors import (
+    ConflictError,
     ForbiddenError,
     NotFoundError,
     ParameterError,
 )
 from thim.services.deciding import Decider, Decision, deciding
 from thim.services.moves import list_moves, list_promotion_moves
-from thim.services.promotions import approve, demote
+from thim.services.promotions import approve, demote, require_pending
 from thim.store.plan_view import PlanView
 from thim.store.replica import Replica
 
@@ -77,22 +79,24 @@ class Planner:
         with deciding(self._ledger) as decider:
             book = decider.book
             name = baseline.name
+            check_free(book, Kind.BASELINE, name, now)
             for canary in canaries:
-                tenant = book.find_tenant(canary, now, now)
-                if tenant.baseline != name:
+                if book.find_tenant(canary, now, now).baseline != name:
                     expected = f"expected a tenant whose baseline is {name}"
                     raise ParameterError("canary", canary, expected)
             version = decider.define_baseline(baseline, self._decision)
+            # Everybody last, so that they are taken back first.
+            apart = _list_apart(book, name, since)
             steps = [
                 Step(
                     kind=Kind.BASELINE,
                     name=name,
                     version=version,
-                    before=_version(book, Kind.BASELINE, name, since, canary),
-                    tenant=canary,
-                    is_canary=canary is not None,
+                    before=_version(book, name, since, tenant),
+                    tenant=tenant,
+                    is_canary=tenant in canaries,
                 )
-                for canary in (*canaries, None)
+                for tenant in dict.fromkeys((*canaries, *apart, None))
             ]
             what = f"baseline {name} becomes version {version}"
             plan = self._keep(decider, what, steps)
@@ -119,7 +123,8 @@ class Planner:
                 )
                 for tenant in dict.fromkeys(tenants)
             ]
-            what = f"{', '.join(tenants)} to baseline {name}"
+            moved = ", ".join(step.name for step in steps)
+            what = f"{moved} to baseline {name}"
             plan = self._keep(decider, what, steps)
         return self.read(plan)
 
@@ -128,6 +133,7 @@ class Planner:
     ) -> Step:
         now = self._decision.now
         current = decider.book.find_tenant(tenant, now, now)
+        check_free(decider.book, Kind.TENANT, tenant, now)
         if current.baseline == name:
             expected = f"expected another: tenant {tenant} has it already"
             raise ParameterError("baseline", name, expected)
@@ -176,20 +182,24 @@ class Planner:
         Work out what the next stage of *plan* does to each tenant.
 
         Raises:
-            ConflictError: The plan is through.
+            ConflictError: The plan does not fit any more, or is through.
         """
         _, steps = plan.next_steps()
-        return self._try(steps)
+        with self._reading() as replica:
+            check_fits(plan, replica.book())
+        return self._try(plan, steps)
 
     def try_all(self, plan: Plan) -> Sequence[Impact]:
         """
         Work out what all of *plan* does to each tenant.
         """
-        return self._try(plan.body.steps)
+        return self._try(plan, plan.body.steps)
 
-    def _try(self, steps: Iterable[Step]) -> Sequence[Impact]:
+    def _try(self, plan: Plan, steps: Iterable[Step]) -> Sequence[Impact]:
+        now = self._decision.now
+        since = self._find_effective(plan) or now
         with self._reading() as replica:
-            moves = list_moves(replica, steps, self._decision.now)
+            moves = list_moves(replica, steps, now, since)
         # A canary is in the last stage too.
         once = {move.tenant.name: move for move in moves}
         return [self._judge(move) for move in once.values()]
@@ -222,14 +232,17 @@ class Planner:
         return self.read(plan.id)
 
     def _decide(self, plan: Plan, *, is_forced: bool) -> Decision:
+        return dataclasses.replace(
+            self._with_reason(plan.reason, is_forced=is_forced),
+            effective=self._find_effective(plan),
+            plan=plan.id,
+        )
+
+    def _find_effective(self, plan: Plan) -> datetime | None:
         # A date that has passed meanwhile is now.
         text, now = plan.body.effective, self._decision.now
         planned = None if text is None else datetime.fromisoformat(text)
-        return dataclasses.replace(
-            self._with_reason(plan.reason, is_forced=is_forced),
-            effective=planned if planned and planned > now else None,
-            plan=plan.id,
-        )
+        return planned if planned and planned > now else None
 
     def _begin_hold(
         self, decider: Decider, step: Step, decision: Decision
@@ -314,13 +327,22 @@ class Planner:
         """
         now = self._decision.now
         with self._reading() as replica:
-            baseline = replica.book().find_baseline(name, now, now)
+            book = replica.book()
+            baseline = book.find_baseline(name, now, now)
+            seen = require_pending(book, baseline, now)
             moves = list_promotion_moves(replica, baseline, now)
         if not is_forced:
             self._check_impacts([self._judge(move) for move in moves])
         with deciding(self._ledger) as decider:
+            current = decider.book.find_baseline(name, now, now)
+            if require_pending(decider.book, current, now) != seen:
+                msg = (
+                    f"baseline {name} waits for something else by now: nothing "
+                    f"was done; look at it again"
+                )
+                raise ConflictError(msg, reason="changed-meanwhile")
             decision = self._with_reason("approved", is_forced=is_forced)
-            return approve(self._ledger, decider.book, baseline, decision)
+            return approve(self._ledger, decider.book, current, decision)
 
     def demote(self, name: str) -> Promotion:
         """
@@ -352,7 +374,19 @@ class Planner:
 
 
 def _version(
-    book: Book, kind: Kind, name: str, at: datetime, tenant: str | None
+    book: Book, name: str, at: datetime, tenant: str | None
 ) -> int | None:
-    decision = book.in_force(kind, name, at, tenant)
+    decision = book.in_force(Kind.BASELINE, name, at, tenant)
     return None if decision is None else decision.version
+
+
+def _list_apart(book: Book, name: str, at: datetime) -> Sequence[str]:
+    """List the tenants who have another version: canaries of another plan."""
+    decisions = book.enactments(Kind.BASELINE, name)
+    tenants = {each.tenant for each in decisions if each.tenant}
+    usual = _version(book, name, at, None)
+    return [
+        tenant
+        for tenant in sorted(tenants)
+        if _version(book, name, at, tenant) != usual
+    ]

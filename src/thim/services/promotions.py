@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from thim.baseline.book import Promotion
 from thim.baseline.definition import Kind
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 #: What a notice of one is called.
 PROMOTION: Final = "baseline-promotion"
 _BY_RULE: Final = "rule"
+_ACTOR: Final = "thim"
 
 
 def held_baselines(book: Book, now: datetime) -> Iterator[Baseline]:
@@ -92,28 +93,36 @@ def _held_until(baseline: Baseline, now: datetime) -> datetime | None:
     return now + hold if isinstance(hold, timedelta) else None
 
 
-def note_promotions(
-    ledger: Ledger, promotions: Sequence[Promotion], hooks: Sequence[str]
-) -> None:
+def is_waiting(promotion: Promotion) -> bool:
     """
-    Write *promotions* down, and tell *hooks* of those that wait.
+    Tell whether *promotion* did not answer from when it was noticed.
     """
-    for promotion in promotions:
-        with ledger.all_or_none():
-            if not ledger.definitions.promote(promotion):
-                continue  # another process was first
-            if promotion.effective != promotion.noticed:
-                ledger.notices.add(
-                    PROMOTION,
-                    f"{promotion.baseline}@{promotion.version}"
-                    f"#{promotion.sequence}",
-                    json.dumps(_to_json(promotion)),
-                    promotion.noticed,
-                    hooks,
-                )
+    return promotion.effective != promotion.noticed
 
 
-def _to_json(promotion: Promotion) -> dict[str, object]:
+def note_promotion(
+    ledger: Ledger,
+    promotion: Promotion,
+    impacts: Sequence[dict[str, Any]],
+    hooks: Sequence[str],
+) -> bool:
+    """
+    Write *promotion* down; if it waits, tell *hooks* of it and what it does.
+    Return whether no other process was first.
+    """
+    where = f"{promotion.baseline}@{promotion.version}#{promotion.sequence}"
+    at = promotion.noticed
+    with ledger.all_or_none():
+        if not ledger.definitions.promote(promotion):
+            return False
+        if is_waiting(promotion):
+            body = json.dumps({**_to_json(promotion), "tenants": impacts})
+            ledger.notices.add(PROMOTION, where, body, at, hooks)
+            ledger.events.add(f"{PROMOTION}-waits", body, actor=_ACTOR, now=at)
+    return True
+
+
+def _to_json(promotion: Promotion) -> dict[str, Any]:
     effective = promotion.effective
     return {
         "baseline": promotion.baseline,
@@ -175,20 +184,30 @@ def demote(
     Raises:
         ConflictError: It stood nowhere before, or somebody else was first.
     """
-    position = book.position(baseline, decision.now)
-    before = [
-        p
-        for p in book.promotions(baseline)
-        if position is not None
-        and p.sequence < position.sequence
-        and p.number != position.number
-        and p.effective is not None
-        and p.effective <= decision.now
-    ]
-    if not before:
+    stood = _list_stood(book, baseline, decision.now)
+    if len(stood) <= 1:
         msg = f"baseline {baseline.name} stood nowhere before"
         raise ConflictError(msg, reason="nothing-before")
-    return _put(ledger, book, baseline, before[-1].number, decision)
+    return _put(ledger, book, baseline, stood[-2], decision)
+
+
+def _list_stood(book: Book, baseline: Baseline, now: datetime) -> list[int]:
+    """
+    List the numbers at which *baseline* stood one after the other, without
+    those that were taken back: to do that twice goes back twice.
+    """
+    stood: list[int] = []
+    for each in book.promotions(baseline):
+        since = each.effective
+        if since is None or since > now:
+            continue
+        if book.position(baseline, since) is not each:
+            continue  # something else came before it was effective
+        if stood[-2:-1] == [each.number]:
+            stood.pop()
+        elif stood[-1:] != [each.number]:
+            stood.append(each.number)
+    return stood
 
 
 def _put(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
+import itertools
 import json
 import logging
 
@@ -16,13 +17,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import ThimError
+from thim.services.baseline_views import describe_impact
+from thim.services.moves import list_users
 from thim.services.number_watch import (
     NEW_NUMBER,
     describe_news,
     find_news,
     has_documents,
 )
-from thim.services.promotions import find_promotions
+from thim.services.promotions import (
+    find_promotions,
+    is_waiting,
+    note_promotion,
+)
 from thim.store.outlook_view import OutlookView
 from thim.store.replica import Replica
 
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from thim.baseline.book import Promotion
     from thim.baseline.rollout import Impact
     from thim.services.number_watch import News
     from thim.store.ledger import Ledger
@@ -108,31 +116,36 @@ class Watchman:
         self._waited += 1
         if generation == self._generation and self._waited < _PATIENCE:
             return
+        # Also where it fails: what needs long is not tried each second.
+        self._generation, self._waited = generation, 0
         now = self._post.clock()
-        promotions = find_promotions(self._replica, now)
         news = find_news(self._replica)
         ripe = self._list_ripe(news, now)
-        if promotions or ripe:
+        if find_promotions(self._replica, now) or ripe:
             self._note(ripe, now)
         if self._is_outlook_due(now):
             self._look_ahead(now)
-        waits = len(ripe) < len(news)
-        self._generation = -1 if waits else generation
-        self._waited = 0
+        if len(ripe) < len(news):
+            self._generation = -1
 
     def _list_ripe(self, news: Sequence[News], now: datetime) -> set[int]:
         """
         List the numbers that can be told of: their documents are there, or
         were waited for.
         """
+        for each in news:
+            self._first_seen.setdefault(each.number, now)
         known = self._replica.fmspcs()
-        return {
-            each.number
-            for each in news
-            if each.is_old
-            or has_documents(self._replica, each.number, known)
-            or now - self._first_seen.setdefault(each.number, now) >= _DOCUMENTS
-        }
+        # In order: what is told makes all below it old.
+        ripe = itertools.takewhile(
+            lambda each: (
+                each.is_old
+                or now - self._first_seen[each.number] >= _DOCUMENTS
+                or has_documents(self._replica, each.number, known)
+            ),
+            news,
+        )
+        return {each.number for each in ripe}
 
     def _is_outlook_due(self, now: datetime) -> bool:
         view = OutlookView(self._replica)
@@ -155,27 +168,42 @@ class Watchman:
             ledger.outlooks.put(bodies, now)
 
     def _note(self, ripe: Collection[int], now: datetime) -> None:
-        from thim.services.promotions import (  # noqa: PLC0415
-            note_promotions,
-        )
         from thim.store.ledger import Ledger  # noqa: PLC0415 - SQLAlchemy
 
         post, replica = self._post, self._replica
         with Ledger(post.store, post.anchors) as ledger:
-            promotions = find_promotions(replica, now)
-            note_promotions(ledger, promotions, post.hooks)
-            for promotion in promotions:
-                _log.warning(
-                    "baseline %s version %d comes to number %d, in force from "
-                    "%s",
-                    promotion.baseline,
-                    promotion.version,
-                    promotion.number,
-                    promotion.effective or "when it is approved",
-                )
+            for promotion in find_promotions(replica, now):
+                self._promote(ledger, promotion, now)
             for news in find_news(replica):
                 if news.number in ripe:
                     self._tell(ledger, news, now)
+
+    def _promote(
+        self, ledger: Ledger, promotion: Promotion, now: datetime
+    ) -> None:
+        impacts: Sequence[Impact] = ()
+        if is_waiting(promotion):
+            impacts = self._judge_promotion(promotion, now)
+        told = [describe_impact(impact) for impact in impacts]
+        if not note_promotion(ledger, promotion, told, self._post.hooks):
+            return  # another process was first
+        _log.warning(
+            "baseline %s version %d comes to number %d, in force from %s%s",
+            promotion.baseline,
+            promotion.version,
+            promotion.number,
+            promotion.effective or "when it is approved",
+            f": {_sum_up(impacts)}" if impacts else "",
+        )
+
+    def _judge_promotion(
+        self, promotion: Promotion, now: datetime
+    ) -> Sequence[Impact]:
+        post, book = self._post, self._replica.book()
+        baseline = book.read_baseline(promotion.baseline, promotion.version)
+        users = {tenant.name for tenant in list_users(book, baseline, now)}
+        impacts = post.judge_number(post.store, promotion.number, now)
+        return [impact for impact in impacts if impact.tenant in users]
 
     def _tell(self, ledger: Ledger, news: News, now: datetime) -> None:
         post, replica = self._post, self._replica

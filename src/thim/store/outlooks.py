@@ -40,6 +40,9 @@ class Outlooks:
         """
         Take the work until an instant, unless another process has it or has
         done it since; return whether it is taken.
+
+        What lies further in the future than it can was written by a clock that
+        was ahead, and does not count.
         """
         table = schema.outlooks
         values = {
@@ -54,9 +57,10 @@ class Outlooks:
                     table.c.tenant == _NOBODY
                 )
             ).first()
+            at, latest = to_stored(now), to_stored(until)
             is_ours = row is None or (
-                row.taken < to_stored(unless_since)
-                and (row.leased_until or 0) <= to_stored(now)
+                not to_stored(unless_since) <= row.taken <= at
+                and not at < (row.leased_until or 0) <= latest
             )
             if is_ours:
                 connection.execute(
