@@ -64,6 +64,16 @@ def find_outlooks(store: Path, now: datetime) -> dict[str, dict[str, Any]]:
     return found
 
 
+def judge_moves(
+    store: Path, moves: Sequence[Move], now: datetime
+) -> Sequence[Impact]:
+    """
+    Work out what each of *moves* does.
+    """
+    with judging_apart(store, now) as judge:
+        return [judge(move) for move in moves]
+
+
 def judge_number(store: Path, number: int, now: datetime) -> Sequence[Impact]:
     """
     Work out what it would do to each tenant to go to *number*.

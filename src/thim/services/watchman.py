@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Final
 
 from thim.errors import ThimError
 from thim.services.baseline_views import describe_impact
+from thim.services.judged_apart import judge_moves
 from thim.services.moves import list_users
+from thim.services.number_moves import (
+    MOVED,
+    describe_number_move,
+    find_number_moves,
+    list_tenant_moves,
+)
 from thim.services.number_watch import (
     NEW_NUMBER,
     describe_news,
@@ -41,6 +48,8 @@ if TYPE_CHECKING:
 
     from thim.baseline.book import Promotion
     from thim.baseline.rollout import Impact
+    from thim.services.moves import Move
+    from thim.services.number_moves import NumberMove
     from thim.services.number_watch import News
     from thim.store.ledger import Ledger
     from thim.x509.chain import TrustAnchors
@@ -78,6 +87,9 @@ class Post:
     draw: Callable[[], float]
     judge_number: Callable[[Path, int, datetime], Sequence[Impact]]
     find_outlooks: Callable[[Path, datetime], Mapping[str, object]]
+    judge_moves: Callable[
+        [Path, Sequence[Move], datetime], Sequence[Impact]
+    ] = judge_moves
 
 
 class Watchman:
@@ -123,6 +135,8 @@ class Watchman:
         ripe = self._list_ripe(news, now)
         if find_promotions(self._replica, now) or ripe:
             self._note(ripe, now)
+        if moved := find_number_moves(self._replica, now):
+            self._tell_of_moves(moved, now)
         if self._is_outlook_due(now):
             self._look_ahead(now)
         if len(ripe) < len(news):
@@ -204,6 +218,30 @@ class Watchman:
         users = {tenant.name for tenant in list_users(book, baseline, now)}
         impacts = post.judge_number(post.store, promotion.number, now)
         return [impact for impact in impacts if impact.tenant in users]
+
+    def _tell_of_moves(
+        self, moved: Sequence[NumberMove], now: datetime
+    ) -> None:
+        from thim.store.ledger import Ledger  # noqa: PLC0415 - SQLAlchemy
+
+        post = self._post
+        with Ledger(post.store, post.anchors) as ledger:
+            for move in moved:
+                moves = list_tenant_moves(self._replica, move, now)
+                impacts = post.judge_moves(post.store, moves, now)
+                hooks = () if move.before is None else post.hooks
+                body = json.dumps(describe_number_move(move, impacts))
+                is_news = ledger.notices.add(
+                    MOVED, move.subject, body, now, hooks
+                )
+                if is_news and move.before is not None:
+                    _log.warning(
+                        "baseline %s stands at number %d now, before at %d: %s",
+                        move.baseline.name,
+                        move.after,
+                        move.before,
+                        _sum_up(impacts),
+                    )
 
     def _tell(self, ledger: Ledger, news: News, now: datetime) -> None:
         post, replica = self._post, self._replica

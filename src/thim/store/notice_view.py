@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,7 @@ LONGEST_PLAN: Final = timedelta(hours=2)
 _NOTICES: Final = """
     SELECT id, kind, subject, at, body FROM notices ORDER BY id DESC LIMIT ?
 """
+_SUBJECT: Final = re.compile(r"(.*)#(\d+):(\d+)")
 _SUBJECTS: Final = "SELECT subject FROM notices WHERE kind = ? ORDER BY id"
 _DELIVERIES: Final = """
     SELECT n.id, n.kind, n.subject, n.at, n.body,
@@ -122,18 +124,22 @@ class NoticeView:
         """
         return {row[0] for row in self._replica.rows(_SUBJECTS, (kind,))}
 
-    def newest_of_each(self, kind: str) -> dict[str, int]:
+    def newest_of_each(self, kind: str) -> dict[str, tuple[int, int]]:
         """
-        Return, of notices of a *kind* whose subjects are ``name:number``, the
-        number that was told last of each name.
+        Return, of notices of a *kind* whose subjects are
+        ``name#sequence:number``, sequence and number that were told last of
+        each name.
 
         Raises:
             UnavailableError: The store cannot be read.
         """
         rows = self._replica.rows(_SUBJECTS, (kind,))
         with making_sense():
-            pairs = (subject.rpartition(":") for (subject,) in rows)
-            return {name: int(number) for name, _, number in pairs}
+            parts = (_SUBJECT.fullmatch(subject) for (subject,) in rows)
+            return {
+                name: (int(sequence), int(number))
+                for name, sequence, number in (p.groups() for p in parts if p)
+            }
 
     def deliveries(self, most: int) -> Sequence[Delivery]:
         """
