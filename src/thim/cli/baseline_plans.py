@@ -23,7 +23,11 @@ from thim.cli.files import open_file
 from thim.cli.options import Config, Json, Store, configure, target_of
 from thim.errors import MalformedError, OperatorError, ParameterError
 from thim.http.prefixes import parse_instant
-from thim.services.baseline_views import describe_impact, describe_plan
+from thim.services.baseline_views import (
+    describe_impact,
+    describe_plan,
+    describe_promotion,
+)
 from thim.store.replica import Replica
 
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.amd.tcb import ProductLine
+    from thim.baseline.book import Promotion
     from thim.baseline.minimum import Minimum
     from thim.baseline.rollout import Impact, Plan
     from thim.services.planning import Planner
@@ -178,7 +183,7 @@ def apply(
     with _planning(store, config, reason, None) as planner:
         if not _PLAN.fullmatch(plan_id):
             promotion = planner.approve(plan_id, is_forced=forced)
-            typer.echo(f"Baseline {plan_id} stands at {promotion.number}.")
+            _show_promotion(promotion, "", as_json=as_json)
             return
         found = planner.read(int(plan_id))
         impacts = planner.try_out(found)
@@ -208,11 +213,16 @@ def rollback(
             done = planner.roll_back(planner.read(int(plan_id)))
             _show(done, (), as_json=as_json)
             return
-        promotion = planner.demote(plan_id)
-        typer.echo(
-            f"Baseline {plan_id} stands at {promotion.number} again; its rule "
-            f"will move it after the hold."
-        )
+        again = " again; its rule will move it after the hold"
+        _show_promotion(planner.demote(plan_id), again, as_json=as_json)
+
+
+def _show_promotion(promotion: Promotion, more: str, *, as_json: bool) -> None:
+    if as_json:
+        write_json(describe_promotion(promotion))
+        return
+    name, number = promotion.baseline, promotion.number
+    typer.echo(f"Baseline {name} stands at {number}{more}.")
 
 
 def _show(plan: Plan, impacts: Sequence[Impact], *, as_json: bool) -> None:

@@ -28,6 +28,7 @@ from thim.services.baseline_views import (
     describe_history,
     describe_impact,
     describe_plan,
+    describe_promotion,
 )
 from thim.services.judged_apart import ask_apart, judging_apart
 from thim.services.tokens import Permission
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from thim.baseline.book import Promotion
     from thim.baseline.rollout import Impact, Plan
     from thim.http.service import Service
     from thim.services.planning import Planner
@@ -230,7 +230,7 @@ async def _approve(
 
     def approve(planner: Planner) -> object:
         is_forced = order.break_more_than_allowed
-        return _describe_promotion(planner.approve(name, is_forced=is_forced))
+        return describe_promotion(planner.approve(name, is_forced=is_forced))
 
     return 200, await _change(scope, principal, order.reason, approve)
 
@@ -241,7 +241,7 @@ async def _demote(
     order, name = decode(body, _Order), scope["path_params"]["name"]
 
     def demote(planner: Planner) -> object:
-        return _describe_promotion(planner.demote(name))
+        return describe_promotion(planner.demote(name))
 
     return 200, await _change(scope, principal, order.reason, demote)
 
@@ -346,14 +346,4 @@ def _describe(plan: Plan, impacts: Sequence[Impact]) -> dict[str, Any]:
     return {
         **describe_plan(plan),
         "impacts": [describe_impact(impact) for impact in impacts],
-    }
-
-
-def _describe_promotion(promotion: Promotion) -> dict[str, Any]:
-    effective = promotion.effective
-    return {
-        "baseline": promotion.baseline,
-        "version": promotion.version,
-        "number": promotion.number,
-        "effective": None if effective is None else f"{effective:%FT%TZ}",
     }

@@ -20,6 +20,7 @@ from thim.services.uptake import find_uptake
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from thim.baseline.book import Promotion
     from thim.baseline.model import Baseline
     from thim.baseline.rollout import Impact, Plan
     from thim.services.tenant_states import TenantState
@@ -249,6 +250,19 @@ def describe_impact(impact: Impact) -> dict[str, Any]:
             }
             for each in impact.examples
         ],
+    }
+
+
+def describe_promotion(promotion: Promotion) -> dict[str, Any]:
+    """
+    Say at which number a held baseline stands, and from when on.
+    """
+    effective = promotion.effective
+    return {
+        "baseline": promotion.baseline,
+        "version": promotion.version,
+        "number": promotion.number,
+        "effective": None if effective is None else f"{effective:%FT%TZ}",
     }
 
 

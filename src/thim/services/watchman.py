@@ -274,15 +274,25 @@ async def watch(post: Post) -> None:
     await asyncio.sleep(_FIRST + _SPREAD * post.draw())
     loop = asyncio.get_running_loop()
     thread = concurrent.futures.ThreadPoolExecutor(1, "thim-watchman")
+    watchman: Watchman | None = None
     try:
-        replica = await loop.run_in_executor(thread, Replica, post.store)
-        watchman = Watchman(replica, post)
         while True:
-            await loop.run_in_executor(thread, watchman.step)
+            if watchman is None:
+                watchman = await loop.run_in_executor(thread, _begin, post)
+            else:
+                await loop.run_in_executor(thread, watchman.step)
             await asyncio.sleep(_TICK)
     finally:
         # Nobody waits for what is being worked out.
         thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(post: Post) -> Watchman | None:
+    try:
+        return Watchman(Replica(post.store), post)
+    except ThimError as e:
+        _log.warning("baselines are not watched for now: %s", e)
+        return None
 
 
 def _sum_up(impacts: Sequence[Impact]) -> str:
