@@ -7,10 +7,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -25,7 +26,13 @@ from thim.cli.options import (
     find_place,
     find_target,
 )
-from thim.errors import MalformedError, OperatorError, ThimError
+from thim.errors import (
+    MalformedError,
+    OperatorError,
+    ParameterError,
+    ThimError,
+    printable,
+)
 from thim.store.replica import Replica
 
 
@@ -43,9 +50,11 @@ app = typer.Typer(
 #: What ``what-if`` ends with.
 NOBODY_BREAKS: Final = 0
 SOME_BREAK: Final = 1
+UNSAID: Final = 2
 _BATCH: Final = 1000
 _MOST_CSV: Final = 512 * 1024 * 1024
 _SHOWN: Final = 100
+_MOST_NAME: Final = 200
 
 
 @app.command("what-if")
@@ -60,7 +69,9 @@ def what_if(
     snapshot: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The fleet as `thim fleet pack` wrote it."
+            metavar="FILE",
+            help="The fleet as `thim fleet pack` wrote it, of this store or "
+            "another: platforms are called by their numbers there.",
         ),
     ] = None,
     as_json: Annotated[
@@ -79,6 +90,8 @@ def what_if(
 
     Exit code 0: nobody would break. 1: somebody would. 2: it cannot be said.
     """
+    if as_json and as_csv:
+        raise ParameterError("--csv", "", "expected it or --json, not both")
     from thim.cli.fleet_view import write_answer  # noqa: PLC0415 - numpy
     from thim.services.fleet_question import (  # noqa: PLC0415
         Question,
@@ -97,7 +110,9 @@ def what_if(
         found = answer(replica, question)
         form = "csv" if as_csv else "table"
         write_answer(found, "json" if as_json else form)
-    raise typer.Exit(SOME_BREAK if found.breaking else NOBODY_BREAKS)
+        if found.breaking:
+            raise typer.Exit(SOME_BREAK)
+    raise typer.Exit(UNSAID if found.is_unsaid else NOBODY_BREAKS)
 
 
 def _read_file(path: Path) -> bytes:
@@ -204,12 +219,16 @@ def _read(
     is_csv = file.suffix.lower() == ".csv"
     try:
         with open_file(file) as opened:
+            if is_csv:
+                _check_size(opened)
             raw = opened.read(_MOST_CSV if is_csv else MAX_SIZE + 1)
+        # The name of a file may be no text, or drive the terminal.
+        source, name = printable(str(file)), printable(file.stem)[:_MOST_NAME]
         if is_csv:
             text = raw.decode("utf-8-sig")
-            yield from read_inventory(str(file), text, place.clock())
+            yield from read_inventory(source, text, place.clock())
             return
-        told = Told(source=str(file), name=file.stem, now=place.clock())
+        told = Told(source=source, name=name, now=place.clock())
         yield read_evidence(told, raw, anchors)
     except ThimError as e:
         yield explain(e)
@@ -219,8 +238,15 @@ def _read(
         yield explain(MalformedError(str(e.strerror), reason="unreadable"))
 
 
+def _check_size(opened: BinaryIO) -> None:
+    size = os.fstat(opened.fileno()).st_size
+    if size > _MOST_CSV:
+        msg = f"{size} bytes, expected at most {_MOST_CSV}: divide it"
+        raise MalformedError(msg, reason="too-large")
+
+
 def _refusal(file: Path, unread: Unread) -> dict[str, Any]:
-    return {"file": str(file), **dataclasses.asdict(unread)}
+    return {"file": printable(str(file)), **dataclasses.asdict(unread)}
 
 
 def _report(
@@ -231,5 +257,6 @@ def _report(
         return
     for each in refused:
         line = f":{each['line']}" if each["line"] else ""
-        sys.stderr.write(f"{each['file']}{line}: {each['detail']}\n")
+        detail = printable(each["detail"])
+        sys.stderr.write(f"{each['file']}{line}: {detail}\n")
     typer.echo(f"{taken} taken, {len(refused)} refused")

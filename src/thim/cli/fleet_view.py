@@ -9,6 +9,7 @@ import dataclasses
 import json
 import sys
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from thim.cli.tables import write_table
@@ -16,6 +17,9 @@ from thim.services.fleet_question import to_json
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thim.baseline.rollout import Broken
     from thim.services.fleet_question import Answered
 
 _COLUMNS: Final = (
@@ -45,7 +49,7 @@ def write_answer(answered: Answered, form: str) -> None:
 def _write_csv(answered: Answered) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([*_COLUMNS, "by_when"])
-    for broken in answered.all_broken():
+    for broken in chain(answered.all_broken(), answered.all_below()):
         values = dataclasses.asdict(broken)
         row = [_join(values[column]) for column in _COLUMNS]
         # What begins like a formula is one to a spreadsheet.
@@ -63,12 +67,19 @@ def _defuse(text: str) -> str:
 def _write_json(answered: Answered) -> None:
     # One platform after the other: there may be a million.
     head = json.dumps(to_json(answered), indent=2).removesuffix("\n}")
-    sys.stdout.write(f'{head},\n  "broken": [')
+    sys.stdout.write(head)
+    _write_list("broken", answered.all_broken())
+    _write_list("below_already", answered.all_below())
+    sys.stdout.write("\n}\n")
+
+
+def _write_list(name: str, listed: Iterator[Broken]) -> None:
+    sys.stdout.write(f',\n  "{name}": [')
     separator = "\n    "
-    for broken in answered.all_broken():
+    for broken in listed:
         sys.stdout.write(separator + json.dumps(dataclasses.asdict(broken)))
         separator = ",\n    "
-    sys.stdout.write("\n  ]\n}\n")
+    sys.stdout.write("\n  ]")
 
 
 def _write_tables(answered: Answered) -> None:
@@ -92,6 +103,12 @@ def _write_tables(answered: Answered) -> None:
     if rows:
         write_table(("tee", "now", "then", "platforms"), rows)
     _write_broken(answered)
+    below = sum(1 for _ in answered.all_below())
+    if below:
+        sys.stdout.write(
+            f"{below} chips are below the minimum already: --csv or --json "
+            "names them.\n"
+        )
 
 
 def _write_broken(answered: Answered) -> None:

@@ -79,10 +79,7 @@ def _check_path(scope: Scope) -> None:
 def _refuse(error: ThimError) -> Reply:
     if isinstance(error, OperatorError):  # a full disk, a lock
         error = UnavailableError(str(error), reason=error.reason)
-    reply = to_problem(error)
-    if isinstance(error, TooLargeError):
-        return dataclasses.replace(reply, status=413)
-    return reply
+    return to_problem(error, 413 if isinstance(error, TooLargeError) else None)
 
 
 def _reply(status: int, content: object) -> Reply:

@@ -80,11 +80,12 @@ def _reply(status: int, sentence: str, error: ThimError | None) -> Reply:
     return Reply(status=status, headers=tuple(headers), body=text.encode())
 
 
-def to_problem(error: ThimError) -> Reply:
+def to_problem(error: ThimError, status: int | None = None) -> Reply:
     """
-    Answer *error* as our own API does (RFC 9457).
+    Answer *error* as our own API does (RFC 9457), with *status* in the place
+    of what the table says.
     """
-    usual = to_reply(error)
+    usual = to_reply(error, status)
     is_known = any(isinstance(error, kind) for kind, *_ in _TABLE)
     problem = {
         "title": http.HTTPStatus(usual.status).phrase,

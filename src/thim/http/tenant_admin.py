@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 _MOST_BODY: Final = 64 * 1024
 _TENANTS: Final = "/admin/v1/tenants"
+_MOST_DIGITS: Final = 9
+_MOST_REASON: Final = 500
 
 
 class _Quota(msgspec.Struct, forbid_unknown_fields=True):
@@ -150,11 +152,12 @@ async def _find_served(
     service: Service = scope["state"]["service"]
     parameters = parse_query(scope["query_string"])
     then = parse_instant(parameters.get("at", ""))
-    path = parameters.get("path", "")
-    prefix = dataclasses.replace(
-        split_prefix(path.partition("?")[0]),
-        tenant=scope["path_params"]["name"],
-    )
+    path, name = parameters.get("path", ""), scope["path_params"]["name"]
+    prefix = split_prefix(path.partition("?")[0])
+    if prefix.tenant not in {None, name}:
+        expected = f"expected a path of the tenant {name}"
+        raise ParameterError("path", path, expected)
+    prefix = dataclasses.replace(prefix, tenant=name)
     query = read_document_query(prefix, path.partition("?")[2])
 
     def read() -> dict[str, Any]:
@@ -223,7 +226,8 @@ def _read_if_match(scope: Scope) -> int | None:
     if not text:
         return None
     digits = text.strip().strip('"')
-    if not digits.isdecimal() or not digits.isascii():
+    is_number = digits.isdecimal() and digits.isascii()
+    if not is_number or len(digits) > _MOST_DIGITS:
         expected = "expected the version that you have seen"
         raise ParameterError("If-Match", text, expected)
     return int(digits)
@@ -234,10 +238,12 @@ async def _delete(
 ) -> tuple[int, object]:
     service: Service = scope["state"]["service"]
     name = scope["path_params"]["name"]
-    parameters = parse_query(scope["query_string"])
+    reason = parse_query(scope["query_string"]).get("reason") or "deleted"
+    if len(reason) > _MOST_REASON:
+        expected = f"expected {_MOST_REASON} characters at most"
+        raise ParameterError("reason", reason, expected)
 
     def keep() -> None:
-        reason = parameters.get("reason") or "deleted"
         with _deciding(service, principal, reason) as (decider, decision):
             decider.delete_tenant(name, decision)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import pickle
 import subprocess
 import sys
@@ -16,7 +17,14 @@ import threading
 
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import NotFoundError, ThimError, UnavailableError
+from thim.errors import (
+    ConflictError,
+    ForbiddenError,
+    MalformedError,
+    NotFoundError,
+    ThimError,
+    UnavailableError,
+)
 
 
 if TYPE_CHECKING:
@@ -25,6 +33,13 @@ if TYPE_CHECKING:
 
 #: Seconds for all that is asked of one process.
 _PATIENCE: Final = 120.0
+#: What a caller may have done wrong; all else is ours.
+_PASSED_ON: Final = (
+    NotFoundError,
+    MalformedError,
+    ConflictError,
+    ForbiddenError,
+)
 
 
 class Apart:
@@ -32,36 +47,52 @@ class Apart:
     An object in a process of its own; use it in a ``with``.
 
     It is made by what *factory* names, ``module:function``, since that is not
-    loaded here, and is called by the names of its methods.
+    loaded here, and is called by the names of its methods.  What it has not
+    done after *patience* seconds it never does.
     """
 
-    def __init__(self, factory: str, *args: object) -> None:
+    def __init__(
+        self, factory: str, *args: object, patience: float = _PATIENCE
+    ) -> None:
         self._factory = factory
         self._args = args
+        self._patience = patience
 
     def __enter__(self) -> Self:
+        # Nothing of the folder that we happen to be in is to be loaded.
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._timer = threading.Timer(_PATIENCE, self._process.kill)
+        self._timer = threading.Timer(self._patience, self._process.kill)
         self._timer.daemon = True
         self._timer.start()
-        self._send((self._factory, self._args))
+        try:
+            self._send((self._factory, self._args))
+        except BaseException:
+            self._end()
+            raise
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        self._timer.cancel()
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
+        if kind is not None:  # nobody waits for what it is at
+            self._process.kill()
+        self._end()
+
+    def _end(self) -> None:
         with contextlib.suppress(OSError):
             self._process.communicate()
+        self._process.wait()
+        self._timer.cancel()
 
     def call(self, method: str, *args: object) -> Any:  # noqa: ANN401 - any
         """
         Call a *method* and return what it returns.
 
         Raises:
-            NotFoundError: It has raised that.
+            NotFoundError, MalformedError, ConflictError, ForbiddenError: It
+                has raised that.
             UnavailableError: It has raised another error, or the process has
                 ended before its time.
         """
@@ -73,8 +104,9 @@ class Apart:
         if is_good:
             return value
         kind, message, reason = value
-        if kind == NotFoundError.__name__:
-            raise NotFoundError(message, reason=reason)
+        for passed_on in _PASSED_ON:
+            if kind == passed_on.__name__:
+                raise passed_on(message, reason=reason)
         raise UnavailableError(message, reason=reason)
 
     def _send(self, value: object) -> None:
@@ -95,10 +127,17 @@ def _pipe(pipe: Any) -> BinaryIO:  # noqa: ANN401 - of either direction
     return found
 
 
+def _kind(error: ThimError) -> str:
+    kinds = (kind for kind in _PASSED_ON if isinstance(error, kind))
+    return next(kinds, UnavailableError).__name__
+
+
 def _main() -> None:
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    # What is printed must not come between.
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # What is printed must not come between, not even by a library in C.
     sys.stdout = sys.stderr
+    with contextlib.suppress(OSError):  # without a standard error
+        os.dup2(2, 1)
     factory, args = pickle.load(source)  # noqa: S301 - by our parent
     made: object = None
     module, _, function = factory.partition(":")
@@ -114,7 +153,7 @@ def _main() -> None:
             made = make(*args) if made is None else made
             answer: object = (True, getattr(made, method)(*values))
         except ThimError as e:
-            answer = (False, (type(e).__name__, str(e), e.reason))
+            answer = (False, (_kind(e), str(e), e.reason))
         pickle.dump(answer, sink)
         sink.flush()
 

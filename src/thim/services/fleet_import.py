@@ -38,6 +38,7 @@ from thim.services.verification import find_forgery
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
+    from typing import Self
 
     from thim.attestation.evidence import Evidence
     from thim.intel.report_body import ReportBody
@@ -86,27 +87,45 @@ def read_inventory(
     Raises:
         MalformedError: Its line of titles is none.
     """
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    _check_titles(reader.fieldnames or ())
-    lines = iter(reader)
+    lines = _Lines(text)
+    reader = csv.DictReader(lines, strict=True)
+    reader.fieldnames = _read_titles(reader)
     while True:
         try:
-            fields = next(lines)
+            fields = next(reader)
         except StopIteration:
             return
         except csv.Error as e:
-            line, detail = reader.line_num, str(e)
-            yield Unread(line=line, reason="csv", detail=detail)
-            return
-        line = reader.line_num
+            yield Unread(line=lines.number, reason="csv", detail=str(e))
+            continue
         try:
-            yield _read_line(f"{source}:{line}", fields, now)
+            yield _read_line(f"{source}:{lines.number}", fields, now)
         except MalformedError as e:
-            yield Unread(line=line, reason=e.reason, detail=str(e))
+            yield Unread(line=lines.number, reason=e.reason, detail=str(e))
 
 
-def _check_titles(titles: object) -> None:
-    names = [str(title).strip() for title in titles]  # type: ignore[attr-defined]
+class _Lines:
+    """The lines of a text, and the *number* of the one that was read last."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = io.StringIO(text)
+        self.number = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1  # csv does not count what it refuses
+        return line
+
+
+def _read_titles(reader: csv.DictReader[str]) -> list[str]:
+    try:
+        names = [title.strip() for title in reader.fieldnames or ()]
+    except csv.Error as e:
+        msg = f"titles: {e}"
+        raise MalformedError(msg, reason="csv-titles") from e
     unknown = [name for name in names if name not in _COLUMNS]
     missing = [name for name in _NEEDED if name not in names]
     if unknown or missing or len(set(names)) != len(names):
@@ -115,6 +134,7 @@ def _check_titles(titles: object) -> None:
             f"{','.join(_NEEDED)} and any of {','.join(_COLUMNS)}, each once"
         )
         raise MalformedError(msg, reason="csv-titles")
+    return names
 
 
 def _read_line(
@@ -129,6 +149,10 @@ def _read_line(
     if qe_id is None or fmspc is None:
         missing = "qe_id" if qe_id is None else "fmspc"
         msg = f"{missing}: nothing, expected {2 * _SIZES[missing]} digits"
+        raise MalformedError(msg, reason="csv-values")
+    if not any(qe_id):
+        # All that have none would be one machine.
+        msg = "qe_id: got zeros, expected that of a machine"
         raise MalformedError(msg, reason="csv-values")
     return FleetTcb(
         id=PlatformId(qe_id, octets["pce_id"] or bytes(2)),

@@ -14,6 +14,7 @@ import itertools
 
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.baseline.documents import DocumentSet
 from thim.baseline.minimum import list_shortfalls
 from thim.baseline.rollout import Broken, Impact
 from thim.baseline.standing import Standing
@@ -28,18 +29,21 @@ from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from thim.amd.tcb import TcbVersion
     from thim.baseline.fleet import Fleet
+    from thim.baseline.minimum import Minimum
     from thim.baseline.model import Tenant
     from thim.collateral.chips import KnownChip
     from thim.services.fleet import Flip, TeeReport, WhatIf
     from thim.services.moves import Move
 
 _EXAMPLES: Final = 20
-#: Of these nothing can be said under one of the numbers.
+BELOW: Final = "below-minimum"
+#: Of these nothing can be said today.
 _UNJUDGED: Final = frozenset({Standing.NO_DOCUMENT, Standing.NO_TDX_SVNS})
 
 
@@ -72,18 +76,21 @@ class FleetJudge:
     ) -> WhatIf:
         """
         Compare what two numbers make of the platforms of *tenant*.
-
-        Raises:
-            NotFoundError: Nothing of a number is in the archive for them.
         """
         fleet = self.fleet(tenant)
         return what_if(
             fleet,
-            self._documents.read(before, fleet.fmspcs),
-            self._documents.read(after, fleet.fmspcs),
+            self._read(before, fleet),
+            self._read(after, fleet),
             self._view.names,
             limit=limit,
         )
+
+    def _read(self, number: int, fleet: Fleet) -> DocumentSet:
+        try:
+            return self._documents.read(number, fleet.fmspcs)
+        except NotFoundError:  # then nobody is acceptable under it
+            return DocumentSet(number=number, tcb_infos={}, identities={})
 
     def judge(self, move: Move) -> Impact:
         """
@@ -91,10 +98,11 @@ class FleetJudge:
         """
         found = self._judge_intel(move)
         chips = list(self.list_broken_chips(move))
+        count = len(self._chips_of(move.tenant))
         return dataclasses.replace(
             found,
-            platforms=found.platforms + len(self._chips),
-            judged=found.judged + len(self._chips),
+            platforms=found.platforms + count,
+            judged=found.judged + count,
             breaking=found.breaking + len(chips),
             examples=(*found.examples, *chips)[:_EXAMPLES],
         )
@@ -107,23 +115,14 @@ class FleetJudge:
         fleet = self.fleet(move.tenant)
         if not len(fleet):
             return dataclasses.replace(plain, platforms=fleet.unknown)
-        try:
-            found = self.compare(move.tenant, before, after)
-        except NotFoundError:
-            return dataclasses.replace(
-                plain, platforms=len(fleet) + fleet.unknown
-            )
+        found = self.compare(move.tenant, before, after)
         counted = [_count(report) for report in found.tees]
         return dataclasses.replace(
             plain,
             platforms=found.platforms + found.unknown,
             judged=sum(judged for judged, _ in counted),
             breaking=sum(breaking for _, breaking in counted),
-            examples=tuple(
-                describe_flip(flip)
-                for flip in found.flips
-                if flip.after not in _UNJUDGED
-            )[:_EXAMPLES],
+            examples=tuple(map(describe_flip, found.flips))[:_EXAMPLES],
         )
 
     def judge_number(self, number: int) -> list[Impact]:
@@ -152,9 +151,11 @@ class FleetJudge:
         )
         found = answer(self._replica, question)
         broken = itertools.islice(found.all_broken(), limit)
+        below = itertools.islice(found.all_below(), limit)
         return {
             **to_json(found),
             "broken": [dataclasses.asdict(each) for each in broken],
+            "below_already": [dataclasses.asdict(each) for each in below],
         }
 
     def outlooks(self) -> dict[str, dict[str, Any]]:
@@ -183,10 +184,7 @@ class FleetJudge:
         }
         if number is None or not len(self.fleet(tenant)):
             return plain
-        try:
-            found = self.compare(tenant, number, newest or number, limit=0)
-        except NotFoundError:
-            return plain
+        found = self.compare(tenant, number, newest or number, limit=0)
         standings = collections.Counter(
             {
                 (report.tee.value, str(before)): 0
@@ -207,11 +205,24 @@ class FleetJudge:
             "breaking": sum(_count(report)[1] for report in found.tees),
         }
 
+    def _chips_of(self, tenant: Tenant) -> Sequence[KnownChip]:
+        # Chips have no labels: none is of a tenant that is told by them.
+        return () if tenant.labels else self._chips
+
     def list_broken_chips(self, move: Move) -> Iterator[Broken]:
         """
         List the chips that meet the minimum before and not after.
         """
-        for known in self._chips:
+        for chip in self.list_short_chips(move):
+            if chip.before != BELOW:
+                yield chip
+
+    def list_short_chips(self, move: Move) -> Iterator[Broken]:
+        """
+        List the chips that do not meet the minimum after, whether they do
+        before or not.
+        """
+        for known in self._chips_of(move.tenant):
             product = known.chip.product
             after = move.baseline_after.minimums.get(product)
             if after is None:
@@ -219,13 +230,12 @@ class FleetJudge:
             tcb = known.chip.tcb
             short = list(list_shortfalls(tcb, after, None))
             before = move.baseline_before.minimums.get(product)
-            was_short = before and list(list_shortfalls(tcb, before, None))
-            if short and not was_short:
+            if short:
                 yield Broken(
                     name=name_chip(known),
                     tee=product.value,
-                    before="at-minimum" if before else "no-opinion",
-                    after="below-minimum",
+                    before=_stand(tcb, before),
+                    after=BELOW,
                     findings=tuple(
                         f"{each.component} has {each.found}, {each.needed} is "
                         f"needed ({each.source})"
@@ -234,6 +244,13 @@ class FleetJudge:
                     remedies=("firmware",),
                     advisory_ids=(),
                 )
+
+
+def _stand(tcb: TcbVersion, minimum: Minimum | None) -> str:
+    if minimum is None:
+        return "no-opinion"
+    is_short = any(True for _ in list_shortfalls(tcb, minimum, None))
+    return BELOW if is_short else "at-minimum"
 
 
 def name_chip(known: KnownChip) -> str:
@@ -245,10 +262,10 @@ def name_chip(known: KnownChip) -> str:
 
 
 def _count(report: TeeReport) -> tuple[int, int]:
-    """Count those that are judged under both, and those that break."""
+    """Count those that have a verdict today, and those that break."""
     judged = breaking = 0
     for (before, after), platforms in report.counts.items():
-        if before in _UNJUDGED or after in _UNJUDGED:
+        if before in _UNJUDGED:
             continue
         judged += platforms
         if before.is_acceptable and not after.is_acceptable:

@@ -25,11 +25,14 @@ _KEY = ("qe_id", "pce_id")
 #: What one that tells nothing of it leaves as it was.
 _PARTS = (
     "name",
+    "qe_svn",
+    "td_qe_svn",
+)
+#: The same, while it is of the same FMSPC.
+_TCB = (
     "components",
     "pcesvn",
     "tee_tcb_svn",
-    "qe_svn",
-    "td_qe_svn",
 )
 
 
@@ -55,21 +58,24 @@ class FleetTcbs:
         statement = upsert(table)
         new, old = statement.excluded, table.c
         is_later = new.seen >= old.seen
+        whole = {
+            name: case((is_later, new[name]), else_=old[name])
+            for name in (*_TCB, "fmspc", "origin", "source", "seen")
+        }
         parts = {
             name: case(
                 (is_later, func.coalesce(new[name], old[name])),
                 else_=func.coalesce(old[name], new[name]),
             )
-            for name in _PARTS
+            for name in (*_PARTS, *_TCB)
         }
-        whole = {
-            name: case((is_later, new[name]), else_=old[name])
-            for name in ("fmspc", "origin", "source", "seen")
-        }
+        is_same = new.fmspc == old.fmspc
+        for name in _TCB:
+            parts[name] = case((is_same, parts[name]), else_=whole[name])
         with self._transaction() as connection:
             connection.execute(
                 statement.on_conflict_do_update(
-                    index_elements=list(_KEY), set_={**parts, **whole}
+                    index_elements=list(_KEY), set_={**whole, **parts}
                 ),
                 rows,
             )

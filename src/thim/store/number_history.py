@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
 class NumbersHistory:
     """
-    Reads the history from a *replica*; lives as long as that.
+    Reads the history from a *replica*, or from what *view* shows of it; lives
+    as long as that.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(
+        self, replica: Replica, view: NumberView | None = None
+    ) -> None:
         self._replica = replica
-        self._view = NumberView(replica)
+        self._view = view or NumberView(replica)
         self._lists: dict[int, NumberList] = {}
         self._alike: dict[
             tuple[EvaluationNumber, ...], tuple[EvaluationNumber, ...]

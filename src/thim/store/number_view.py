@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from thim.baseline.history import DocumentDates, Sighting
 from thim.collateral.records import CollateralKey, Kind
@@ -18,7 +18,7 @@ from thim.store.instants import from_stored, to_stored
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from thim.store.replica import Replica
@@ -123,14 +123,7 @@ class NumberView:
         Return, by number, the dates of the documents that were current then.
         """
         rows = self._replica.rows(_DOCUMENTS, (_until(at),))
-        with making_sense():
-            return {
-                number: DocumentDates(
-                    issued=from_stored(issued),
-                    next_update=None if until is None else from_stored(until),
-                )
-                for number, issued, until in rows
-            }
+        return read_documents(rows)
 
     def heads(self, number: int) -> Sequence[NumberHead]:
         """
@@ -157,6 +150,25 @@ class NumberView:
         Count all documents of *number*, those included that are not served.
         """
         return int(self._replica.first(_COUNT, (number,))[0])
+
+
+def read_documents(
+    rows: Iterable[tuple[Any, ...]],
+) -> Mapping[int, DocumentDates]:
+    """
+    Read rows of a number and the dates of its documents.
+
+    Raises:
+        UnavailableError: They make no sense.
+    """
+    with making_sense():
+        return {
+            number: DocumentDates(
+                issued=from_stored(issued),
+                next_update=None if until is None else from_stored(until),
+            )
+            for number, issued, until in rows
+        }
 
 
 def _until(at: datetime | None) -> int:
