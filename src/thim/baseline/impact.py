@@ -254,6 +254,12 @@ _CONVERGED: Final = numpy.array(
 ).reshape(-1, _PART_CODES)
 
 _ACCEPTABLE: Final = numpy.array([one.is_acceptable for one in Standing])
+_JUDGED: Final = numpy.array(
+    [
+        one not in {Standing.NO_DOCUMENT, Standing.NO_TDX_SVNS}
+        for one in Standing
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -281,6 +287,20 @@ class Comparison:
         after = _ACCEPTABLE[self.after.of(tee)[rows]]
         flips: Integers = rows[before & ~after]
         return flips
+
+    def count_breaking(self) -> int:
+        """
+        Count the rows that flip for any TEE.
+        """
+        rows = numpy.union1d(self.flips(Tee.SGX), self.flips(Tee.TDX))
+        return len(rows)
+
+    def count_judged(self) -> int:
+        """
+        Count the rows of which something can be said before, for any TEE.
+        """
+        judged = _JUDGED[self.before.sgx] | _JUDGED[self.before.tdx]
+        return int(numpy.count_nonzero(judged))
 
     def counts(self, tee: Tee) -> dict[tuple[Standing, Standing], int]:
         """

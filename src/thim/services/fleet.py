@@ -180,6 +180,8 @@ class WhatIf:
         taken: When the fleet was read.
         platforms: So many platforms were judged.
         unknown: Of so many more in service no TCB is known.
+        judged: Of so many something can be said today, for any TEE.
+        breaking: So many are acceptable for a TEE today and would not be.
         tees: The same for each TEE.
         flips: Who flips, as many as were asked for, by number.
         all_flips: Goes through all of them.
@@ -190,6 +192,8 @@ class WhatIf:
     taken: datetime
     platforms: int
     unknown: int
+    judged: int
+    breaking: int
     tees: tuple[TeeReport, ...]
     flips: tuple[Flip, ...]
     all_flips: Callable[[], Iterator[Flip]]
@@ -222,6 +226,8 @@ def what_if(
         taken=fleet.taken,
         platforms=len(fleet),
         unknown=fleet.unknown,
+        judged=comparison.count_judged(),
+        breaking=comparison.count_breaking(),
         tees=tuple(_report(fleet, comparison, tee) for tee in Tee),
         flips=tuple(telling.flips(limit)),
         all_flips=telling.flips,

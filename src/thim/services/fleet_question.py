@@ -72,10 +72,9 @@ class Answered:
 
     @property
     def breaking(self) -> int:
-        """How many would break."""
-        tees = self.found.tees if self.found else ()
+        """How many platforms and chips would break."""
         chips = sum(chip.before != BELOW for chip in self.chips)
-        return sum(report.flips for report in tees) + chips
+        return (self.found.breaking if self.found else 0) + chips
 
     @property
     def is_unsaid(self) -> bool:

@@ -38,13 +38,12 @@ if TYPE_CHECKING:
     from thim.baseline.minimum import Minimum
     from thim.baseline.model import Tenant
     from thim.collateral.chips import KnownChip
-    from thim.services.fleet import Flip, TeeReport, WhatIf
+    from thim.services.fleet import Flip, WhatIf
     from thim.services.moves import Move
 
+#: So many are named for SGX, TDX and AMD each.
 _EXAMPLES: Final = 20
 BELOW: Final = "below-minimum"
-#: Of these nothing can be said today.
-_UNJUDGED: Final = frozenset({Standing.NO_DOCUMENT, Standing.NO_TDX_SVNS})
 
 
 class FleetJudge:
@@ -104,7 +103,7 @@ class FleetJudge:
             platforms=found.platforms + count,
             judged=found.judged + count,
             breaking=found.breaking + len(chips),
-            examples=(*found.examples, *chips)[:_EXAMPLES],
+            examples=(*found.examples, *chips[:_EXAMPLES]),
         )
 
     def _judge_intel(self, move: Move) -> Impact:
@@ -116,13 +115,12 @@ class FleetJudge:
         if not len(fleet):
             return dataclasses.replace(plain, platforms=fleet.unknown)
         found = self.compare(move.tenant, before, after)
-        counted = [_count(report) for report in found.tees]
         return dataclasses.replace(
             plain,
             platforms=found.platforms + found.unknown,
-            judged=sum(judged for judged, _ in counted),
-            breaking=sum(breaking for _, breaking in counted),
-            examples=tuple(map(describe_flip, found.flips))[:_EXAMPLES],
+            judged=found.judged,
+            breaking=found.breaking,
+            examples=tuple(map(describe_flip, found.flips)),
         )
 
     def judge_number(self, number: int) -> list[Impact]:
@@ -202,7 +200,7 @@ class FleetJudge:
                 for (tee, standing), platforms in standings.items()
                 if standing != str(Standing.NO_TDX_SVNS)
             ],
-            "breaking": sum(_count(report)[1] for report in found.tees),
+            "breaking": found.breaking,
         }
 
     def _chips_of(self, tenant: Tenant) -> Sequence[KnownChip]:
@@ -259,18 +257,6 @@ def name_chip(known: KnownChip) -> str:
     """
     chip = known.chip
     return chip.name or chip.hw_id.hex().upper()
-
-
-def _count(report: TeeReport) -> tuple[int, int]:
-    """Count those that have a verdict today, and those that break."""
-    judged = breaking = 0
-    for (before, after), platforms in report.counts.items():
-        if before in _UNJUDGED:
-            continue
-        judged += platforms
-        if before.is_acceptable and not after.is_acceptable:
-            breaking += platforms
-    return judged, breaking
 
 
 def describe_flip(flip: Flip) -> Broken:
