@@ -74,6 +74,8 @@ def spell(value: object) -> str:
         return str(getattr(value, "value", value)).lower()
     if isinstance(value, timedelta):
         return _spell_duration(value)
+    if isinstance(value, float):  # a share
+        return f"{value * 100:.6g}%"
     if isinstance(value, frozenset | tuple):
         words = map(spell, value)
         in_order = words if isinstance(value, tuple) else sorted(words)

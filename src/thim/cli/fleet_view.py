@@ -123,7 +123,7 @@ def _write_broken(answered: Answered) -> None:
     sys.stdout.write("\n")
     titles = [title.replace("_", " ") for title in _COLUMNS]
     write_table(titles, shown)
-    more = answered.breaking - len(shown)
+    more = answered.lines - len(shown)
     if more > 0:
         sys.stdout.write(
             f"and {more} more: --csv or --json names all of them.\n"

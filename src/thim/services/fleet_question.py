@@ -77,6 +77,13 @@ class Answered:
         return (self.found.breaking if self.found else 0) + chips
 
     @property
+    def lines(self) -> int:
+        """How many `all_broken` has: of a platform one for each TEE."""
+        tees = self.found.tees if self.found else ()
+        chips = sum(chip.before != BELOW for chip in self.chips)
+        return sum(report.flips for report in tees) + chips
+
+    @property
     def is_unsaid(self) -> bool:
         """Whether nothing can be said of Intel's platforms that there are."""
         is_empty = len(self.fleet) == self.fleet.unknown == 0
