@@ -43,7 +43,7 @@ floors = st.builds(
 silicons = st.builds(
     Silicon, st.integers(0, 0xFFF), st.integers(0, 0xFF), st.integers(0, 15)
 )
-LABELS = st.text("abc", max_size=3)
+LABELS = st.text("abc", min_size=1, max_size=3)
 
 
 @st.composite
@@ -346,6 +346,11 @@ class TestReadTenant:
             ({"quota": {"requests": 1, "per": "day"}}, "per"),
             ({"quota": 60}, "quota"),
             ({"labels": {"a": 1}}, "labels"),
+            ({"labels": {"a": ""}}, "labels"),
+            ({"labels": {"a": "\x1b[2J"}}, "labels"),
+            ({"labels": {"a": "b" * 257}}, "labels"),
+            ({"labels": {"a b": "c"}}, "labels"),
+            ({"labels": {"a\n": "c"}}, "labels"),
             ({"labels": {str(n): "" for n in range(33)}}, "labels"),
             ({"deleted": "yes"}, "deleted"),
             ({"name": "other"}, "name"),

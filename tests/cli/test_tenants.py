@@ -265,6 +265,7 @@ class TestTokens:
 
         assert self.find(lab, text) is None
         assert self.find(lab, other) is not None
-        assert ["revoked", "living"] == [
-            row["state"] for row in lab("token", "list", "--json").json
-        ]
+        assert {text[:12]: "revoked", other[:12]: "living"} == {
+            row["id"]: row["state"]
+            for row in lab("token", "list", "--json").json
+        }

@@ -170,7 +170,6 @@ def serving_admin(intel: Intel, folder: Path, **settings: Any) -> Iterator[Api]:
     content, tokens = _MADE[intel]
     store.write_bytes(content)
     store.chmod(0o600)
-    with serving(
-        store, lambda: NOW, anchors=intel.anchors, **settings
-    ) as served:
+    clock = settings.pop("clock", lambda: NOW)
+    with serving(store, clock, anchors=intel.anchors, **settings) as served:
         yield Api(served, store, tokens)

@@ -149,7 +149,7 @@ class TestWhatIf:
         got = shared.ask(path)
         assert 200 == got.status
 
-        assert (3, named) == (
+        assert (2, named) == (
             got.json["breaking"],
             len(got.json["broken"]),
         )

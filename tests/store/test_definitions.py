@@ -417,6 +417,16 @@ class TestBook:
             assert before is replica.book()
         assert before is not replica.book()
 
+    def test_read_once(self, store, replica):
+        """
+        A version that was read is not read again for later decisions.
+        """
+        Decisions().tenant("acme", "19").write(store, ANCHORS)
+        before = replica.book().read_tenant("acme", 1)
+        Decisions().tenant("lab", "19").write(store, ANCHORS)
+
+        assert before is replica.book().read_tenant("acme", 1)
+
     def test_while_it_is_read(self, store):
         """
         Whatever is decided while it is read, each decision in it has its

@@ -9,13 +9,14 @@ at an instant, and who decided that, can be said for ever.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import dataclasses
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from thim.baseline.definition import Kind, read_baseline, read_tenant
 from thim.baseline.model import ROOT, SHIPPED, Tenant, find_shipped
-from thim.errors import NotFoundError
+from thim.errors import MalformedError, NotFoundError, UnavailableError
 
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class Book:
         self._definitions = {
             (d.kind, d.name, d.version): d for d in definitions
         }
+        self._newest: dict[tuple[Kind, str], int] = {}
+        for kind, name, version in self._definitions:
+            newest = max(version, self.newest_version(kind, name))
+            self._newest[kind, name] = newest
         self._enactments: dict[tuple[Kind, str], list[Enactment]] = {}
         for enactment in sorted(enactments, key=lambda e: e.sequence):
             names = (enactment.kind, enactment.name)
@@ -106,6 +111,15 @@ class Book:
         self._changes = sorted(self._list_changes())
         self._hosts: Mapping[str, str] = {}
         self._hosts_at: int | None = None
+
+    def know(self, earlier: Book) -> Self:
+        """
+        Know what *earlier*, of the same store, has read: a version never
+        changes, and to read those of thousands of tenants takes a second.
+        """
+        self._baselines.update(earlier._baselines)
+        self._tenants.update(earlier._tenants)
+        return self
 
     def _list_changes(self) -> Iterator[datetime]:
         for decisions in self._enactments.values():
@@ -148,10 +162,7 @@ class Book:
         """
         Return the number of the newest version, 0 if there is none.
         """
-        versions = (
-            v for k, n, v in self._definitions if (k, n) == (kind, name)
-        )
-        return max(versions, default=0)
+        return self._newest.get((kind, name), 0)
 
     def in_force(
         self, kind: Kind, name: str, at: datetime, tenant: str | None = None
@@ -215,7 +226,8 @@ class Book:
         found = self._baselines.get((name, version))
         if found is None:
             body = self.definition(Kind.BASELINE, name, version).body
-            found = read_baseline(name, version, body)
+            with _reading(Kind.BASELINE, name, version):
+                found = read_baseline(name, version, body)
             self._baselines[name, version] = found
         return found
 
@@ -255,8 +267,24 @@ class Book:
         """
         if (name, version) not in self._tenants:
             body = self.definition(Kind.TENANT, name, version).body
-            self._tenants[name, version] = read_tenant(name, version, body)
+            with _reading(Kind.TENANT, name, version):
+                self._tenants[name, version] = read_tenant(name, version, body)
         return self._tenants[name, version]
+
+    def find_birth(self, name: str, now: datetime) -> datetime | None:
+        """
+        Return since when the tenant *name* is the one that it is: after the
+        last one of that name was deleted.
+        """
+        birth = None
+        for decision in self.enactments(Kind.TENANT, name):
+            if decision.effective > now:
+                continue
+            if self.read_tenant(name, decision.version) is None:
+                birth = None
+            elif birth is None:
+                birth = decision.effective
+        return birth
 
     def find_gap(
         self, tenant: Tenant, baseline: Baseline, at: datetime
@@ -340,3 +368,14 @@ class Book:
             f"of {listed}{more}"
         )
         return NotFoundError(msg, reason="unknown-baseline")
+
+
+@contextlib.contextmanager
+def _reading(kind: Kind, name: str, version: int) -> Iterator[None]:
+    """Say whose trouble it is where what was kept cannot be read."""
+    try:
+        yield
+    except MalformedError as e:
+        what = f"{kind.value} {name} version {version}"
+        msg = f"the store is damaged: {what}: {e}"
+        raise UnavailableError(msg, reason="store-damaged") from e

@@ -56,6 +56,14 @@ _SILICON: Final = re.compile(
     r"([0-9A-Fa-f]{1,3})/([0-9A-Fa-f]{1,2})/([0-9A-Fa-f])", re.ASCII
 )
 _COMPONENTS: Final = ("bootloader", "tee", "snp", "fmc")
+#: As platforms have them (``services.platform_admin.parse_labels``).
+_LabelKey = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")
+]
+_LabelValue = Annotated[
+    str,
+    Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,256}\Z"),
+]
 _MOST_QUOTA: Final = 1_000_000
 _MOST_HOSTS: Final = 64
 _MOST_LABELS: Final = 32
@@ -95,7 +103,9 @@ class _Tenant(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     overrides: Overrides = Overrides.NEVER
     hosts: Annotated[list[str], Meta(max_length=_MOST_HOSTS)] = []
     quota: _Quota | None = None
-    labels: Annotated[dict[str, str], Meta(max_length=_MOST_LABELS)] = {}
+    labels: Annotated[
+        dict[_LabelKey, _LabelValue], Meta(max_length=_MOST_LABELS)
+    ] = {}
     is_deleted: bool = msgspec.field(default=False, name="deleted")
 
 

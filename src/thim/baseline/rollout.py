@@ -234,11 +234,12 @@ def find_waiting(
 ) -> Enactment | None:
     """
     Return the first decision about *name* that will come into force by itself.
+    One that was made after *now*, when the clock was wrong, is not waited for.
     """
     waiting = (
         each
         for each in book.enactments(kind, name)
-        if each.effective > now
+        if each.decided <= now < each.effective
         and book.in_force(kind, name, each.effective, each.tenant) is each
     )
     return min(waiting, key=lambda each: each.effective, default=None)

@@ -296,7 +296,8 @@ def _planning(
         contextlib.closing(Replica(place.store)) as replica,
     ):
         judge = FleetJudge(replica, now).judge
-        yield Planner(ledger, decision, judge, found["max_broken"].value)
+        most = found["max_broken"].value
+        yield Planner(ledger, decision, judge, most, clock=place.clock)
 
 
 def _read_effective(text: str | None, now: datetime) -> datetime | None:

@@ -13,7 +13,7 @@ import typer
 
 from thim.baseline.definition import Kind
 from thim.cli.options import Config, Json, Place, Store, find_place
-from thim.errors import NotFoundError
+from thim.errors import NotFoundError, printable
 from thim.services.baseline_views import (
     describe_baseline,
     describe_history,
@@ -179,7 +179,7 @@ def show(
         if title not in _NESTED:
             typer.echo(f"{title.replace('_', ' '):12}{spell(value)}")
     for line in _spell_nested(row):
-        typer.echo(line)
+        typer.echo(printable(line))
     if facts is not None:
         typer.echo("")
         show_facts(facts)

@@ -64,7 +64,7 @@ def _as_json(found: Configuration) -> dict[str, dict[str, str | None]]:
     }
 
 
-def spell(value: object) -> str:
+def spell(value: object) -> str:  # noqa: PLR0911 - one for each type
     """
     Write a setting's value as the configuration file would.
     """

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.table import Table
 
+from thim.errors import printable
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,14 +23,14 @@ _WIDTH: Final = 400
 
 def write_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
-    Print *rows* below *titles*.
+    Print *rows* below *titles*; what is in them cannot drive a terminal.
     """
     table = Table(box=None, pad_edge=False)
     for title in titles:
         # The first column is a name to be copied: it is never broken.
         table.add_column(title, overflow="fold", no_wrap=title == titles[0])
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     console = Console(highlight=False, markup=False)
     if console.is_terminal:
         console.print(table)

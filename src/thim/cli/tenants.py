@@ -29,7 +29,7 @@ from thim.cli.options import (
     find_place,
     find_target,
 )
-from thim.errors import ParameterError
+from thim.errors import ParameterError, printable
 from thim.services.platform_admin import parse_labels
 from thim.services.tenant_views import describe_tenant
 from thim.store.replica import Replica
@@ -246,10 +246,11 @@ def show(
     for title, value in row.items():
         typer.echo(f"{title.replace('_', ' '):12}{_spell(value)}")
     for line in history:
-        typer.echo(
+        text = (
             f"version {line['version']} since {line['effective']}, by "
             f"{line['actor']}: {line['reason']}"
         )
+        typer.echo(printable(text))
 
 
 def _spell(value: object) -> str:
@@ -304,9 +305,10 @@ def _deciding(
     from thim.store.ledger import Ledger  # noqa: PLC0415
 
     place = find_target(store, config)
-    decision = Decision(actor=os_user(), reason=reason, now=place.clock())
     with (
         Ledger(place.store, place.anchors) as ledger,
         deciding(ledger) as decider,
     ):
-        yield decider, decision
+        # Only now: what others have decided meanwhile is in force by then.
+        now = place.clock()
+        yield decider, Decision(actor=os_user(), reason=reason, now=now)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -16,7 +17,12 @@ from msgspec import Meta
 from starlette.routing import Route
 
 from thim.baseline.definition import Kind, read_baseline
-from thim.errors import NotFoundError, ParameterError
+from thim.errors import (
+    FrequencyError,
+    NotFoundError,
+    ParameterError,
+    UnavailableError,
+)
 from thim.http.administered import Administered
 from thim.http.bodies import decode
 from thim.http.pccs_calls import writing
@@ -51,6 +57,10 @@ _MOST_BODY: Final = 256 * 1024
 _MOST_DIGITS: Final = 12
 _DIGITS: Final = 6
 _MOST_NAMED: Final = 100_000
+#: So many tenants' callers have platforms judged at once; the other threads
+#: that there are, five at least, are for operators.
+_MOST_JUDGING: Final = 2
+_PATIENCE: Final = 10
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
@@ -247,7 +257,7 @@ async def _demote(
 
 
 async def _what_if(
-    scope: Scope, _principal: Principal, _body: bytes
+    scope: Scope, principal: Principal, _body: bytes
 ) -> tuple[int, object]:
     """
     Answer ``?baseline=B&limit=100``: which of a tenant's platforms would break.
@@ -256,14 +266,41 @@ async def _what_if(
     parameters = parse_query(scope["query_string"])
     baseline = parameters.get("baseline", "")
     limit = _read_limit(parameters.get("limit", "100"))
-    return 200, await asyncio.to_thread(
-        ask_apart,
-        service.settings.store,
-        service.clock(),
-        baseline,
-        scope["path_params"]["name"],
-        limit,
-    )
+    if _is_nameless(service, principal):
+        limit = 0
+    with _judging(service):
+        return 200, await asyncio.to_thread(
+            ask_apart,
+            service.settings.store,
+            service.clock(),
+            baseline,
+            scope["path_params"]["name"],
+            limit,
+        )
+
+
+def _is_nameless(service: Service, principal: Principal) -> bool:
+    """
+    Tell whether who asks is not told what platforms are called: a tenant
+    without labels has all there are, others' too.
+    """
+    if principal.tenant is None:
+        return False
+    now = service.clock()
+    book = service.replica.book()
+    return not book.find_tenant(principal.tenant, now, now).labels
+
+
+@contextlib.contextmanager
+def _judging(service: Service) -> Iterator[None]:
+    if service.judging >= _MOST_JUDGING:
+        msg = "platforms are being judged for others: ask again later"
+        raise UnavailableError(msg, reason="busy", retry_after=_PATIENCE)
+    service.judging += 1
+    try:
+        yield
+    finally:
+        service.judging -= 1
 
 
 def _read_limit(text: str) -> int:
@@ -281,14 +318,24 @@ async def _put_own(
     Let a tenant go to another baseline at once, as its own admin may have it,
     within what a change may break.
     """
+    service: Service = scope["state"]["service"]
     wanted, name = decode(body, _OwnBaseline), scope["path_params"]["name"]
+    if not service.changes.spend(name, service.clock()):
+        msg = f"tenant {name} has changed its baseline too often: wait a minute"
+        raise FrequencyError(msg, reason="changes")
+    is_nameless = _is_nameless(service, principal)
 
     def move(planner: Planner) -> object:
+        # What is refused leaves nothing behind.
+        planner.check_move(name, wanted.baseline)
         plan = planner.plan_move([name], wanted.baseline)
         impacts = planner.try_all(plan)
+        if is_nameless:
+            impacts = [dataclasses.replace(i, examples=()) for i in impacts]
         return _describe(planner.apply(plan), impacts)
 
-    return 200, await _change(scope, principal, wanted.reason, move)
+    with _judging(service):
+        return 200, await _change(scope, principal, wanted.reason, move)
 
 
 async def _change(
@@ -330,7 +377,8 @@ def _planning(
         writing(service) as ledger,
         judging_apart(settings.store, now) as judge,
     ):
-        yield Planner(ledger, decision, judge, settings.max_broken)
+        most = settings.max_broken
+        yield Planner(ledger, decision, judge, most, clock=service.clock)
 
 
 def _read_plan_id(scope: Scope) -> int:

@@ -30,6 +30,7 @@ from thim.services.client_notes import ClientNotes
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
+from thim.services.rate import SourceRate
 from thim.services.serve import find_answer, list_fmspcs, refuse_expired
 from thim.services.sightings import Sightings, write_down
 from thim.services.status import Status, read_status
@@ -64,6 +65,8 @@ _POLL: Final = 0.05
 _NOTED: Final = 60.0
 #: Why a PCK certificate is missing that a vendor may have.
 _FILLED: Final = frozenset({"unknown-platform", "no-pck-certificate"})
+#: In a minute; each is kept for ever.
+_MOST_CHANGES: Final = 10
 _SECOND: Final = datetime.timedelta(seconds=1)
 #: On what leads to other root keys than the vendor's.
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
@@ -97,6 +100,10 @@ class Service:
         )
         #: Says what went wrong when documents were last to be refreshed.
         self.find_trouble: Callable[[], str | None] = lambda: None
+        #: How many callers have platforms judged for them.
+        self.judging = 0
+        #: How often tenants go over to another baseline themselves.
+        self.changes = SourceRate(_MOST_CHANGES)
         self._status: Status | None = None
         self._status_lock = asyncio.Lock()
         self._latest: datetime.datetime | None = None

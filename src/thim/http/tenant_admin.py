@@ -21,7 +21,7 @@ from thim.baseline.definition import (
     write_tenant,
 )
 from thim.baseline.model import Overrides, Per, Quota, Tenant
-from thim.errors import ParameterError
+from thim.errors import NotFoundError, ParameterError
 from thim.http.administered import Administered
 from thim.http.bodies import decode
 from thim.http.pccs_calls import writing
@@ -56,7 +56,7 @@ class _Quota(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
-    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    reason: Annotated[str, Meta(min_length=1, max_length=_MOST_REASON)]
     baseline: Annotated[str, Meta(max_length=63)] | None = None
     overrides: Overrides = Overrides.NEVER
     hosts: list[str] = []
@@ -128,23 +128,27 @@ async def _show(
 
 
 async def _show_history(
-    scope: Scope, _principal: Principal, _body: bytes
+    scope: Scope, principal: Principal, _body: bytes
 ) -> tuple[int, object]:
     service: Service = scope["state"]["service"]
     name = scope["path_params"]["name"]
 
     def read() -> list[dict[str, Any]]:
         with reading(service) as replica:
-            if not replica.book().enactments(Kind.TENANT, name):
-                now = service.clock()
-                replica.book().find_tenant(name, now, now)
-            return describe_history(replica, Kind.TENANT, name)
+            book, now = replica.book(), service.clock()
+            if not book.enactments(Kind.TENANT, name):
+                book.find_tenant(name, now, now)
+            since = None
+            if principal.tenant is not None:
+                # Who had the name before is no business of who has it now.
+                since = book.find_birth(name, now)
+            return describe_history(replica, Kind.TENANT, name, since)
 
     return 200, await asyncio.to_thread(read)
 
 
 async def _find_served(
-    scope: Scope, _principal: Principal, _body: bytes
+    scope: Scope, principal: Principal, _body: bytes
 ) -> tuple[int, object]:
     """
     Answer ``?at=INSTANT&path=PATH``: what a tenant got for a path then.
@@ -162,7 +166,12 @@ async def _find_served(
 
     def read() -> dict[str, Any]:
         with reading(service) as replica:
-            return find_served(replica, query, then, service.clock())
+            now = service.clock()
+            birth = replica.book().find_birth(name, now)
+            if principal.tenant is not None and birth and then < birth:
+                msg = f"tenant {name} is there since {birth:%FT%TZ}"
+                raise NotFoundError(msg, reason="before-archive")
+            return find_served(replica, query, then, now)
 
     return 200, await asyncio.to_thread(read)
 
@@ -261,8 +270,7 @@ def _deciding(
         deciding,
     )
 
-    decision = Decision(
-        actor=str(principal), reason=reason, now=service.clock()
-    )
     with writing(service) as ledger, deciding(ledger) as decider:
-        yield decider, decision
+        # Only now: what others have decided meanwhile is in force by then.
+        now = service.clock()
+        yield decider, Decision(actor=str(principal), reason=reason, now=now)

@@ -127,10 +127,11 @@ def _describe_forecast(
 
 
 def describe_history(
-    replica: Replica, kind: Kind, name: str
+    replica: Replica, kind: Kind, name: str, since: datetime | None = None
 ) -> list[dict[str, Any]]:
     """
-    Say who has decided what about a baseline or tenant, and when.
+    Say who has decided what about a baseline or tenant, and when; *since* an
+    instant, if one is given.
     """
     book = replica.book()
     decisions = [
@@ -147,6 +148,7 @@ def describe_history(
             "plan": decision.plan,
         }
         for decision in book.enactments(kind, name)
+        if since is None or decision.effective >= since
     ]
     if kind is Kind.TENANT:
         return decisions

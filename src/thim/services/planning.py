@@ -35,14 +35,18 @@ from thim.errors import (
     ParameterError,
 )
 from thim.services.deciding import Decider, Decision, deciding
-from thim.services.moves import list_moves, list_promotion_moves
+from thim.services.moves import (
+    list_moves,
+    list_promotion_moves,
+    make_move,
+)
 from thim.services.promotions import approve, demote, require_pending
 from thim.store.plan_view import PlanView
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from thim.baseline.book import Book
     from thim.services.moves import Judge
@@ -54,16 +58,34 @@ class Planner:
     Plans and carries out changes in *ledger*, as *decision* says who and why.
 
     *most* is the share of a tenant's platforms (0 to 1) that a change may
-    break; *judge* says what it does.
+    break; *judge* says what it does.  *clock* says when it is decided, since
+    to wait for others and to judge takes time; by default it is when
+    *decision* says.
     """
 
     def __init__(
-        self, ledger: Ledger, decision: Decision, judge: Judge, most: float
+        self,
+        ledger: Ledger,
+        decision: Decision,
+        judge: Judge,
+        most: float,
+        *,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._ledger = ledger
         self._decision = decision
         self._judge = judge
         self._most = most
+        self._clock = clock or (lambda: decision.now)
+
+    @contextlib.contextmanager
+    def _deciding(self) -> Iterator[Decider]:
+        with deciding(self._ledger) as decider:
+            # Only now is in force what others have decided meanwhile.
+            self._decision = dataclasses.replace(
+                self._decision, now=self._clock()
+            )
+            yield decider
 
     def plan_definition(
         self, baseline: Baseline, canaries: Sequence[str] = ()
@@ -75,8 +97,8 @@ class Planner:
         Raises:
             ThimError: It cannot be so; the message says why.
         """
-        now, since = self._decision.now, self._decision.since
-        with deciding(self._ledger) as decider:
+        with self._deciding() as decider:
+            now, since = self._decision.now, self._decision.since
             book = decider.book
             name = baseline.name
             check_free(book, Kind.BASELINE, name, now)
@@ -116,7 +138,7 @@ class Planner:
             if canary not in tenants:
                 expected = "expected one of the tenants that are moved"
                 raise ParameterError("canary", canary, expected)
-        with deciding(self._ledger) as decider:
+        with self._deciding() as decider:
             steps = [
                 self._move_step(
                     decider, tenant, name, is_canary=tenant in canaries
@@ -127,6 +149,22 @@ class Planner:
             what = f"{moved} to baseline {name}"
             plan = self._keep(decider, what, steps)
         return self.read(plan)
+
+    def check_move(self, tenant: str, name: str) -> None:
+        """
+        Check that *tenant* may go over to the baseline *name* at once.
+
+        Raises:
+            ForbiddenError: It would break more than it may.
+            NotFoundError: There is no such tenant or baseline.
+        """
+        now = self._clock()
+        with self._reading() as replica:
+            book = replica.book()
+            there = book.find_baseline(name, now, now, tenant)
+            found = book.find_tenant(tenant, now, now)
+            move = make_move(replica, found, there, now)
+        self._check_impacts([self._judge(move)])
 
     def _move_step(
         self, decider: Decider, tenant: str, name: str, *, is_canary: bool
@@ -216,7 +254,7 @@ class Planner:
         if not is_forced:
             self._check_impacts(self.try_out(plan))
         state, steps = plan.next_steps()
-        with deciding(self._ledger) as decider:
+        with self._deciding() as decider:
             check_fits(plan, decider.book)
             decision = self._decide(plan, is_forced=is_forced)
             for step in steps:
@@ -290,7 +328,7 @@ class Planner:
             NotFoundError: There was no version before.
         """
         steps = plan.done_steps()
-        with deciding(self._ledger) as decider:
+        with self._deciding() as decider:
             check_fits(plan, decider.book)
             decision = dataclasses.replace(
                 self._decision, effective=None, plan=plan.id
@@ -333,7 +371,8 @@ class Planner:
             moves = list_promotion_moves(replica, baseline, now)
         if not is_forced:
             self._check_impacts([self._judge(move) for move in moves])
-        with deciding(self._ledger) as decider:
+        with self._deciding() as decider:
+            now = self._decision.now
             current = decider.book.find_baseline(name, now, now)
             if require_pending(decider.book, current, now) != seen:
                 msg = (
@@ -352,8 +391,8 @@ class Planner:
             ConflictError: It stood nowhere before, or somebody else was first.
             NotFoundError: There is no such baseline.
         """
-        now = self._decision.now
-        with deciding(self._ledger) as decider:
+        with self._deciding() as decider:
+            now = self._decision.now
             baseline = decider.book.find_baseline(name, now, now)
             return demote(self._ledger, decider.book, baseline, self._decision)
 

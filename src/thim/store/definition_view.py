@@ -55,7 +55,7 @@ class BookShelf:
         """
         state = self._file.first(_STATE)
         if state != self._state:
-            self._book = self._read()
+            self._book = self._read().know(self._book)
             self._state = state
         return self._book
 
