@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from thim.baseline.book import Book, Enactment
 
 #: For how long QCNL keeps documents, unless it is configured lower
-#: (``cache_expire_hours`` in its configuration).
+#: (``verify_collateral_cache_expire_hours`` in its configuration).
 QCNL_KEEPS: Final = timedelta(hours=168)
 
 

@@ -247,7 +247,7 @@ def _show(plan: Plan, impacts: Sequence[Impact], *, as_json: bool) -> None:
         _show_examples(impacts)
     typer.echo(
         f"Clients may keep the old documents: QCNL for {keeps} h unless its "
-        f"cache_expire_hours is lower."
+        f"verify_collateral_cache_expire_hours is lower."
     )
     if plan.state is State.PLANNED:
         typer.echo(f"`thim baseline apply {plan.id}` carries it out.")
