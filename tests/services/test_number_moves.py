@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.new_store import new_store
-from tests.services.made import INTEL, NOW, take
+from tests.services.made import INTEL, NOW, fill
 from tests.tenants import Decisions
 from thim.baseline.rollout import Impact
 from thim.intel.names import Update
@@ -29,13 +29,7 @@ def store(tmp_path):
     new_store(path, INTEL.anchors)
     see_standard(path, 18)
     with Ledger(path, INTEL.anchors) as ledger:
-        take(
-            ledger,
-            {
-                f"{number}.json": INTEL.identity(number=number)
-                for number in (18, 20)
-            },
-        )
+        fill(ledger, *(INTEL.identity(number=n) for n in (18, 20)))
     decided = Decisions().tenant("follower", "standard")
     decided.tenant("pinned", "18").write(path, INTEL.anchors)
     return path

@@ -15,6 +15,7 @@ from thim.cli.ending import ending_concerns
 from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.status import Level, Status, read_status
+from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vendors import FillMode
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -43,9 +44,9 @@ def open_status(place: Place) -> Status:
     """
     with contextlib.closing(Replica(place.store)) as replica:
         replica.check_anchors(place.anchors)
-        return read_status(
-            replica, Watch(replica), place.vendors, place.clock()
-        )
+        now = place.clock()
+        found = read_status(replica, Watch(replica), place.vendors, now)
+        return found.add(find_tenant_concerns(replica, now))
 
 
 def status(
