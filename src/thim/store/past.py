@@ -16,6 +16,7 @@ from thim.store.file import making_sense
 from thim.store.instants import from_stored, to_stored
 from thim.store.number_history import NumbersHistory
 from thim.store.number_view import NumberView, read_documents
+from thim.store.replica import read_held
 from thim.x509.chain import parse_pem_chain
 from thim.x509.crl import Crl
 
@@ -127,7 +128,7 @@ class PastReader:
         """
         row = self._find_row(key, number, at)
         with making_sense():
-            return _held(key, number, row) if row else None
+            return read_held(key, number, row[:-1]) if row else None
 
     def _find_row(
         self, key: CollateralKey, number: int | None, at: datetime | None
@@ -261,20 +262,6 @@ def _names(
         key.structure,
         -1 if number is None else number,
         to_stored(then),
-    )
-
-
-def _held(key: CollateralKey, number: int | None, row: tuple[Any, ...]) -> Held:
-    body, chain, issued, next_update, sha256, fetched, _ = row
-    return Held(
-        key=key,
-        evaluation_number=number,
-        body=body,
-        issuer_chain=chain,
-        issued=from_stored(issued),
-        next_update=None if next_update is None else from_stored(next_update),
-        sha256=sha256,
-        fetched=from_stored(fetched),
     )
 
 

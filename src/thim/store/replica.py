@@ -210,7 +210,7 @@ class Replica(StoreFile):
         else:
             row = self.first(_AS_OF, (*names, to_stored(at)))
         with making_sense():
-            return _held(key, number, row) if row else None
+            return read_held(key, number, row) if row else None
 
     def begin(
         self, key: CollateralKey, number: int | None = None
@@ -315,11 +315,15 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     )
 
 
-def _held(
+def read_held(
     key: CollateralKey,
     number: int | None,
     row: tuple[Any, ...],
 ) -> Held:
+    """
+    Read a row of body, chain, issue date, next update, digest and when it was
+    fetched.
+    """
     body, chain, issued, next_update, sha256, fetched = row
     return Held(
         key=key,
