@@ -26,6 +26,12 @@ from thim.baseline.model import (
     Quota,
     Tenant,
 )
+from thim.baseline.provider import AAD, SHARED, Provider
+from thim.baseline.provider_definition import (
+    ProviderJson,
+    read_provider,
+    write_provider,
+)
 from thim.baseline.rule import (
     parse_hold,
     parse_rule,
@@ -106,6 +112,7 @@ class _Tenant(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     labels: Annotated[
         dict[_LabelKey, _LabelValue], Meta(max_length=_MOST_LABELS)
     ] = {}
+    attestation: ProviderJson | None = None
     is_deleted: bool = msgspec.field(default=False, name="deleted")
 
 
@@ -278,8 +285,18 @@ def read_tenant(name: str, version: int, body: str | bytes) -> Tenant | None:
         hosts=tuple(dict.fromkeys(map(parse_host, json.hosts))),
         quota=Quota(requests=quota.requests, per=quota.per) if quota else None,
         labels=json.labels,
+        provider=read_provider(
+            json.attestation or ProviderJson(), find_usual(name)
+        ),
         version=version,
     )
+
+
+def find_usual(name: str) -> Provider:
+    """
+    Return the attestation side of the tenant *name* where nothing is said.
+    """
+    return SHARED if name == ROOT.name else AAD
 
 
 def write_tenant(tenant: Tenant, *, is_deleted: bool = False) -> str:
@@ -293,6 +310,7 @@ def write_tenant(tenant: Tenant, *, is_deleted: bool = False) -> str:
         hosts=list(tenant.hosts),
         quota=_Quota(quota.requests, quota.per) if quota else None,
         labels=dict(tenant.labels),
+        attestation=write_provider(tenant.provider, find_usual(tenant.name)),
         is_deleted=is_deleted,
     )
     return msgspec.json.encode(json).decode()

@@ -12,6 +12,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from thim.baseline.provider import AAD, SHARED, Provider
 from thim.intel.names import Update
 
 
@@ -144,7 +145,7 @@ class Tenant:
     """
     Whom we serve: by which *baseline*, under which host names, within which
     *quota*.  Its platforms are those with all of *labels*; without any, all
-    there are.
+    there are.  *provider* is its attestation side.
     """
 
     name: str
@@ -153,12 +154,16 @@ class Tenant:
     hosts: tuple[str, ...] = ()
     quota: Quota | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    provider: Provider = AAD
     version: int = 0
 
 
 #: Everybody who names no tenant.
 ROOT: Final = Tenant(
-    name="root", baseline=DEFAULT.name, overrides=Overrides.ALLOWED
+    name="root",
+    baseline=DEFAULT.name,
+    overrides=Overrides.ALLOWED,
+    provider=SHARED,
 )
 RESERVED: Final = frozenset({"sgx", "tdx", "latest", ROOT.name, *SHIPPED})
 

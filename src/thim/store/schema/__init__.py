@@ -19,6 +19,11 @@ from thim.store.schema.amd import (
     chips,
     endorsement_keys,
 )
+from thim.store.schema.attestation import (
+    attestation_policies,
+    policy_certificates,
+    signing_keys,
+)
 from thim.store.schema.base import metadata
 from thim.store.schema.baselines import (
     client_numbers,
@@ -65,7 +70,7 @@ from thim.store.schema.service import (
 
 
 #: The Alembic revision that this code reads and writes.
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 
 __all__ = [
     "IN_CHIP_QUEUE",
@@ -74,6 +79,7 @@ __all__ = [
     "addresses",
     "api_tokens",
     "appraisal_policies",
+    "attestation_policies",
     "certificates",
     "channels",
     "chips",
@@ -102,12 +108,14 @@ __all__ = [
     "platform_names",
     "platform_secrets",
     "platforms",
+    "policy_certificates",
     "promotions",
     "quarantine",
     "records",
     "registrations",
     "series",
     "settings",
+    "signing_keys",
     "strangers",
     "targets",
 ]
