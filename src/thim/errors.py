@@ -6,6 +6,7 @@ Every error this package raises on purpose.
     - ParameterError: a caller's parameter that cannot be used
   - UntrustedError: well-formed, but a signature, chain or date does not hold
   - NotFoundError: nobody has it
+  - MisdirectedError: a request under a name that is not ours
   - ConflictError: somebody else has changed it meanwhile
   - UnauthenticatedError: a caller shows no token that counts
   - ForbiddenError: a caller may not do that, or not in that way
@@ -96,6 +97,14 @@ class NotFoundError(ThimError):
     """
 
     default_reason = "not-found"
+
+
+class MisdirectedError(ThimError):
+    """
+    A request that was sent to a name which is not ours.
+    """
+
+    default_reason = "unknown-host"
 
 
 class ConflictError(ThimError):

@@ -826,3 +826,30 @@ class TestInstants:
         ):
             answer(decided)
         assert 19 == answer(decided, now=NOW + DAY).number
+
+
+class TestOwnPolicy:
+    def test_chosen(self):
+        """
+        A baseline that the tenant itself has put into a policy is no
+        override: callers of that tenant cannot ask for it, its policy can.
+        """
+        choice = answer(never("standard"), own="19")
+
+        assert (19, "19") == (choice.number, choice.baseline)
+
+    def test_floor(self):
+        """
+        It leads below no floor.
+        """
+        decided = never("mine", decided=floored("standard", 20))
+
+        with pytest.raises(ForbiddenError, match="below the floor 20"):
+            answer(decided, own="19")
+
+    def test_unknown(self):
+        """
+        A baseline that there is not is never the default.
+        """
+        with pytest.raises(NotFoundError, match="'no-such'"):
+            answer(never("standard"), own="no-such")

@@ -88,6 +88,7 @@ class TestDefaults:
             "metadata_hosts": None,
             "max_age": timedelta(days=1),
             "max_broken": 0.01,
+            "attestation_url": None,
             "old_api": "serve",
             "memo_bytes": 32 * 1024 * 1024,
             "access_log": False,

@@ -13,9 +13,11 @@ import contextlib
 import dataclasses
 
 from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
 
 from thim.baseline.definition import Kind, read_baseline, read_tenant
 from thim.baseline.model import ROOT, SHIPPED, Tenant, find_shipped
+from thim.baseline.provider import find_host_name
 from thim.errors import MalformedError, NotFoundError, UnavailableError
 
 
@@ -111,6 +113,8 @@ class Book:
         self._changes = sorted(self._list_changes())
         self._hosts: Mapping[str, str] = {}
         self._hosts_at: int | None = None
+        self._issuers: Mapping[str, str] = {}
+        self._issuers_at: int | None = None
 
     def know(self, earlier: Book) -> Self:
         """
@@ -337,6 +341,24 @@ class Book:
             }
             self._hosts_at = passed
         return self._hosts.get(host)
+
+    def find_issuer_host(self, host: str, at: datetime) -> str | None:
+        """
+        Return for which tenant a *host* name (lower case) issues tokens, where
+        it does so for one alone.
+        """
+        passed = bisect.bisect_right(self._changes, at)
+        if passed != self._issuers_at:
+            self._issuers = dict(self._list_issuers(at))
+            self._issuers_at = passed
+        return self._issuers.get(host)
+
+    def _list_issuers(self, at: datetime) -> Iterator[tuple[str, str]]:
+        for tenant in self.tenants(at):
+            issuer = tenant.provider.issuer
+            # Below a path there is room for others.
+            if issuer is not None and not urlsplit(issuer).path:
+                yield find_host_name(issuer), tenant.name
 
     def position(self, baseline: Baseline, at: datetime) -> Promotion | None:
         """

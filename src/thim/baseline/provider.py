@@ -10,6 +10,7 @@ import enum
 
 from datetime import timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from thim.intel.tcb import ACCEPTABLE_STATUSES, TcbStatus
 
@@ -86,3 +87,12 @@ class Provider:
 AAD: Final = Provider()
 #: Of everybody who names no tenant.
 SHARED: Final = Provider(trust=TrustModel.SHARED)
+
+
+def find_host_name(issuer: str) -> str:
+    """
+    Return the host name in the URL of an *issuer*, as a ``Host`` header has
+    it: an address of version 6 in brackets, and no port.
+    """
+    name = urlsplit(issuer).hostname or ""
+    return f"[{name}]" if ":" in name else name

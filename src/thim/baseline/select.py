@@ -86,11 +86,13 @@ class Wish:
 
     *tenant* is who asks, *baseline* the prefix's, *number*
     ``tcbEvaluationDataNumber``, *custom_number* the one inside
-    ``customParameter``.
+    ``customParameter``.  *own* names the baseline that the tenant itself has
+    put into a policy: that is no override, though it leads below no floor.
     """
 
     tenant: str = ROOT.name
     baseline: str | None = None
+    own: str | None = None
     update: Update | None = None
     number: int | None = None
     custom_number: int | None = None
@@ -134,8 +136,9 @@ def find_standing(
     name = book.find_tenant(wish.tenant, instant, now).baseline
     own = book.find_baseline(name, instant, now, tenant.name)
     chosen = own
-    if wish.baseline is not None:
-        chosen = book.find_baseline(wish.baseline, instant, now, tenant.name)
+    wanted = wish.own if wish.baseline is None else wish.baseline
+    if wanted is not None:
+        chosen = book.find_baseline(wanted, instant, now, tenant.name)
     return Standing(
         tenant=tenant,
         own=own,

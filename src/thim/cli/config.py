@@ -32,6 +32,7 @@ from thim.cli.values import (
     parse_profile,
     parse_share,
     parse_store,
+    parse_url,
     whole_number,
 )
 from thim.cli.webhooks import parse_webhooks
@@ -170,6 +171,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         parse=parse_duration,
         default="24h",
         meaning="the most that Cache-Control allows",
+    ),
+    "attestation_url": Setting(
+        parse=parse_url,
+        default=None,
+        meaning="what the attestation service calls itself in tokens; "
+        "default: where it listens, unless that is every address",
     ),
     "old_api": Setting(
         parse=one_of("serve", "gone"),

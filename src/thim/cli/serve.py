@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import ipaddress
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ import uvicorn
 
 from uvicorn.supervisors import Multiprocess
 
+from thim.baseline.provider_definition import parse_issuer
 from thim.cli.checks import certificate_files, check_settings, pki_files
 from thim.cli.config import Configuration
 from thim.cli.logs import find_logging
@@ -143,15 +145,13 @@ def _run(found: Configuration, place: Place) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     address: Address = found["listen"].value
-    config = _uvicorn_config(found, place)
     with _listen(address) as listener:
-        scheme = "https" if config.is_ssl else "http"
         port = listener.getsockname()[1]
+        address = dataclasses.replace(address, port=port)
+        config = _uvicorn_config(found, place, address)
+        scheme = "https" if config.is_ssl else "http"
         _log.info(
-            "thim serves on %s://%s from %s",
-            scheme,
-            dataclasses.replace(address, port=port),
-            place.store,
+            "thim serves on %s://%s from %s", scheme, address, place.store
         )
         if place.anchors != VENDOR_ROOTS:
             _log.warning("test anchors: nothing that is served can be trusted")
@@ -174,11 +174,19 @@ def _listen(address: Address) -> socket.socket:
     return listener
 
 
-def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
+def _uvicorn_config(
+    found: Configuration, place: Place, address: Address
+) -> uvicorn.Config:
     files = certificate_files(found)
     protocol: Any = TlsHttpProtocol if files else FastHttpProtocol
+    url = found["attestation_url"].value or _find_url(
+        address, is_tls=files is not None
+    )
+    settings = dataclasses.replace(
+        _http_settings(found, place), attestation_url=url
+    )
     return uvicorn.Config(
-        AppFactory(_http_settings(found, place)),
+        AppFactory(settings),
         factory=True,
         interface="asgi3",
         lifespan="on",
@@ -194,6 +202,19 @@ def _uvicorn_config(found: Configuration, place: Place) -> uvicorn.Config:
         timeout_graceful_shutdown=_SHUTDOWN,
         ssl_context_factory=ContextFactory(files) if files else None,
     )
+
+
+def _find_url(address: Address, *, is_tls: bool) -> str | None:
+    # Of tokens in the clear nobody but this machine would know whose they are.
+    text = f"{'https' if is_tls else 'http'}://{address}".lower()
+    try:
+        is_anywhere = ipaddress.ip_address(address.host).is_unspecified
+    except ValueError:
+        is_anywhere = False
+    try:
+        return None if is_anywhere else parse_issuer(text)
+    except ParameterError:
+        return None
 
 
 def _http_settings(found: Configuration, place: Place) -> HttpSettings:

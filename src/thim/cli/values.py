@@ -14,8 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from thim.baseline.provider_definition import parse_issuer
 from thim.collateral.records import Kind
-from thim.errors import OperatorError, ThimError
+from thim.errors import OperatorError, ParameterError, ThimError
 from thim.http.pcs import Profile
 from thim.services.vendors import FillMode
 from thim.store.location import parse_location
@@ -195,6 +196,20 @@ def parse_profile(value: object) -> Profile:
     Take the name of a profile.
     """
     return Profile(one_of(*(p.value for p in Profile))(value))
+
+
+def parse_url(value: object) -> str:
+    """
+    Take the URL of an issuer of tokens.
+    """
+    try:
+        return parse_issuer(parse_text(value))
+    except ParameterError as e:
+        msg = (
+            "expected a URL such as https://attest.example.com, in lower case "
+            "and with no slash at the end; http for this machine only"
+        )
+        raise ValueError(msg) from e
 
 
 def parse_share(value: object) -> float:

@@ -17,6 +17,7 @@ from thim.errors import (
     ForbiddenError,
     FrequencyError,
     MalformedError,
+    MisdirectedError,
     NotFoundError,
     ThimError,
     UnauthenticatedError,
@@ -33,6 +34,7 @@ _TABLE: Final[tuple[tuple[type[ThimError], int, str], ...]] = (
     (UnauthenticatedError, 401, "Authentication failed."),
     (ForbiddenError, 403, "Not allowed."),
     (FrequencyError, 429, "Too many requests."),
+    (MisdirectedError, 421, "Not a name of this service."),
 )
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 

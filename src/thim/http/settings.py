@@ -40,6 +40,7 @@ class HttpSettings:
     from everywhere.  Below ``/metadata`` the ``Host`` is an address, localhost
     or one of *metadata_hosts* (lower case).  *max_broken* is the share of a
     tenant's platforms (0 to 1) that a change of baseline may break.
+    *attestation_url* is what the attestation service calls itself.
     *webhooks* are told of notices.
     """
 
@@ -52,6 +53,7 @@ class HttpSettings:
     metadata_hosts: frozenset[str] = frozenset()
     vendors: VendorSettings = dataclasses.field(default_factory=VendorSettings)
     webhooks: tuple[Webhook, ...] = ()
+    attestation_url: str | None = None
     refused_when_expired: frozenset[Kind] = frozenset()
     dangerous_clock: Path | None = None
     key_file: Path | None = None
