@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 #: Sets of documents for which a verifier is kept: one for each FMSPC, TEE and
 #: number that are asked for.
 _MOST_SETS: Final = 64
+#: Chains whose owner is remembered; longer ones than any machine's are not.
+_MOST_CHAINS: Final = 2048
+_LONGEST_CHAIN: Final = 6144
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,7 @@ class NoEvidence:
 
 
 Verified: TypeAlias = QuoteVerdict | SnpVerdict
+_Found: TypeAlias = "tuple[QuoteVerifier, tuple[Answer, ...]]"
 
 
 class EvidenceDesk:
@@ -139,6 +143,9 @@ class EvidenceDesk:
         self._verifiers: Kept[tuple[bytes, ...], QuoteVerifier] = Kept(
             _MOST_SETS
         )
+        self._owners: Kept[bytes, PckCertificate] = Kept(_MOST_CHAINS)
+        self._found: Kept[object, _Found] = Kept(_MOST_SETS)
+        self._found_at: tuple[int, int] | None = None
 
     def verify(self, evidence: Evidence, ask: Ask) -> Verified:
         """
@@ -169,7 +176,7 @@ class EvidenceDesk:
         quote = evidence.quote
         pem = self.find_pck_chain(quote)
         try:
-            pck = read_pck(pem)
+            pck = self._read_pck(pem)
         except StepError as e:
             return _refuted(evidence, ask.instant, e.finding)
         verifier, answers = self.find_verifier(quote.tee, pck, ask)
@@ -185,9 +192,15 @@ class EvidenceDesk:
             answers=answers,
         )
 
-    def find_verifier(
-        self, tee: Tee, pck: PckCertificate, ask: Ask
-    ) -> tuple[QuoteVerifier, tuple[Answer, ...]]:
+    def _read_pck(self, pem: bytes) -> PckCertificate:
+        pck = self._owners.find(pem)
+        if pck is None:
+            pck = read_pck(pem)
+            if len(pem) <= _LONGEST_CHAIN:
+                self._owners.keep(pem, pck)
+        return pck
+
+    def find_verifier(self, tee: Tee, pck: PckCertificate, ask: Ask) -> _Found:
         """
         Find what verifies quotes of *tee* on the platform of *pck*; it may be
         used in any thread.
@@ -198,6 +211,21 @@ class EvidenceDesk:
         Raises:
             NotFoundError, ParameterError, UnavailableError: As `verify`.
         """
+        if ask.at is not None:
+            return self._find_verifier(tee, pck, ask)
+        # What answers may be another one with a new document, or in time.
+        found_at = self._replica.generation(), int(ask.now.timestamp())
+        if found_at != self._found_at:
+            self._found = Kept(_MOST_SETS)
+            self._found_at = found_at
+        sought = tee, pck.fmspc, pck.ca, ask.wish
+        found = self._found.find(sought)
+        if found is None:
+            found = self._find_verifier(tee, pck, ask)
+            self._found.keep(sought, found)
+        return found
+
+    def _find_verifier(self, tee: Tee, pck: PckCertificate, ask: Ask) -> _Found:
         queries = list_queries(tee, pck, ask)
         answers = find_answers(self._replica, queries, ask.now)
         documents = tuple(
