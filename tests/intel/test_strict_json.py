@@ -47,6 +47,25 @@ class TestParseStrictly:
 
         assert value == parse_strictly(raw)
 
+    @given(st.floats(allow_nan=False, allow_infinity=False))
+    def test_fractions(self, value):
+        """
+        Fractions are read where they are allowed, and refused elsewhere.
+        """
+        raw = json.dumps([value]).encode()
+
+        assert [value] == parse_strictly(raw, fractions=True)
+        with pytest.raises(MalformedError, match="is not an integer"):
+            parse_strictly(raw)
+
+    @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
+    def test_no_fraction(self, text):
+        """
+        What is no number, or too large for one, is refused all the same.
+        """
+        with pytest.raises(MalformedError, match=f"number {text}"):
+            parse_strictly(text.encode(), fractions=True)
+
     @settings(max_examples=60)
     @given(st.binary(max_size=40) | texts.map(str.encode))
     def test_nothing_else_is_raised(self, raw):

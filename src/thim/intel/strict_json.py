@@ -4,13 +4,15 @@ JSON as a verifier must read it: no duplicate keys, no surprises.
 Two readers that disagree about one document are how signed data is forged
 around a verifier, so what JSON leaves open is refused here: duplicate keys,
 numbers that are not integers, text after the end, invalid UTF-8, deep nesting
-(32 levels, as in Intel's QVL 1.27).
+(32 levels, as in Intel's QVL 1.27).  Where customers write what they like,
+fractions are allowed.
 """
 
 from __future__ import annotations
 
 import collections
 import json
+import math
 
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
@@ -29,9 +31,13 @@ _WHITESPACE: Final = b" \t\r\n"
 T = TypeVar("T")
 
 
-def parse_strictly(raw: bytes, most: int = MAX_JSON_SIZE) -> object:
+def parse_strictly(
+    raw: bytes, most: int = MAX_JSON_SIZE, *, fractions: bool = False
+) -> object:
     """
     Read *raw*, of *most* bytes, as one JSON value.
+
+    With *fractions* numbers need not be integers.
 
     Raises:
         MalformedError: Too large, not UTF-8, not JSON, or one of the things
@@ -40,8 +46,9 @@ def parse_strictly(raw: bytes, most: int = MAX_JSON_SIZE) -> object:
     if len(raw) > most:
         msg = f"JSON of {len(raw)} bytes, expected at most {most}"
         raise MalformedError(msg, reason="too-large")
+    decoder = _FRACTIONS_TOO if fractions else _DECODER
     try:
-        value = _DECODER.decode(raw.decode("utf-8"))
+        value = decoder.decode(raw.decode("utf-8"))
     except (ValueError, RecursionError) as e:
         msg = f"not JSON: {e}"
         raise MalformedError(msg, reason="json") from e
@@ -98,9 +105,22 @@ def _refuse_number(text: str) -> NoReturn:
     raise ValueError(msg)
 
 
+def _read_fraction(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        msg = f"number {text[:40]} is too large"
+        raise ValueError(msg)
+    return value
+
+
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_pairs,
     parse_float=_refuse_number,
+    parse_constant=_refuse_number,
+)
+_FRACTIONS_TOO: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs,
+    parse_float=_read_fraction,
     parse_constant=_refuse_number,
 )
 
