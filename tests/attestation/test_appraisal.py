@@ -4,6 +4,7 @@ Whether verified quotes are good enough for a provider.
 
 import dataclasses
 import datetime
+import json
 
 import pytest
 
@@ -33,6 +34,7 @@ from tests.intel.quotes_made import (
     make,
     verify,
 )
+from thim.amd.verdict import Finding as SnpFinding
 from thim.attestation.appraisal import (
     OF_COLLATERAL,
     OF_DOCUMENTS,
@@ -211,6 +213,20 @@ class TestTcbDetail:
         assert "TCB status is SWHardeningNeeded" in found.detail
         assert "expected UpToDate" in found.detail
         assert ["sw-hardening-needed"] == [e.reason for e in found.findings]
+
+    def test_describe(self):
+        """
+        The parts can be written as JSON, in the form of an account's.
+        """
+        levels = [level(UP, pcesvn=99), level(OUT, advisories=["SA-1"])]
+        found = refuse(tcb_info=tcb_info("v3", levels)).describe()
+
+        assert found == json.loads(json.dumps(found))
+        assert ("tcb", "PCESVN", ["SA-1"]) == (
+            found["kind"],
+            found["findings"][0]["component"],
+            found["findings"][0]["advisories"],
+        )
 
     def test_code(self):
         """
@@ -486,6 +502,24 @@ class TestFailures:
 
 
 class TestOthers:
+    def test_report(self):
+        """
+        Findings about an SEV-SNP report are described, too.
+        """
+        finding = SnpFinding(
+            step=2, reason="leaf-expired", detail="ended", found="1"
+        )
+        found = Rejection(
+            kind=Refusal.EVIDENCE,
+            sentence="sentence",
+            detail="detail",
+            findings=(finding,),
+        )
+        assert [(2, "leaf-expired", "1")] == [
+            (each["step"], each["reason"], each["found"])
+            for each in found.describe()["findings"]
+        ]
+
     def test_unreadable(self):
         """
         What cannot be read is no evidence.

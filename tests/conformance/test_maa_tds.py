@@ -83,7 +83,7 @@ def test_claims(entry, runtime):
     assert ["HCLAkPub", "HCLEkPub"] == [
         key["kid"] for key in found["x-ms-runtime"]["keys"]
     ]
-    assert ("disabled", quote.body.tee_tcb_svn[0]) == (
+    assert ("disabled", quote.body.raw[0]) == (
         found["dbgstat"],
         found["tdx_seamsvn"],
     )

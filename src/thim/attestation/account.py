@@ -78,8 +78,8 @@ def account_for_quote(evidence: QuoteEvidence, verdict: Verdict) -> Account:
         "advisories": list(verdict.advisory_ids),
         "evaluation_number": collateral and collateral.evaluation_number,
         "earliest_expiry": _instant(verdict.earliest_expiry),
-        "findings": [_finding(each) for each in findings],
-        "notes": [_finding(each) for each in verdict.notes],
+        "findings": [describe_finding(each) for each in findings],
+        "notes": [describe_finding(each) for each in verdict.notes],
         "expired": [used.name for used in verdict.expired],
         "revocation": _revocation(verdict),
         "steps": [
@@ -120,7 +120,7 @@ def account_for_report(
         "tcb_date": None,
         "advisories": [],
         "evaluation_number": None,
-        "findings": [_snp_finding(each) for each in verdict.findings],
+        "findings": [describe_snp_finding(each) for each in verdict.findings],
         "notes": [revocation_gap(MISSING)] if verdict.notes else [],
         "expired": [],
         "revocation": MISSING if verdict.notes else CHECKED,
@@ -142,7 +142,11 @@ def account_for_nothing(finding: Finding) -> Account:
     """
     Give an account of what is no evidence.
     """
-    return {**_NOTHING, "authentic": False, "findings": [_finding(finding)]}
+    return {
+        **_NOTHING,
+        "authentic": False,
+        "findings": [describe_finding(finding)],
+    }
 
 
 def account_for_missing(
@@ -301,7 +305,10 @@ def _snp_result(number: int, verdict: SnpVerdict) -> str:
     return NOT_REACHED if is_ended and number > min(failed) else OK
 
 
-def _finding(finding: Finding) -> Account:
+def describe_finding(finding: Finding) -> Account:
+    """
+    Write a finding about a quote as an object.
+    """
     return {
         "step": int(finding.step),
         "reason": finding.reason,
@@ -314,7 +321,10 @@ def _finding(finding: Finding) -> Account:
     }
 
 
-def _snp_finding(finding: SnpFinding) -> Account:
+def describe_snp_finding(finding: SnpFinding) -> Account:
+    """
+    Write a finding about an SEV-SNP report as an object.
+    """
     return {
         "step": finding.step,
         "reason": finding.reason,

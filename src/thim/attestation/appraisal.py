@@ -15,8 +15,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from thim.attestation.account import describe_finding, describe_snp_finding
 from thim.attestation.maa_code import (
     INVALID_PARAMETER,
     INVALID_QUOTE,
@@ -100,6 +101,22 @@ class Rejection:
     def message(self) -> str:
         """Both in one, the sentence first."""
         return f"{self.sentence}: {self.detail}"
+
+    def describe(self) -> dict[str, Any]:
+        """
+        Write what is beyond Azure's form as an object for JSON.
+        """
+        findings = [
+            describe_finding(each)
+            if isinstance(each, Finding)
+            else describe_snp_finding(each)
+            for each in self.findings
+        ]
+        return {
+            "kind": self.kind.value,
+            "detail": self.detail,
+            "findings": findings,
+        }
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
