@@ -203,7 +203,9 @@ class TestUnderANumber:
         """
         A named baseline that is a number refuses others too.
         """
-        expected = Choice(number=10, baseline="azure", is_withdrawn=True)
+        expected = Choice(
+            number=10, baseline="azure", is_withdrawn=True, is_archived=True
+        )
 
         assert expected == answer(baseline="azure")
         assert 10 == answer(baseline="azure", custom_number=10).number

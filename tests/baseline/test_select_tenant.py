@@ -853,3 +853,30 @@ class TestOwnPolicy:
         """
         with pytest.raises(NotFoundError, match="'no-such'"):
             answer(never("standard"), own="no-such")
+
+
+class TestArchived:
+    @pytest.mark.parametrize(
+        ("landscape", "number", "expected"),
+        [
+            (DATED, "10", True),
+            (DATED, "20", False),
+            (UNSIGNED, "17", True),
+        ],
+    )
+    def test_older(self, landscape, number, expected):
+        """
+        What the vendor does not sign any more is of the archive; where nobody
+        knows what it signs, what is older than the newest.
+        """
+        choice = answer(never("standard"), landscape, own=number)
+
+        assert expected == choice.is_archived
+
+    def test_newest(self):
+        """
+        The newest number of an archive is not, whatever the vendor signs.
+        """
+        newest = str(max(UNSIGNED.archived))
+
+        assert not answer(never("standard"), UNSIGNED, own=newest).is_archived

@@ -94,10 +94,10 @@ def read_submission(kind: AttestationType, body: bytes) -> Submission:
     Raises:
         SubmissionError: It cannot be used; the error names the member.
     """
-    given = _read_body(body)
+    given = read_object(body)
     return Submission(
         type=kind,
-        evidence=_read_evidence(given, EVIDENCE_MEMBERS[kind]),
+        evidence=read_evidence_member(given, EVIDENCE_MEMBERS[kind]),
         runtime=_read_held(given, "runtimeData", MAX_RUNTIME_SIZE),
         init_time=_read_held(given, "initTimeData", MAX_INIT_TIME_SIZE),
         nonce=_read_nonce(given),
@@ -105,7 +105,13 @@ def read_submission(kind: AttestationType, body: bytes) -> Submission:
     )
 
 
-def _read_body(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes) -> dict[str, Any]:
+    """
+    Read a *body* as a JSON object.
+
+    Raises:
+        SubmissionError: It is none.
+    """
     try:
         given = parse_strictly(body, MAX_BODY_SIZE, fractions=True)
     except MalformedError as e:
@@ -116,8 +122,14 @@ def _read_body(body: bytes) -> dict[str, Any]:
     return given
 
 
-def _read_evidence(given: dict[str, Any], member: str) -> bytes:
-    text = _read_text(given, member)
+def read_evidence_member(given: dict[str, Any], member: str) -> bytes:
+    """
+    Read the evidence in a *member*.
+
+    Raises:
+        SubmissionError: There is none.
+    """
+    text = read_text(given, member)
     data = decode_base64(text, member, MAX_SIZE) if text else b""
     if not data:
         raise SubmissionError(member, text, "expected evidence in base64url")
@@ -134,7 +146,7 @@ def _read_held(
         expected = "expected an object with data and dataType"
         raise SubmissionError(member, held, expected)
     name = f"{member}.data"
-    text = _read_text(held, "data", name)
+    text = read_text(held, "data", name)
     data = decode_base64(text, name, most) if text else b""
     if not data:
         return None
@@ -157,7 +169,7 @@ def _read_type(value: object, member: str) -> bool:
 
 
 def _read_nonce(given: dict[str, Any]) -> str | None:
-    nonce = _read_text(given, "nonce")
+    nonce = read_text(given, "nonce")
     if nonce is not None and len(nonce) > MAX_NONCE_LENGTH:
         expected = f"expected at most {MAX_NONCE_LENGTH} characters"
         raise SubmissionError("nonce", nonce[:80], expected)
@@ -165,7 +177,7 @@ def _read_nonce(given: dict[str, Any]) -> str | None:
 
 
 def _read_draft(given: dict[str, Any], kind: AttestationType) -> str | None:
-    draft = _read_text(given, _DRAFT)
+    draft = read_text(given, _DRAFT)
     if draft is None:
         return None
     if kind in _WITHOUT_DRAFT:
@@ -177,10 +189,16 @@ def _read_draft(given: dict[str, Any], kind: AttestationType) -> str | None:
     return draft
 
 
-def _read_text(
+def read_text(
     given: dict[str, Any], key: str, member: str | None = None
 ) -> str | None:
-    """Return a string; None where it is null or empty."""
+    """
+    Read the string under *key*, which errors call *member*; None where it is
+    null or empty.
+
+    Raises:
+        SubmissionError: It is none.
+    """
     value = given.get(key)
     if value is None or value == "":
         return None

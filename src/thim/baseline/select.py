@@ -68,7 +68,8 @@ class Choice:
     numbers.  *until* is when the rule alone may choose another number, or
     something else comes into force; None when only a new document or decision
     can change it.  *is_withdrawn* marks a number that the vendor does not sign
-    any more.  *warning* is for the caller.
+    any more, *is_archived* also one that is not the newest where nobody knows
+    what the vendor signs.  *warning* is for the caller.
     """
 
     number: int
@@ -76,6 +77,7 @@ class Choice:
     inferred: bool = False
     until: datetime | None = None
     is_withdrawn: bool = False
+    is_archived: bool = False
     warning: str | None = None
 
 
@@ -175,6 +177,7 @@ def resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:
         choice,
         until=_earlier(choice.until, standing.until),
         is_withdrawn=is_withdrawn(choice.number, landscape),
+        is_archived=_is_archived(choice.number, landscape),
         warning="; ".join(warnings) or None,
     )
 
@@ -185,6 +188,12 @@ def is_withdrawn(number: int, landscape: Landscape) -> bool:
     """
     signed = landscape.signed
     return bool(signed) and number not in signed and number < max(signed)
+
+
+def _is_archived(number: int, landscape: Landscape) -> bool:
+    if landscape.signed:
+        return is_withdrawn(number, landscape)
+    return any(newer > number for newer in landscape.archived)
 
 
 def _resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:

@@ -74,6 +74,7 @@ class Ask:
     Attributes:
         tenant: For whom; the root is everybody who names no tenant.
         baseline: The name of the baseline; None for the tenant's.
+        own: The baseline that the tenant's own policy names (``Wish.own``).
         number: A TCB evaluation data number instead.
         at: The instant, where it is not now: with what was current then.
         now: The instant of asking.
@@ -81,6 +82,7 @@ class Ask:
 
     tenant: str = ROOT.name
     baseline: str | None = None
+    own: str | None = None
     number: int | None = None
     at: datetime | None = None
     now: datetime
@@ -94,7 +96,10 @@ class Ask:
     def wish(self) -> Wish:
         """The same for ``thim.baseline``."""
         return Wish(
-            tenant=self.tenant, baseline=self.baseline, number=self.number
+            tenant=self.tenant,
+            baseline=self.baseline,
+            own=self.own,
+            number=self.number,
         )
 
 
@@ -240,18 +245,9 @@ class EvidenceDesk:
         return verifier, answers
 
     def _make_verifier(self, answers: Sequence[Answer]) -> QuoteVerifier:
-        tcb_info, identity, pck_crl, root_ca_crl = (a.held for a in answers)
-        documents = Documents(
-            tcb_info=tcb_info.body,
-            tcb_info_chain=tcb_info.issuer_chain,
-            identity=identity.body,
-            identity_chain=identity.issuer_chain,
-            pck_crl=pck_crl.body,
-            root_ca_crl=root_ca_crl.body,
-        )
         try:
             collateral = Collateral.from_documents(
-                documents, anchors=self._anchors
+                documents_of(answers), anchors=self._anchors
             )
         except StepError as e:  # all of it was verified when it came in
             msg = f"the store holds what does not verify: {e}"
@@ -284,6 +280,21 @@ class EvidenceDesk:
             "which the quote only names, is not known"
         )
         raise NotFoundError(msg, reason="unknown-pck-certificate")
+
+
+def documents_of(answers: Sequence[Answer]) -> Documents:
+    """
+    Return the documents in the *answers* to `list_queries`.
+    """
+    tcb_info, identity, pck_crl, root_ca_crl = (a.held for a in answers)
+    return Documents(
+        tcb_info=tcb_info.body,
+        tcb_info_chain=tcb_info.issuer_chain,
+        identity=identity.body,
+        identity_chain=identity.issuer_chain,
+        pck_crl=pck_crl.body,
+        root_ca_crl=root_ca_crl.body,
+    )
 
 
 def look_at(raw: bytes) -> Evidence | NoEvidence:
