@@ -18,6 +18,7 @@ from thim.cli import (
     init,
     pccs_import,
     platforms,
+    policy,
     prefetch,
     refreshing,
     refusals,
@@ -57,6 +58,7 @@ app.add_typer(tls.app, name="tls")
 app.add_typer(collateral.app, name="collateral")
 app.add_typer(platforms.app, name="platform")
 app.add_typer(chips.app, name="chip")
+app.add_typer(policy.app, name="policy")
 app.add_typer(pccs_import.app, name="import")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")

@@ -4,11 +4,13 @@ Files that a command is given: those in folders too, and none that blocks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import sys
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from thim.errors import MalformedError, OperatorError
 
@@ -65,6 +67,37 @@ def _walk(path: Path) -> Iterator[Path]:
                 waiting += [Path(entry.path) for entry in entries]
         except OSError:
             yield here  # a file, or a folder that cannot be listed
+
+
+_STANDARD_INPUT: Final = Path("-")
+
+
+def read_bounded(file: Path, most: int) -> bytes:
+    """
+    Read *file*, or the standard input where that is ``-``, up to one byte
+    beyond *most*.
+
+    Raises:
+        OperatorError: It is no regular file, or cannot be read.
+    """
+    try:
+        return _read_bounded(file, most + 1)
+    except (OSError, MalformedError) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        msg = f"{file}: {why}"
+        raise OperatorError(msg, reason="unreadable") from e
+
+
+def _read_bounded(file: Path, most: int) -> bytes:
+    if file != _STANDARD_INPUT:
+        with open_file(file) as opened:
+            return opened.read(most)
+    if sys.stdin is None:
+        msg = "closed"
+        raise MalformedError(msg, reason="unreadable")
+    with contextlib.suppress(OSError):  # it may be no file
+        os.set_blocking(sys.stdin.fileno(), True)
+    return sys.stdin.buffer.read(most)
 
 
 def open_file(file: Path) -> BinaryIO:

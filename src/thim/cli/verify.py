@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import os
 import sys
 import traceback
 
@@ -28,11 +27,10 @@ from thim.baseline.book import Book
 from thim.baseline.model import ROOT
 from thim.baseline.select import find_standing
 from thim.cli.failing import tell
-from thim.cli.files import open_file
+from thim.cli.files import read_bounded
 from thim.cli.options import Config, Store, find_place
 from thim.cli.quiet import quiet
 from thim.errors import (
-    MalformedError,
     NotFoundError,
     OperatorError,
     ParameterError,
@@ -59,8 +57,6 @@ ACCEPTABLE: Final = 0
 BELOW: Final = 1
 NOT_AUTHENTIC: Final = 2
 MISSING: Final = 3
-
-_STANDARD_INPUT: Final = Path("-")
 
 
 def verify(
@@ -157,25 +153,8 @@ def find_exit_code(account: Account) -> int:
 
 
 def _read(file: Path) -> bytes:
-    try:
-        raw = _read_bounded(file)
-    except (OSError, MalformedError) as e:
-        why = e.strerror if isinstance(e, OSError) else e
-        msg = f"{file}: {why}"
-        raise OperatorError(msg, reason="unreadable") from e
+    raw = read_bounded(file, MAX_SIZE)
     return raw if len(raw) > MAX_SIZE else decode_text(raw)
-
-
-def _read_bounded(file: Path) -> bytes:
-    if file != _STANDARD_INPUT:
-        with open_file(file) as opened:
-            return opened.read(MAX_SIZE + 1)
-    if sys.stdin is None:
-        msg = "closed"
-        raise MalformedError(msg, reason="unreadable")
-    with contextlib.suppress(OSError):  # it may be no file
-        os.set_blocking(sys.stdin.fileno(), True)
-    return sys.stdin.buffer.read(MAX_SIZE + 1)
 
 
 def _make_ask(

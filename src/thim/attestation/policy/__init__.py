@@ -1,0 +1,3 @@
+"""
+Attestation policies: what a customer permits, and adds to the token.
+"""
