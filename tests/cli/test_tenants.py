@@ -5,6 +5,8 @@ import pytest
 
 from tests.services.changes import count, events
 from tests.services.made import INTEL, day
+from thim.baseline.provider import AAD
+from thim.baseline.provider_definition import describe_provider
 from thim.services.tokens import TokenCheck
 from thim.store.replica import Replica
 
@@ -58,6 +60,8 @@ class TestCreate:
             "labels": {"team": "lab"},
             "quota": "100/min per source",
             "version": 1,
+            "attestation": describe_provider(AAD),
+            "policy_certificates": [],
         } == found
         assert [(1, "created")] == [
             (line["version"], line["reason"]) for line in history
@@ -207,7 +211,7 @@ class TestList:
         """
         text = lab.does("tenant", "show", "lab")
 
-        assert "labels      team=lab\n" in text
+        assert "labels              team=lab\n" in text
         assert "version 1 since 2025-06-05T03:43:45Z, by " in text
 
 

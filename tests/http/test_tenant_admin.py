@@ -4,12 +4,17 @@ The admin API's tenants: made, changed, deleted, and what they got.
 
 import contextlib
 import hashlib
+import json
 import threading
 
 import pytest
 
 from tests.http.admin_api import serving_admin
 from tests.platforms import FMSPC, NOW
+from tests.policy_signers import signer
+from thim.attestation.policy_signer import spell_thumbprint
+from thim.baseline.provider import AAD
+from thim.baseline.provider_definition import describe_provider
 from thim.store.replica import Replica
 
 
@@ -63,6 +68,8 @@ class TestMade:
             "labels": {},
             "quota": None,
             "version": 1,
+            "attestation": describe_provider(AAD),
+            "policy_certificates": [],
         } == got.json
         assert got.json == api.ask("/tenants/new").json
 
@@ -147,6 +154,88 @@ REFUSED = [
     ("new", {"quota": {"requests": 1, "per": "planet"}}, 400),
     ("new", {"quota": 60}, 400),
 ]
+
+
+ISOLATED = {
+    "attestation": {"trust": "isolated", "crl_grace": "14d"},
+    "policy_certificates": [signer().pem],
+}
+
+
+class TestAttestation:
+    def test_given(self, api):
+        """
+        A tenant's attestation side is given with it, and shown whole.
+        """
+        body = {**REASON, "baseline": "17", **ISOLATED}
+        got = api.put("/tenants/new", body)
+
+        assert 201 == got.status, got.body
+        shown = got.json["attestation"]
+        usual = describe_provider(AAD)
+        assert {**usual, "trust": "isolated", "crl_grace": "14d"} == shown
+        assert [spell_thumbprint(signer().der)] == (
+            got.json["policy_certificates"]
+        )
+
+    def test_stays(self, api):
+        """
+        Where it is left out the present one stays, and its certificates.
+        """
+        body = {**REASON, "baseline": "17"}
+        before = api.put("/tenants/new", {**body, **ISOLATED}).json
+        got = api.put("/tenants/new", {**body, "labels": {}}, if_match="1")
+
+        assert 200 == got.status
+        for name in ("attestation", "policy_certificates"):
+            assert before[name] == got.json[name]
+
+    def test_replaced(self, api):
+        """
+        What is given takes the place of all of it; certificates are added.
+        """
+        body = {**REASON, "baseline": "17", **ISOLATED}
+        api.put("/tenants/new", body)
+        body["attestation"] = {"trust": "isolated"}
+        body["policy_certificates"] = [signer("bob").pem]
+        got = api.put("/tenants/new", body, if_match="1")
+
+        assert "0d" == got.json["attestation"]["crl_grace"]
+        assert 2 == len(got.json["policy_certificates"])
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"attestation": {"trust": "isolated"}},
+            {"attestation": {"trust": "nobody"}},
+            {"attestation": {"issuer": "https://x.example/"}},
+            {"attestation": {"issuer": "https://x.example/a/../b"}},
+            {"attestation": {"sgx_statuses": ["Revoked"]}},
+            {"attestation": {"other": 1}},
+            {"attestation": []},
+            {"policy_certificates": [signer().pem]},
+            {**ISOLATED, "policy_certificates": ["x"]},
+            {**ISOLATED, "policy_certificates": [signer().pem * 2]},
+            {**ISOLATED, "policy_certificates": [signer().pem] * 65},
+            {
+                **ISOLATED,
+                "policy_certificates": [signer("small", bits=1024).pem],
+            },
+        ],
+        ids=lambda value: json.dumps(value)[:60],
+    )
+    def test_refused(self, shared, changes):
+        """
+        What cannot be is refused, and nothing of it is written.
+        """
+        before = shared.counts()
+        got = shared.put("/tenants/x", {**REASON, "baseline": "17", **changes})
+
+        assert 400 == got.status
+        assert before == shared.counts()
+        with contextlib.closing(Replica(shared.store)) as replica:
+            count = "SELECT count(*) FROM policy_certificates"
+            assert (0,) == replica.first(count)
 
 
 class TestRefused:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,7 +26,10 @@ from thim.errors import ParameterError
 from thim.intel.tcb import TcbStatus
 
 
-_MOST_COMPLIANCE: Final = 1000
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MOST_COMPLIANCE: Final = 1000
 _MOST_GRACE: Final = timedelta(days=366)
 _LONGEST_ISSUER: Final = 255
 _Hex = Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f]{96}\Z")]
@@ -58,7 +61,7 @@ class ProviderJson(
     sgx_statuses: list[TcbStatus] | None = None
     tdx_statuses: list[TcbStatus] | None = None
     compliance: Annotated[
-        list[ComplianceJson], Meta(max_length=_MOST_COMPLIANCE)
+        list[ComplianceJson], Meta(max_length=MOST_COMPLIANCE)
     ] = []
 
 
@@ -89,8 +92,18 @@ def write_provider(provider: Provider, usual: Provider) -> ProviderJson | None:
     """
     Write *provider* as `read_provider` reads it; None where it is as *usual*.
     """
-    if provider == usual:
-        return None
+    return None if provider == usual else _write(provider)
+
+
+def describe_provider(provider: Provider) -> dict[str, Any]:
+    """
+    Write all of *provider*, what is as usual included.
+    """
+    written = msgspec.to_builtins(_write(provider))
+    return {"issuer": None, "crl_grace": "0d", "compliance": [], **written}
+
+
+def _write(provider: Provider) -> ProviderJson:
     grace = provider.crl_grace
     return ProviderJson(
         trust=provider.trust,
@@ -162,13 +175,23 @@ def _read_statuses(
     given: list[TcbStatus] | None,
     usual: frozenset[TcbStatus],
 ) -> frozenset[TcbStatus]:
-    if given is None:
-        return usual
-    if not given or TcbStatus.REVOKED in given:
-        shown = ", ".join(status.value for status in given)
+    return usual if given is None else check_statuses(parameter, given)
+
+
+def check_statuses(
+    parameter: str, statuses: Collection[TcbStatus]
+) -> frozenset[TcbStatus]:
+    """
+    Return *statuses*, if they may be those with which there are tokens.
+
+    Raises:
+        ParameterError: There is none, or Revoked is among them.
+    """
+    if not statuses or TcbStatus.REVOKED in statuses:
+        shown = ", ".join(status.value for status in statuses)
         expected = "expected at least one status, and never Revoked"
         raise ParameterError(parameter, shown, expected)
-    return frozenset(given)
+    return frozenset(statuses)
 
 
 def read_compliance(json: ComplianceJson) -> Compliance:

@@ -25,6 +25,7 @@ from thim.cli import (
     serve,
     simulate,
     statuses,
+    tenant_attestation,
     tenants,
     tls,
     tokens,
@@ -48,6 +49,7 @@ collateral.app.command("refused")(refusals.refused)
 baselines.app.command("plan")(baseline_plans.plan)
 baselines.app.command("apply")(baseline_plans.apply)
 baselines.app.command("rollback")(baseline_plans.rollback)
+tenants.app.command("attestation")(tenant_attestation.attestation)
 app.add_typer(refreshing.upstream_app, name="upstream")
 app.add_typer(trust.app, name="trust")
 app.add_typer(tokens.app, name="token")

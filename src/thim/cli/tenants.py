@@ -109,7 +109,10 @@ def create(
         labels=_read_labels(label or []),
         quota=_read_quota(None, quota, quota_per),
     )
-    with _deciding(store, config, reason or "created") as (decider, decision):
+    with deciding_about_tenants(store, config, reason or "created") as (
+        decider,
+        decision,
+    ):
         decider.create_tenant(tenant, decision)
     typer.echo(f"Tenant {name} is there, at baseline {baseline}.")
 
@@ -152,7 +155,10 @@ def set_(
         changes["hosts"] = _read_hosts(host or [])
     if label or no_labels:
         changes["labels"] = _read_labels(label or [])
-    with _deciding(store, config, reason or "changed") as (decider, decision):
+    with deciding_about_tenants(store, config, reason or "changed") as (
+        decider,
+        decision,
+    ):
         now = decision.now
         current = decider.book.find_tenant(name, now, now)
         changes["quota"] = _read_quota(current.quota, quota, quota_per)
@@ -175,7 +181,10 @@ def delete(
     Delete a tenant: its path and host names are unknown from now on, its
     tokens are revoked, its past stays.
     """
-    with _deciding(store, config, reason or "deleted") as (decider, decision):
+    with deciding_about_tenants(store, config, reason or "deleted") as (
+        decider,
+        decision,
+    ):
         decider.delete_tenant(name, decision)
     typer.echo(f"There is no tenant {name} any more.")
 
@@ -243,8 +252,8 @@ def show(
     if as_json:
         typer.echo(json.dumps({**row, "history": history}, indent=2))
         return
-    for title, value in row.items():
-        typer.echo(f"{title.replace('_', ' '):12}{_spell(value)}")
+    for title, value in {**row, **row.pop("attestation")}.items():
+        typer.echo(f"{title.replace('_', ' '):20}{_spell(value)}")
     for line in history:
         text = (
             f"version {line['version']} since {line['effective']}, by "
@@ -257,8 +266,15 @@ def _spell(value: object) -> str:
     if isinstance(value, dict):
         value = [f"{key}={each}" for key, each in value.items()]
     if isinstance(value, list):
-        return ", ".join(value) or "-"
+        return ", ".join(map(_spell_one, value)) or "-"
     return "-" if value is None else str(value)
+
+
+def _spell_one(value: object) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    ways = " ".join(f"{k}={v}" for k, v in value.items() if k != "status")
+    return f"{value['status']} ({ways})"
 
 
 def _read_hosts(texts: list[str]) -> tuple[str, ...]:
@@ -295,9 +311,12 @@ def _reading(place: Place) -> Iterator[Replica]:
 
 
 @contextlib.contextmanager
-def _deciding(
+def deciding_about_tenants(
     store: str | None, config: Path | None, reason: str
 ) -> Iterator[tuple[Decider, Decision]]:
+    """
+    Open the store to decide about tenants, as who runs the command.
+    """
     from thim.services.deciding import (  # noqa: PLC0415 - loads SQLAlchemy
         Decision,
         deciding,

@@ -13,6 +13,8 @@ from thim.intel.strict_json import parse_strictly
 
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.types import Receive, Scope
 
 T = TypeVar("T")
@@ -26,17 +28,22 @@ class TooLargeError(MalformedError):
     default_reason = "body-too-large"
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
+async def read_body(
+    scope: Scope,
+    receive: Receive,
+    most: int,
+    kinds: Collection[str] = (_JSON,),
+) -> bytes:
     """
-    Return the body of a request, which is JSON by what is said of it, of
-    *most* bytes.
+    Return the body of a request of *most* bytes, which is JSON by what is said
+    of it, or of one of these *kinds*.
 
     Raises:
         ParameterError: It is said to be something else.
         TooLargeError: It is larger.
         MalformedError: It is cut off.
     """
-    _check_type(scope)
+    _check_type(scope, kinds)
     found = bytearray()
     has_more = True
     while has_more:
@@ -52,15 +59,15 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
     return bytes(found)
 
 
-def _check_type(scope: Scope) -> None:
+def _check_type(scope: Scope, kinds: Collection[str]) -> None:
     headers = dict(scope["headers"])
-    expected = {"content-type": _JSON, "content-encoding": "identity"}
-    for name, value in expected.items():
+    expected = {"content-type": kinds, "content-encoding": ("identity",)}
+    for name, values in expected.items():
         text = headers.get(name.encode(), b"").decode("latin-1")
         found = text.partition(";")[0].strip().lower()
         is_silent = not found and name == "content-encoding"
-        if found != value and not is_silent:
-            raise ParameterError(name, text, f"expected {value}")
+        if found not in values and not is_silent:
+            raise ParameterError(name, text, f"expected {' or '.join(values)}")
 
 
 def decode(raw: bytes, kind: type[T]) -> T:

@@ -17,10 +17,12 @@ from starlette.routing import Route
 
 from thim.baseline.definition import (
     Kind,
+    find_usual,
     read_tenant,
     write_tenant,
 )
 from thim.baseline.model import Overrides, Per, Quota, Tenant
+from thim.baseline.provider_definition import ProviderJson, read_provider
 from thim.errors import NotFoundError, ParameterError
 from thim.http.administered import Administered
 from thim.http.bodies import decode
@@ -29,9 +31,11 @@ from thim.http.prefixes import parse_instant, split_prefix
 from thim.http.query import parse_query
 from thim.http.served_paths import read_document_query
 from thim.services.baseline_views import describe_history
+from thim.services.provider_checks import read_policy_certificate
 from thim.services.served import find_served
 from thim.services.tenant_views import describe_tenant
 from thim.services.tokens import Permission
+from thim.store.attestation_view import MOST_CERTIFICATES
 from thim.store.replica import Replica
 
 
@@ -40,11 +44,12 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
+    from thim.baseline.provider import Provider
     from thim.http.service import Service
     from thim.services.deciding import Decider, Decision
     from thim.services.tokens import Principal
 
-_MOST_BODY: Final = 64 * 1024
+_MOST_BODY: Final = 256 * 1024
 _TENANTS: Final = "/admin/v1/tenants"
 _MOST_DIGITS: Final = 9
 _MOST_REASON: Final = 500
@@ -62,6 +67,10 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
     hosts: list[str] = []
     labels: dict[str, str] = {}
     quota: _Quota | None = None
+    attestation: ProviderJson | None = None
+    policy_certificates: Annotated[
+        list[str], Meta(max_length=MOST_CERTIFICATES)
+    ] = []
 
 
 def tenant_admin_routes() -> list[Route]:
@@ -186,16 +195,23 @@ async def _put(
     service: Service = scope["state"]["service"]
     wanted = decode(body, _Wanted)
     name, seen = scope["path_params"]["name"], _read_if_match(scope)
+    certificates = [
+        read_policy_certificate(pem, "policy_certificates")
+        for pem in wanted.policy_certificates
+    ]
 
     def keep() -> dict[str, Any]:
         with _deciding(service, principal, wanted.reason) as (decider, made):
             if seen is None:
-                decider.create_tenant(_make(name, wanted, None), made)
+                created = _make(name, wanted, None)
+                decider.create_tenant(created, made, certificates)
             else:
                 now = made.now
                 current = decider.book.find_tenant(name, now, now)
                 changed = _make(name, wanted, current)
-                decider.change_tenant(changed, made, seen=seen)
+                decider.change_tenant(
+                    changed, made, seen=seen, certificates=certificates
+                )
         with reading(service) as replica:
             now = service.clock()
             tenant = replica.book().find_tenant(name, now, now)
@@ -223,11 +239,22 @@ def _make(name: str, wanted: _Wanted, current: Tenant | None) -> Tenant:
         quota=Quota(requests=wanted.quota.requests, per=wanted.quota.per)
         if wanted.quota
         else None,
+        provider=_find_provider(name, wanted, current),
     )
     read = read_tenant(name, 0, write_tenant(tenant))
     if read is None:
         raise AssertionError  # it is not deleted
     return read
+
+
+def _find_provider(
+    name: str, wanted: _Wanted, current: Tenant | None
+) -> Provider:
+    """Read the attestation side; where none is given the present one stays."""
+    usual = find_usual(name)
+    if wanted.attestation is not None:
+        return read_provider(wanted.attestation, usual)
+    return usual if current is None else current.provider
 
 
 def _read_if_match(scope: Scope) -> int | None:

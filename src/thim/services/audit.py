@@ -16,6 +16,7 @@ from thim.collateral.records import AMD, Kind, Record
 from thim.errors import ThimError
 from thim.intel.signed import SignedJson
 from thim.services.audit_amd import AmdAudit
+from thim.services.audit_attestation import find_policy_findings
 from thim.services.audit_platforms import PlatformAudit
 from thim.services.finding import Finding
 from thim.store.archive import Damaged, Stored
@@ -85,6 +86,7 @@ def audit(ledger: Ledger) -> Report:
     6. Each series' head is its newest record.
     7. AMD's endorsement keys hold (``audit_amd``).
     8. Platforms and their PCK certificates hold (``audit_platforms``).
+    9. So do attestation policies and who signs them (``audit_attestation``).
     """
     anchors = ledger.anchors()
     findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
@@ -113,6 +115,7 @@ def audit(ledger: Ledger) -> Report:
     with contextlib.closing(Replica(ledger.path)) as replica:
         platforms = PlatformAudit(replica, anchors)
         findings += platforms.findings()
+        findings += find_policy_findings(replica)
     return Report(
         records=records,
         heads=sum(found.head is not None for found in series.values()),

@@ -20,15 +20,17 @@ from thim.baseline.definition import (
     write_tenant,
 )
 from thim.baseline.model import ROOT
+from thim.baseline.provider import TrustModel
 from thim.baseline.rollout import check_free
 from thim.baseline.select import choose
 from thim.errors import ConflictError, NotFoundError, ParameterError
+from thim.services.provider_checks import check_provider
 from thim.services.serve import complete, read_landscape
 from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from thim.baseline.book import Book
@@ -78,12 +80,20 @@ class Decider:
         """
         return read_landscape(self._replica)
 
-    def create_tenant(self, tenant: Tenant, decision: Decision) -> Tenant:
+    def create_tenant(
+        self,
+        tenant: Tenant,
+        decision: Decision,
+        certificates: Sequence[bytes] = (),
+    ) -> Tenant:
         """
-        Create *tenant*.
+        Create *tenant*, whose policies who has the keys of *certificates*
+        (DER) may sign.
 
         Raises:
-            ParameterError: Its name or hosts are taken, or may not be used.
+            ParameterError: Its name, hosts or issuer are taken, or may not be
+                used, or its trust model and the certificates do not go
+                together.
             NotFoundError: There is no such baseline, or it comes to nothing.
         """
         check_name(tenant.name)
@@ -91,13 +101,20 @@ class Decider:
         if tenant.name in names:
             expected = "expected another name: there is such a tenant"
             raise ParameterError("name", tenant.name, expected)
+        self._add_certificates(tenant, certificates, decision)
         return self._put_tenant(tenant, decision)
 
     def change_tenant(
-        self, tenant: Tenant, decision: Decision, *, seen: int
+        self,
+        tenant: Tenant,
+        decision: Decision,
+        *,
+        seen: int,
+        certificates: Sequence[bytes] = (),
     ) -> Tenant:
         """
-        Put *tenant* in the place of its version *seen*.
+        Put *tenant* in the place of its version *seen*; who has the keys of
+        *certificates* (DER) may sign its policies as well.
 
         Raises:
             ConflictError: It has another version meanwhile, or will have.
@@ -112,11 +129,25 @@ class Decider:
             )
             raise ConflictError(msg, reason="changed-meanwhile")
         check_free(self.book, Kind.TENANT, tenant.name, now)
+        self._add_certificates(tenant, certificates, decision)
         return self._put_tenant(tenant, decision)
+
+    def _add_certificates(
+        self, tenant: Tenant, ders: Sequence[bytes], decision: Decision
+    ) -> None:
+        trust = tenant.provider.trust
+        if ders and trust is not TrustModel.ISOLATED:
+            expected = "expected isolated: no other has policy certificates"
+            raise ParameterError("attestation.trust", trust.value, expected)
+        for der in ders:
+            self._ledger.attestation_policies.add_certificate(
+                tenant.name, der, actor=decision.actor, at=decision.now
+            )
 
     def delete_tenant(self, name: str, decision: Decision) -> None:
         """
-        Let there be no tenant *name* any more; its past stays.
+        Let there be no tenant *name* any more; its past stays, and nothing
+        of it is in force for another of that name.
 
         Raises:
             NotFoundError: There is none.
@@ -131,6 +162,9 @@ class Decider:
         self._enact(Kind.TENANT, name, body, decision)
         self._ledger.tokens.revoke_tenant(
             name, actor=decision.actor, now=decision.now
+        )
+        self._ledger.attestation_policies.forget_tenant(
+            name, actor=decision.actor, at=decision.now
         )
 
     def define_tenant(self, tenant: Tenant, decision: Decision) -> int:
@@ -147,6 +181,11 @@ class Decider:
 
     def _put_tenant(self, tenant: Tenant, decision: Decision) -> Tenant:
         self._check_hosts(tenant, decision.now)
+        check_provider(
+            tenant,
+            self.book.tenants(decision.now),
+            self._ledger.attestation_policies,
+        )
         self._check_baseline(tenant, decision)
         body = write_tenant(tenant)
         read_tenant(tenant.name, 0, body)  # what is kept can be read

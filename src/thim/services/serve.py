@@ -201,14 +201,17 @@ def list_fmspcs(
     return found
 
 
-def find_number(reader: Reader, tenant: str, now: datetime) -> int:
+def find_number(
+    reader: Reader, tenant: str, now: datetime, own: str | None = None
+) -> int:
     """
-    Find at which number *tenant* stands at *now*.
+    Find at which number *tenant* stands at *now*, or at which it attests where
+    its policy names the baseline *own*.
 
     Raises:
         NotFoundError: There is no such tenant, or its baseline comes to none.
     """
-    wish = Wish(tenant=tenant)
+    wish = Wish(tenant=tenant, own=own)
     standing = find_standing(wish, reader.book(), None, now)
     landscape = complete(read_landscape(reader), standing.chosen, reader)
     return resolve(wish, standing, landscape).number

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from thim.attestation.policy_signer import spell_thumbprint
+from thim.baseline.provider_definition import describe_provider
 from thim.errors import ThimError
 from thim.services.serve import find_number
+from thim.store.attestation_view import AttestationView
 
 
 if TYPE_CHECKING:
@@ -41,4 +44,9 @@ def describe_tenant(
         if quota
         else None,
         "version": tenant.version,
+        "attestation": describe_provider(tenant.provider),
+        "policy_certificates": [
+            spell_thumbprint(stored.der)
+            for stored in AttestationView(replica).certificates(tenant.name)
+        ],
     }

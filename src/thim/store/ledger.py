@@ -30,6 +30,7 @@ from thim.errors import OperatorError
 from thim.intel.names import PckCa
 from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
+from thim.store.attestation_policies import AttestationPolicies
 from thim.store.certificates import mark_revoked
 from thim.store.change_plans import ChangePlans
 from thim.store.chip_queue import ChipQueue
@@ -107,6 +108,7 @@ class Ledger:
         self.keys = Keys(self._transaction)
         self.registrations = Registrations(self._transaction)
         self.policies = Policies(self._transaction)
+        self.attestation_policies = AttestationPolicies(self._transaction)
         self.chips = ChipQueue(self._transaction)
         self.chip_table = ChipTable(self._transaction)
         self.endorsements = Endorsements(self._transaction)

@@ -1,0 +1,124 @@
+"""
+What the routes of attestation providers share: for whom a request is, in which
+version of the API, and tokens as answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.errors import MalformedError, NotFoundError, ParameterError
+from thim.http.maa_errors import maa_reply
+from thim.http.query import parse_query
+from thim.http.tenancy import find_host
+from thim.services.providers import Providers
+from thim.services.rate import SourceRate
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from starlette.types import Scope
+
+    from thim.http.prefixes import Prefix
+    from thim.http.reply import Reply
+    from thim.http.service import Service
+    from thim.services.providers import Place
+
+PREVIEW: Final = "2018-09-01-preview"
+#: The versions of the present API, in their order.
+VERSIONS: Final = (
+    "2020-10-01",
+    "2022-08-01",
+    "2022-09-01-preview",
+    "2023-04-01-preview",
+    "2025-06-01",
+    "2026-03-11-preview",
+)
+#: Seconds for which an answer to who manages a provider holds.
+_LIFETIME: Final = 3600
+#: Of one tenant in a minute; each is kept for ever.
+_MOST_CHANGES: Final = 60
+
+
+class AttestationContext:
+    """
+    The providers as one process serves them; lives on one event loop.
+
+    Args:
+        service: The store.
+        sign: Makes a token of an issuer and claims; raises an
+            `UnavailableError` where that cannot be done.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        sign: Callable[[str, Mapping[str, Any]], str],
+    ) -> None:
+        self.service = service
+        self.changes = SourceRate(_MOST_CHANGES)
+        self._sign = sign
+        self._providers = Providers(
+            service.replica, service.settings.attestation_url
+        )
+
+    def place(self, scope: Scope) -> Place:
+        """
+        Find out for which provider a request is.
+
+        Raises:
+            ParameterError: It has several host names.
+            NotFoundError: It is below ``/baseline`` or ``/at``, where nothing
+                is attested; or there is no such tenant.
+            ThimError: As ``Providers.place``.
+        """
+        hosts = {v for k, v in scope["headers"] if k == b"host"}
+        if len(hosts) > 1:
+            shown = b", ".join(sorted(hosts)).decode("latin-1")
+            raise ParameterError("Host", shown, "expected one")
+        host = find_host(next(iter(hosts), b""))
+        prefix: Prefix | None = scope.get("thim.prefix")
+        named = None if prefix is None else prefix.tenant
+        if prefix and not (prefix.baseline is None and prefix.at is None):
+            msg = "providers are not below /baseline or /at"
+            raise NotFoundError(msg, reason="unknown-path")
+        return self._providers.place(host, named, self.service.clock())
+
+    def answer(self, place: Place, claims: Mapping[str, Any]) -> Reply:
+        """
+        Answer with a token that says *claims*.
+        """
+        return maa_reply(200, {"token": self.make_token(place, claims)})
+
+    def make_token(self, place: Place, claims: Mapping[str, Any]) -> str:
+        """
+        Make a token for who manages a provider; it holds for an hour.
+
+        Raises:
+            UnavailableError: There is no key.
+        """
+        now = int(self.service.clock().timestamp())
+        dates = {"iat": now, "nbf": now, "exp": now + _LIFETIME}
+        return self._sign(
+            place.issuer, {**claims, **dates, "iss": place.issuer}
+        )
+
+
+def check_version(
+    scope: Scope, versions: Collection[str] = VERSIONS
+) -> Mapping[str, str]:
+    """
+    Check the version of the API that a request wants; return its query.
+
+    Raises:
+        MalformedError: It wants none, or one that this path has not.
+    """
+    parameters = parse_query(scope["query_string"])
+    wanted = parameters.get("api-version", "")
+    if wanted not in versions:
+        found = f"got {wanted[:40]!r}" if wanted else "it is missing"
+        msg = f"api-version: {found}, expected one of {', '.join(versions)}"
+        reason = "unknown-api-version" if wanted else "no-api-version"
+        raise MalformedError(msg, reason=reason)
+    return parameters
