@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from tests.tsm import playing_kernel
 from thim.agent.devices import (
     get_chip_id,
     get_report,
@@ -130,38 +131,35 @@ class TestGuestDevice:
 
 
 class TestTsm:
-    @pytest.fixture
-    def entry(self, tmp_path):
+    def test_report(self, tmp_path):
         """
-        A folder as the kernel fills it.
+        A report over random data is asked for, and read.
         """
-        (tmp_path / "provider").write_text("sev_guest\n")
-        (tmp_path / "generation").write_text("1\n")
-        (tmp_path / "outblob").write_bytes(b"report")
-        return tmp_path
+        root = tmp_path / "report"
+        with playing_kernel(root, "sev_guest", lambda _: b"report") as kernel:
+            assert b"report" == read_tsm(root)
+        assert [64] == list(map(len, kernel.asked))
+        assert any(kernel.asked[0])
 
-    def test_report(self, entry):
-        """
-        Report data are written, and the report is read.
-        """
-        assert b"report" == read_tsm(entry)
-        assert 64 == len((entry / "inblob").read_bytes())
-
-    def test_other_provider(self, entry):
+    def test_other_provider(self, tmp_path):
         """
         A quote of TDX is no report.
         """
-        (entry / "provider").write_text("tdx_guest\n")
-        with pytest.raises(OperatorError, match="expected 'sev_guest'"):
-            read_tsm(entry)
+        root = tmp_path / "report"
+        with (
+            playing_kernel(root, "tdx_guest", lambda _: b"quote"),
+            pytest.raises(OperatorError, match="expected 'sev_guest'"),
+        ):
+            read_tsm(root)
 
     def test_unfilled(self, tmp_path):
         """
         A folder that nobody fills is an error, and removed as far as it can
         be.
         """
-        with pytest.raises(OperatorError, match="No such file"):
+        with pytest.raises(OperatorError, match=r"chip: .*No such file") as e:
             read_guest(tmp_path / "device", tmp_path)
+        assert "chip-source" == e.value.reason
 
 
 class TestHostDevice:

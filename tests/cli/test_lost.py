@@ -232,12 +232,15 @@ class TestStore:
 
 class TestSealingKey:
     @pytest.fixture
-    def lost(self, made):
+    def lost(self, thim, made):
         """
-        A platform was registered by its manifest, and the key is gone.
+        A platform was registered by its manifest, a signing key was made, and
+        the key that sealed both is gone.
         """
         with Ledger(made / "thim.db", VENDOR_ROOTS) as ledger:
             register(ledger, made / "thim.key")
+        config = ("--config", made / "thim.toml")
+        assert 0 == thim("signing", "rotate", *config).code
         (made / "thim.key").unlink()
         return made
 
@@ -254,6 +257,7 @@ class TestSealingKey:
         run = thim(*ACCEPT, *config)
         assert (0, "") == (run.code, run.err)
         assert "1 sealed manifests were dropped" in run.text
+        assert "1 signing keys were revoked" in run.text
         assert 200 == serve(lost)[0]
 
     def test_dropped(self, thim, lost):
@@ -287,7 +291,9 @@ class TestSealingKey:
 
         ((actor, detail),) = found
         assert os_user() == actor
-        assert detail.endswith(": 1 sealed manifests dropped")
+        assert detail.endswith(
+            ": 1 sealed manifests dropped, 1 signing keys revoked"
+        )
 
     def test_not_lost(self, thim, made):
         """

@@ -16,6 +16,7 @@ from thim.services.secrets import (
     check_key,
     is_absent,
     load_or_make_key,
+    open_sealer,
     provide_sealer,
     read_provided_secret,
     read_secret,
@@ -302,6 +303,32 @@ class TestSealer:
             check_key(replica, path)
 
 
+class TestOpen:
+    def test_same(self, ledger, replica, tmp_path):
+        """
+        What was sealed is opened with the key that is there.
+        """
+        path = tmp_path / "thim.key"
+        sealed = provide_sealer(ledger, path).seal(b"secret", b"context")
+
+        assert b"secret" == open_sealer(replica, path).open(sealed, b"context")
+
+    @pytest.mark.parametrize("content", [None, bytes(32)])
+    def test_lost(self, ledger, replica, tmp_path, content):
+        """
+        Without it, or with another one, nothing is opened, and none is made.
+        """
+        path = tmp_path / "thim.key"
+        provide_sealer(ledger, path)
+        path.unlink()
+        if content is not None:
+            write_new(path, content)
+        with pytest.raises(OperatorError) as caught:
+            open_sealer(replica, path)
+        assert "key-lost" == caught.value.reason
+        assert path.exists() is (content is not None)
+
+
 class TestLoss:
     def test_another_key(self, ledger, tmp_path):
         """
@@ -311,7 +338,8 @@ class TestLoss:
         path = tmp_path / "thim.key"
         provide_sealer(ledger, path)
         replace(path, bytes(32))
-        assert 0 == accept_loss(ledger, path, actor="me", now=NOW)
+        lost = accept_loss(ledger, path, actor="me", now=NOW)
+        assert (0, 0) == (lost.manifests, lost.signing_keys)
         assert "66687aad" == provide_sealer(ledger, path).key_id
 
         path.unlink()

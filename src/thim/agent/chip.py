@@ -10,7 +10,7 @@ import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from thim.agent.devices import TSM, read_guest, read_host
+from thim.agent.devices import read_guest, read_host
 from thim.agent.identity import (
     Declared,
     Identity,
@@ -19,6 +19,7 @@ from thim.agent.identity import (
     read_report_file,
     settle,
 )
+from thim.services.tsm import TSM
 
 
 if TYPE_CHECKING:

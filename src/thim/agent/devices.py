@@ -10,7 +10,6 @@ tells its host.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import fcntl
 import os
@@ -24,15 +23,15 @@ from thim.agent.identity import CHIP_ID_SIZE, Read
 from thim.amd.report import SIZE
 from thim.amd.tcb import ProductLine
 from thim.errors import MalformedError, OperatorError
+from thim.services.tsm import DATA_SIZE, SNP, TSM, ask_tsm
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     #: As ``fcntl.ioctl``: a handle, a number, and what is read and written.
     Ioctl = Callable[[int, int, bytearray], object]
 
-TSM: Final = Path("/sys/kernel/config/tsm/report")
 CPUINFO: Final = Path("/proc/cpuinfo")
 
 #: _IOWR('S', 0, 32 bytes) and _IOWR('S', 0, 16 bytes).
@@ -66,8 +65,7 @@ def read_guest(device: Path, tsm: Path = TSM) -> Read:
         OperatorError: There is none to be had.
     """
     if tsm.is_dir():
-        with _tsm_entry(tsm) as entry:
-            return _read_report(read_tsm(entry), str(tsm))
+        return _read_report(read_tsm(tsm), str(tsm))
     return _read_report(get_report(device, fcntl.ioctl), str(device))
 
 
@@ -78,42 +76,23 @@ def _read_report(raw: bytes, source: str) -> Read:
         raise _unusable(source, str(e)) from e
 
 
-@contextlib.contextmanager
-def _tsm_entry(tsm: Path) -> Iterator[Path]:
-    entry = tsm / f"thim-{secrets.token_hex(4)}"
-    try:
-        entry.mkdir()
-    except OSError as e:
-        raise _unusable(str(tsm), e.strerror or str(e)) from e
-    try:
-        yield entry
-    finally:
-        with contextlib.suppress(OSError):
-            entry.rmdir()
-
-
-def read_tsm(entry: Path) -> bytes:
+def read_tsm(root: Path) -> bytes:
     """
-    Ask for a report with random report data by a folder of the kernel's
-    trusted security module (Documentation/ABI/testing/configfs-tsm-report).
+    Ask for a report with random report data by the kernel's trusted security
+    module, below *root*.
 
     Raises:
         OperatorError: It has none of SEV's, or somebody else uses the entry.
     """
     try:
-        (entry / "inblob").write_bytes(secrets.token_bytes(64))
-        provider = (entry / "provider").read_text("ascii").strip()
-        before = (entry / "generation").read_bytes()
-        report = (entry / "outblob").read_bytes()
-        after = (entry / "generation").read_bytes()
-    except OSError as e:
-        raise _unusable(str(entry), e.strerror or str(e)) from e
-    if provider != "sev_guest":
-        msg = f"provider {provider!r}, expected 'sev_guest'"
-        raise _unusable(str(entry), msg)
-    if before != after:
-        raise _unusable(str(entry), "somebody else writes to it")
-    return report
+        answer = ask_tsm(root, secrets.token_bytes(DATA_SIZE))
+    except OperatorError as e:
+        msg = f"chip: {e}"
+        raise OperatorError(msg, reason="chip-source") from e
+    if answer.provider != SNP:
+        msg = f"provider {answer.provider!r}, expected {SNP!r}"
+        raise _unusable(str(root), msg)
+    return answer.outblob
 
 
 def get_report(device: Path, ioctl: Ioctl) -> bytes:

@@ -13,6 +13,7 @@ from thim.cli import (
     collateral,
     configuration,
     database,
+    decisions,
     fleet,
     hooks,
     init,
@@ -23,6 +24,7 @@ from thim.cli import (
     refreshing,
     refusals,
     serve,
+    signing,
     simulate,
     statuses,
     tenant_attestation,
@@ -64,5 +66,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(pccs_import.app, name="import")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
+app.add_typer(signing.app, name="signing")
+app.add_typer(decisions.app, name="decision")
 app.add_typer(hooks.app, name="webhook")
 app.add_typer(clients.app, name="client-config")

@@ -37,6 +37,7 @@ from thim.cli.values import (
 )
 from thim.cli.webhooks import parse_webhooks
 from thim.errors import OperatorError, shorten
+from thim.services.tsm import TSM
 from thim.store.location import default_location
 
 
@@ -187,6 +188,22 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         parse=whole_number(0, 2**40),
         default=str(32 * 1024 * 1024),
         meaning="memory for remembered answers, 0 for none",
+    ),
+    "attestation_key_life": Setting(
+        parse=duration("2d", "3650d"),
+        default="90d",
+        meaning="how long one key signs attestation tokens",
+    ),
+    "tsm_root": Setting(
+        parse=parse_path,
+        default=str(TSM),
+        meaning="the kernel's folder for evidence of this machine, if it is a "
+        "TEE: new signing keys get some",
+    ),
+    "decision_retention": Setting(
+        parse=duration("1d", "36500d"),
+        default="400d",
+        meaning="how long the records of issued attestation tokens are kept",
     ),
     "access_log": Setting(
         parse=parse_boolean, default="false", meaning="a line for each request"

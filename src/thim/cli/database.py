@@ -54,7 +54,8 @@ def accept_loss(store: Store = None, config: Config = None) -> None:
     """
     Give up what was sealed with a key file that is lost for good.
 
-    Manifests are dropped, platforms and their certificates stay. A key that is
+    Manifests are dropped, platforms and their certificates stay. Signing keys
+    are revoked: tokens that are out are refused from then on. A key that is
     still there, and what it sealed, is not touched.
     """
     from thim.services import secrets  # noqa: PLC0415 - loads SQLAlchemy
@@ -63,13 +64,15 @@ def accept_loss(store: Store = None, config: Config = None) -> None:
     found = configure({"store": store}, config)
     place, path = place_of(found), found["key_file"].value
     with Ledger(place.store, place.anchors) as ledger:
-        dropped = secrets.accept_loss(
+        lost = secrets.accept_loss(
             ledger, path, actor=os_user(), now=place.clock()
         )
     typer.echo(
-        f"{dropped} sealed manifests were dropped; their platforms stay. What "
-        f"is sealed next is sealed with the key in {path}, which is made if "
-        f"there is none: keep a copy of it elsewhere"
+        f"{lost.manifests} sealed manifests were dropped; their platforms "
+        f"stay. {lost.signing_keys} signing keys were revoked, and their "
+        f"tokens with them; another is made when it is needed. What is sealed "
+        f"next is sealed with the key in {path}, which is made if there is "
+        f"none: keep a copy of it elsewhere"
     )
 
 
@@ -78,16 +81,18 @@ def verify(
     store: Store = None, config: Config = None, as_json: Json = False
 ) -> None:
     """
-    Check every stored record again, and every platform's certificates.
+    Check every stored record again, every platform's certificates, and the
+    signing keys.
 
     Exit code 1 if anything is wrong.
     """
     from thim.services.audit import audit  # noqa: PLC0415 - loads SQLAlchemy
     from thim.store.ledger import Ledger  # noqa: PLC0415
 
-    place = find_place(store, config)
+    found = configure({"store": store}, config)
+    place = place_of(found)
     with Ledger(place.store, place.anchors) as ledger:
-        report = audit(ledger)
+        report = audit(ledger, found["key_file"].value)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:

@@ -232,6 +232,9 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         max_broken=found["max_broken"].value,
         old_api=found["old_api"].value == "serve",
         metadata_hosts=found["metadata_hosts"].value or frozenset(),
+        attestation_key_life=found["attestation_key_life"].value,
+        tsm_root=found["tsm_root"].value,
+        decision_retention=found["decision_retention"].value,
         supervisor=os.getpid() if found["workers"].value > 1 else None,
         memo_bytes=found["memo_bytes"].value,
     )

@@ -9,9 +9,12 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from thim.attestation.signing_key import LIFE
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.http.limits import Limits
 from thim.http.pcs import Profile
+from thim.services.decisions import RETENTION
+from thim.services.tsm import TSM
 from thim.services.vendors import VendorSettings
 
 
@@ -41,7 +44,9 @@ class HttpSettings:
     or one of *metadata_hosts* (lower case).  *max_broken* is the share of a
     tenant's platforms (0 to 1) that a change of baseline may break.
     *attestation_url* is what the attestation service calls itself.
-    *webhooks* are told of notices.
+    *webhooks* are told of notices.  One key signs tokens for an
+    *attestation_key_life*; *tsm_root* is the kernel's folder for evidence of
+    this machine.  Decision records are kept for a *decision_retention*.
     """
 
     store: Path
@@ -58,6 +63,9 @@ class HttpSettings:
     dangerous_clock: Path | None = None
     key_file: Path | None = None
     dangerous_plain_http_tokens: bool = False
+    attestation_key_life: timedelta = LIFE
+    tsm_root: Path = TSM
+    decision_retention: timedelta = RETENTION
     supervisor: int | None = None
     memo_bytes: int = 32 * 1024 * 1024
     limits: Limits = dataclasses.field(default_factory=Limits)

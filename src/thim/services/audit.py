@@ -18,6 +18,7 @@ from thim.intel.signed import SignedJson
 from thim.services.audit_amd import AmdAudit
 from thim.services.audit_attestation import find_policy_findings
 from thim.services.audit_platforms import PlatformAudit
+from thim.services.audit_signing_keys import check_signing_keys
 from thim.services.finding import Finding
 from thim.store.archive import Damaged, Stored
 from thim.store.replica import Replica
@@ -28,6 +29,7 @@ from thim.x509.crl import Crl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from thim.collateral.records import CollateralKey
     from thim.store.ledger import Ledger
@@ -73,9 +75,10 @@ class _Series:
     head: Stored | None = None
 
 
-def audit(ledger: Ledger) -> Report:
+def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
     """
-    Check every record of *ledger* as if it came in today.
+    Check every record of *ledger* as if it came in today; *key_file* has the
+    key with which its secrets are sealed.
 
     1. The file itself is sound (SQLite's own checks).
     2. The certificates for building chains can be read, and the chains are
@@ -87,6 +90,7 @@ def audit(ledger: Ledger) -> Report:
     7. AMD's endorsement keys hold (``audit_amd``).
     8. Platforms and their PCK certificates hold (``audit_platforms``).
     9. So do attestation policies and who signs them (``audit_attestation``).
+    10. Signing keys hold (``audit_signing_keys``).
     """
     anchors = ledger.anchors()
     findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
@@ -116,6 +120,7 @@ def audit(ledger: Ledger) -> Report:
         platforms = PlatformAudit(replica, anchors)
         findings += platforms.findings()
         findings += find_policy_findings(replica)
+        findings += check_signing_keys(replica, key_file)
     return Report(
         records=records,
         heads=sum(found.head is not None for found in series.values()),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from collections.abc import Iterator
 
+    from thim.store.keys import GivenUp
     from thim.store.ledger import Ledger
 
 SECRET: Final = 0o600
@@ -234,13 +235,28 @@ def check_key(replica: Replica, path: Path) -> None:
         _sealer(path, read_secret(path))
 
 
+def open_sealer(replica: Replica, path: Path) -> Sealer:
+    """
+    Return what opens the secrets that are sealed in a store, with the key in
+    *path*; nothing is made.
+
+    Raises:
+        OperatorError: As `provide_sealer`.
+    """
+    known = find_key_id(replica)
+    key = read_secret(path) if known is None else _read_known(path, known)
+    sealer = _sealer(path, key)
+    _check_same(path, known or sealer.key_id, sealer)
+    return sealer
+
+
 def accept_loss(
     ledger: Ledger, path: Path, *, actor: str, now: datetime.datetime
-) -> int:
+) -> GivenUp:
     """
-    Give up what was sealed with a key that *path* holds no more; return how
-    many manifests are dropped.  What is sealed next is sealed with the key
-    that is there then, or with a new one.
+    Give up what was sealed with a key that *path* holds no more, manifests and
+    signing keys; return what that was.  What is sealed next is sealed with the
+    key that is there then, or with a new one.
 
     Raises:
         OperatorError: ``key-not-lost``: nothing was sealed, or the key is
@@ -258,10 +274,10 @@ def accept_loss(
                     f"key file {path}: this is the store's key: it is not lost"
                 )
                 raise OperatorError(msg, reason="key-not-lost")
-        dropped = ledger.keys.give_up()
-        detail = f"key {known}: {dropped} sealed manifests dropped"
+        lost = ledger.keys.give_up(now)
+        detail = f"key {known}: {lost}"
         ledger.events.add("key-loss", detail, actor=actor, now=now)
-    return dropped
+    return lost
 
 
 def _read_known(path: Path, known: str) -> bytes:

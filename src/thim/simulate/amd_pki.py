@@ -34,9 +34,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from thim.amd.tcb import ProductLine
 from thim.simulate import amd_profile as profile
-from thim.simulate import der
 from thim.simulate.amd_profile import Role
 from thim.simulate.rsa_keys import RsaKey, make_keys
+from thim.x509 import der_writer as der
 from thim.x509.chain import TrustAnchors
 
 

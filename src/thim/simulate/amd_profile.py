@@ -11,7 +11,7 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 from thim.amd.tcb import ProductLine
-from thim.simulate import der
+from thim.x509 import der_writer as der
 
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from thim.simulate import der
+from thim.x509 import der_writer as der
 
 
 _FILE: Final = Path(__file__).parent / "primes.txt"

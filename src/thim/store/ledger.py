@@ -51,6 +51,7 @@ from thim.store.policies import Policies
 from thim.store.registrations import Registrations
 from thim.store.replica import Replica, spell_anchors
 from thim.store.selections import Selections
+from thim.store.signing_keys import SigningKeys
 from thim.store.strangers import Strangers
 from thim.store.tokens import Tokens
 from thim.x509.chain import TrustAnchors, parse_certificate, spki_sha256
@@ -119,6 +120,7 @@ class Ledger:
         self.outlooks = Outlooks(self._transaction)
         self.notices = Notices(self._transaction)
         self.client_numbers = ClientNumbers(self._transaction)
+        self.signing_keys = SigningKeys(self._transaction)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ from cryptography.hazmat import asn1
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thim.simulate import der
+from thim.x509 import der_writer as der
 
 
 class TestEncode:

@@ -1,0 +1,319 @@
+"""
+The file of decision records: one for each token that was issued.
+
+It is a SQLite file of its own beside the store: a commit to the store has every
+process forget the answers that it remembers, and tokens are issued all the
+time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import sqlite3
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from thim.errors import OperatorError
+from thim.store.instants import from_stored, to_stored
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+VERSION: Final = 1
+_DAY: Final = 86_400_000_000
+_SCHEMA: Final = (
+    # Many records are made with the same documents.
+    """
+    CREATE TABLE document_sets (
+        sha256 BLOB PRIMARY KEY,
+        documents TEXT NOT NULL,
+        used INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE decisions (
+        id INTEGER PRIMARY KEY,
+        jti BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        tenant TEXT NOT NULL,
+        type TEXT NOT NULL,
+        evidence_sha256 BLOB NOT NULL,
+        policy_hash TEXT NOT NULL,
+        policy_version INTEGER,
+        is_draft INTEGER NOT NULL,
+        baseline TEXT,
+        evaluation_number INTEGER,
+        documents BLOB NOT NULL,
+        accepted_expired TEXT NOT NULL,
+        kid TEXT NOT NULL,
+        result TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX decisions_by_jti ON decisions (jti)",
+    "CREATE INDEX decisions_by_at ON decisions (at)",
+    f"PRAGMA user_version = {VERSION}",
+)
+_PRAGMAS: Final = (
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+)
+_ADD: Final = f"""
+    INSERT INTO decisions (
+        jti, at, tenant, type, evidence_sha256, policy_hash, policy_version,
+        is_draft, baseline, evaluation_number, documents, accepted_expired,
+        kid, result
+    ) VALUES ({", ".join("?" * 14)})
+"""  # noqa: S608 - constants only
+_ADD_SET: Final = """
+    INSERT INTO document_sets (sha256, documents, used) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET used = max(used, excluded.used)
+"""
+_PURGE: Final = """
+    DELETE FROM decisions WHERE id IN (
+        SELECT id FROM decisions WHERE at < ? ORDER BY at LIMIT ?)
+"""
+#: It was used for a day more than is written down, at the most.
+_PURGE_SETS: Final = "DELETE FROM document_sets WHERE used < ? - ?"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """
+    What is kept of a token that was issued.
+
+    Attributes:
+        jti: Its ID, 64 hexadecimal digits.
+        at: When it was issued.
+        tenant: For whom.
+        type: The attestation type, by its name.
+        evidence_sha256: The digest of the evidence as it was sent.
+        policy_hash: As ``x-ms-policy-hash`` has it.
+        policy_version: Which one of the tenant's policies that is; None for a
+            default policy or a draft.
+        is_draft: Whether a draft decided, and the token is not signed.
+        baseline: The baseline's name, if one has decided.
+        evaluation_number: Its number, if it has one.
+        documents: The SHA-256 (hexadecimal) of each document that decided.
+        accepted_expired: Those of them that had expired.
+        kid: The key that has signed the token.
+        result: What came of the appraisal.
+    """
+
+    jti: str
+    at: datetime
+    tenant: str
+    type: str
+    evidence_sha256: bytes
+    policy_hash: str
+    policy_version: int | None = None
+    is_draft: bool = False
+    baseline: str | None = None
+    evaluation_number: int | None = None
+    documents: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    accepted_expired: tuple[str, ...] = ()
+    kid: str
+    result: str
+
+
+def find_decisions(store: Path) -> Path:
+    """
+    Return the file of the decision records that belong to *store*.
+    """
+    return store.with_name(f"{store.stem}-decisions.db")
+
+
+class DecisionFile:
+    """
+    The file in *path*, opened for writing; made if there is none.  It belongs
+    to one thread.
+
+    Raises:
+        OperatorError: It cannot be opened, or is another program's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db = _open(path)
+            self._file = _identify(path)
+        except (sqlite3.Error, OSError) as e:
+            raise _unusable(path, str(e)) from e
+        #: The days on which sets of documents were written down.
+        self._days: dict[bytes, int] = {}
+
+    def close(self) -> None:
+        """
+        Close the file.
+        """
+        self._db.close()
+
+    def is_in_place(self) -> bool:
+        """
+        Tell whether the file that was opened still is the one at its path.
+        """
+        try:
+            return self._file == _identify(self._path)
+        except OSError:
+            return False
+
+    def write(self, decisions: Sequence[Decision]) -> None:
+        """
+        Keep all of *decisions*, on the disk, or none.
+
+        Raises:
+            sqlite3.Error: None was kept.
+        """
+        rows, sets = [], {}
+        for each in decisions:
+            documents = msgspec.json.encode(each.documents, order="sorted")
+            digest = hashlib.sha256(documents).digest()
+            at = to_stored(each.at)
+            rows.append(_row(each, at, digest))
+            if self._days.get(digest) != at // _DAY:
+                sets[digest] = (digest, documents.decode(), at)
+        with transaction(self._db):
+            self._db.executemany(_ADD_SET, sets.values())
+            self._db.executemany(_ADD, rows)
+        self._days.update({d: at // _DAY for d, _, at in sets.values()})
+
+    def purge(self, before: datetime, most: int) -> int:
+        """
+        Drop the oldest of what is from *before*, *most* of it at once; return
+        how much that was.
+
+        Raises:
+            sqlite3.Error: Nothing was dropped.
+        """
+        at = to_stored(before)
+        with transaction(self._db):
+            dropped = self._db.execute(_PURGE, (at, most)).rowcount
+            if dropped < most:
+                self._db.execute(_PURGE_SETS, (at, _DAY))
+        return dropped
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _make(path: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        os.close(os.open(path, flags, 0o600))
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    _make(path)
+    db = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None
+    )
+    try:
+        for pragma in _PRAGMAS:
+            db.execute(pragma)
+        with transaction(db):
+            if _is_new(db):
+                for statement in _SCHEMA:
+                    db.execute(statement)
+        check_version(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _is_new(db: sqlite3.Connection) -> bool:
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return not tables
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """
+    Refuse what is not a file of decision records as this release has it.
+
+    Raises:
+        OperatorError: It is another program's, or another release's.
+    """
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found != VERSION:
+        raise _unusable(path, f"version {found}, expected {VERSION}")
+
+
+def _unusable(path: Path, why: str) -> OperatorError:
+    msg = f"decision records {path}: {why}"
+    return OperatorError(msg, reason="decision-log")
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """
+    Keep all that is done inside, or none.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _row(one: Decision, at: int, documents: bytes) -> tuple[object, ...]:
+    return (
+        bytes.fromhex(one.jti),
+        at,
+        one.tenant,
+        one.type,
+        one.evidence_sha256,
+        one.policy_hash,
+        one.policy_version,
+        int(one.is_draft),
+        one.baseline,
+        one.evaluation_number,
+        documents,
+        ",".join(one.accepted_expired),
+        one.kid,
+        one.result,
+    )
+
+
+def read_decision(row: Iterable[Any]) -> Decision:
+    """
+    Read a row: the columns but the first, the documents spelled out.
+
+    Raises:
+        ValueError: It makes no sense.
+    """
+    jti, at, tenant, kind, evidence, policy_hash, version, *rest = row
+    is_draft, baseline, number, documents, expired, kid, result = rest
+    return Decision(
+        jti=jti.hex(),
+        at=from_stored(at),
+        tenant=tenant,
+        type=kind,
+        evidence_sha256=evidence,
+        policy_hash=policy_hash,
+        policy_version=version,
+        is_draft=bool(is_draft),
+        baseline=baseline,
+        evaluation_number=number,
+        documents=msgspec.json.decode(documents, type=dict[str, str]),
+        accepted_expired=tuple(expired.split(",")) if expired else (),
+        kid=kid,
+        result=result,
+    )

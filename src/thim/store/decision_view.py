@@ -1,0 +1,108 @@
+"""
+Decision records as they are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.errors import UnavailableError
+from thim.store.decision_file import (
+    Decision,
+    check_version,
+    read_decision,
+)
+from thim.store.file import making_sense
+from thim.store.instants import to_stored
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+MOST_LISTED: Final = 10_000
+_JTI_SIZE: Final = 32
+_NEVER: Final = 2**62
+_SELECT: Final = """
+    SELECT d.jti, d.at, d.tenant, d.type, d.evidence_sha256, d.policy_hash,
+           d.policy_version, d.is_draft, d.baseline, d.evaluation_number,
+           coalesce(s.documents, '{}'), d.accepted_expired, d.kid, d.result
+      FROM decisions d LEFT JOIN document_sets s ON s.sha256 = d.documents
+"""
+_FIND: Final = f"{_SELECT} WHERE d.jti = ?"
+_LIST: Final = f"""
+    {_SELECT} WHERE d.at >= ? AND d.at < ? AND (? IS NULL OR d.tenant = ?)
+     ORDER BY d.at DESC, d.id DESC LIMIT ?
+"""
+
+
+class DecisionView:
+    """
+    The decision records in *path*, if there is such a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def find(self, jti: str) -> Decision | None:
+        """
+        Return the record of the token *jti*.
+
+        Raises:
+            OperatorError: The file is another program's.
+            UnavailableError: It cannot be read.
+        """
+        try:
+            raw = bytes.fromhex(jti)
+        except ValueError:
+            return None
+        if len(raw) != _JTI_SIZE:
+            return None
+        return next(iter(self._read(_FIND, (raw,))), None)
+
+    def list(
+        self,
+        tenant: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+    ) -> Sequence[Decision]:
+        """
+        List the records of a *tenant*, or all, from one instant to before
+        another, the newest first.
+
+        Raises:
+            OperatorError, UnavailableError: As `find`.
+        """
+        first = -_NEVER if since is None else to_stored(since)
+        last = _NEVER if until is None else to_stored(until)
+        most = min(limit, MOST_LISTED)
+        return self._read(_LIST, (first, last, tenant, tenant, most))
+
+    def _read(
+        self, statement: str, values: tuple[object, ...]
+    ) -> Sequence[Decision]:
+        if not self._path.exists():
+            return ()
+        try:
+            with self._opened() as db:
+                rows: list[tuple[Any, ...]] = db.execute(
+                    statement, values
+                ).fetchall()
+        except (sqlite3.Error, UnicodeDecodeError) as e:
+            msg = f"decision records cannot be read: {e}"
+            raise UnavailableError(msg, reason="decision-log") from e
+        with making_sense():
+            return [read_decision(row) for row in rows]
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        uri = f"{self._path.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            db.execute("PRAGMA busy_timeout = 5000")
+            check_version(db, self._path)
+            yield db
