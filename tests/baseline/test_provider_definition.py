@@ -38,7 +38,11 @@ COMPLIANCE = st.one_of(
     ),
     st.builds(Compliance, status=st.just("ours"), id_key_digest=DIGESTS),
     st.builds(
-        Compliance, status=st.just("uvm"), uvm_issuer=WORDS, uvm_feed=WORDS
+        Compliance,
+        status=st.just("uvm"),
+        uvm_issuer=WORDS,
+        uvm_feed=WORDS,
+        uvm_svn=st.none() | st.integers(0, 10**18 - 1),
     ),
 )
 PROVIDERS = st.builds(
@@ -179,6 +183,9 @@ class TestReadCompliance:
             {"uvm_issuer": "did:x509:0"},
             {"uvm_feed": "feed"},
             {"measurement": "00" * 48, "uvm_feed": "feed"},
+            {"measurement": "00" * 48, "uvm_svn": 1},
+            {"uvm_svn": 1},
+            {"uvm_feed": "feed", "uvm_svn": 1},
         ],
     )
     def test_bad(self, members):

@@ -33,7 +33,7 @@ def with_minimum(
             f"{claims.product.value}: no opinion"
         )
         return {**account, "notes": [*account["notes"], _note(detail)]}
-    tcb, silicon = claims.tcbs.reported, _find_silicon(claims)
+    tcb, silicon = claims.tcbs.reported, find_silicon(claims)
     short = [_describe(each) for each in list_shortfalls(tcb, minimum, silicon)]
     notes = [
         _note(
@@ -51,7 +51,10 @@ def with_minimum(
     }
 
 
-def _find_silicon(claims: Claims) -> Silicon | None:
+def find_silicon(claims: Claims) -> Silicon | None:
+    """
+    Return the silicon of an authentic report; None where it does not say.
+    """
     cpuid = claims.cpuid
     if cpuid is None:
         return None

@@ -44,7 +44,8 @@ class Compliance:
     """
     What the operator vouches for: evidence with this launch *measurement* (48
     bytes), with this *id_key_digest* (48 bytes), or with a UVM endorsement of
-    this issuer (a did:x509) and feed, has the compliance *status*.
+    this issuer (a did:x509) and feed, of *uvm_svn* at least where that is
+    given, has the compliance *status*.
     """
 
     status: str
@@ -52,6 +53,7 @@ class Compliance:
     id_key_digest: bytes | None = None
     uvm_issuer: str | None = None
     uvm_feed: str | None = None
+    uvm_svn: int | None = None
 
 
 #: A TD's status is a claim, so that policies can test it: all but revoked

@@ -47,6 +47,7 @@ class ComplianceJson(
     id_key_digest: _Hex | None = None
     uvm_issuer: _Words | None = None
     uvm_feed: _Words | None = None
+    uvm_svn: Annotated[int, Meta(ge=0, lt=10**18)] | None = None
 
 
 class ProviderJson(
@@ -204,10 +205,11 @@ def read_compliance(json: ComplianceJson) -> Compliance:
     has_uvm = json.uvm_issuer is not None or json.uvm_feed is not None
     ways = (json.measurement is not None, json.id_key_digest is not None)
     is_half = has_uvm and (json.uvm_issuer is None or json.uvm_feed is None)
-    if sum((*ways, has_uvm)) != 1 or is_half:
+    is_astray = json.uvm_svn is not None and not has_uvm
+    if sum((*ways, has_uvm)) != 1 or is_half or is_astray:
         expected = (
             "expected one of measurement, id_key_digest, or uvm_issuer with "
-            "uvm_feed"
+            "uvm_feed, to which uvm_svn may be added"
         )
         raise ParameterError("attestation.compliance", json.status, expected)
     return Compliance(
@@ -216,6 +218,7 @@ def read_compliance(json: ComplianceJson) -> Compliance:
         id_key_digest=_read_digest(json.id_key_digest),
         uvm_issuer=json.uvm_issuer,
         uvm_feed=json.uvm_feed,
+        uvm_svn=json.uvm_svn,
     )
 
 
@@ -231,4 +234,5 @@ def _write_compliance(entry: Compliance) -> ComplianceJson:
         id_key_digest=None if key is None else key.hex(),
         uvm_issuer=entry.uvm_issuer,
         uvm_feed=entry.uvm_feed,
+        uvm_svn=entry.uvm_svn,
     )

@@ -1,22 +1,31 @@
 """
-Verify an SEV-SNP report with what the store holds.
+Verify an SEV-SNP report with what the store holds, or with the key that came
+with it.  Either way the store's revocation list decides.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from thim.amd.authorities import CaChain, KeyKind
-from thim.amd.crl import Crl
+from thim.amd.crl import Crl, verify_crl, verify_unrevoked
 from thim.amd.endorsement_key import EndorsementKey
 from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
+from thim.amd.verdict import Finding, Verdict
 from thim.amd.verify import is_signed_by, verify_report
 from thim.baseline.model import DEFAULT, Baseline
-from thim.collateral.amd_keys import amd_crl_key
-from thim.errors import MalformedError, NotFoundError, UnavailableError
+from thim.collateral.amd_keys import amd_crl_key, cert_chain_key
+from thim.collateral.endorsements import HeldEndorsement
+from thim.errors import (
+    MalformedError,
+    NotFoundError,
+    UnavailableError,
+    UntrustedError,
+)
 from thim.x509.chain import CLOCK_SKEW
 
 
@@ -25,9 +34,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.amd.report import Report
-    from thim.amd.verdict import Verdict
     from thim.attestation.evidence import SnpEvidence
-    from thim.collateral.endorsements import HeldEndorsement
+    from thim.attestation.snp_submission import SnpSubmission
     from thim.collateral.ports import CollateralReader, Held
     from thim.store.endorsement_view import EndorsementView
     from thim.x509.chain import TrustAnchors
@@ -50,7 +58,7 @@ class SnpVerdict:
         leaf: The VCEK or VLEK.
         crl: The revocation list; None if there is none.
         is_crl_expired: Whether it had ended at *instant*.  What it lists stays
-            revoked: the store does not give what is below it.
+            revoked.
         baseline: The baseline whose minimum TCB counts.
     """
 
@@ -87,6 +95,8 @@ def verify_snp(  # noqa: PLR0913, PLR0917 - the store has two sides
         verdicts = [
             _verify(evidence, each, instant, anchors) for each in signers
         ]
+        for each in verdicts:
+            _check_store(each.verdict)
     except MalformedError as e:  # all of it was verified when it came in
         msg = f"the store holds what cannot be read: {e}"
         raise UnavailableError(msg, reason="store-damaged") from e
@@ -96,11 +106,102 @@ def verify_snp(  # noqa: PLR0913, PLR0917 - the store has two sides
     return next((v for v in verdicts if v.verdict.is_authentic), verdicts[0])
 
 
+def verify_submission(
+    reader: CollateralReader,
+    keys: EndorsementView,
+    submission: SnpSubmission,
+    now: datetime,
+    anchors: TrustAnchors,
+) -> SnpVerdict:
+    """
+    Verify the report in *submission* at *now*, with the key that was sent with
+    it; where none was, with what the store holds.
+
+    A key that was sent is not kept.  The chain above it is its own, which has
+    to lead to a pinned root, or the store's where it came alone.  Where
+    anything is wrong with it there are findings.
+
+    Raises:
+        NotFoundError: The key, or the chain above it, is not known.
+        UnavailableError: The store is damaged, or ahead of the clock.
+    """
+    evidence, key = submission.evidence, submission.key
+    if key is None:
+        return verify_snp(reader, keys, evidence, None, now, anchors)
+    leaf = key.leaf
+    try:
+        with reader.snapshot():
+            chain = key.chain or _find_chain(reader, leaf)
+            held_crl = reader.find(amd_crl_key(leaf.kind, leaf.product))
+        held = _hold(leaf, chain.to_pem(), now)
+        signer = _Signer(held, leaf, chain, held_crl)
+        found = _verify(evidence, signer, now, anchors)
+    except MalformedError as e:
+        msg = f"the store holds what cannot be read: {e}"
+        raise UnavailableError(msg, reason="store-damaged") from e
+    _check_list(found.verdict)
+    return found
+
+
+def _find_chain(reader: CollateralReader, leaf: EndorsementKey) -> CaChain:
+    held = reader.find(cert_chain_key(leaf.kind, leaf.product))
+    if held is None:
+        msg = (
+            f"the chain above {leaf.product.value}'s {leaf.kind.name}s was not "
+            "sent and is not known"
+        )
+        raise NotFoundError(msg, reason="unknown-chain")
+    return CaChain.from_pem(held.body)
+
+
+def _hold(leaf: EndorsementKey, pem: bytes, now: datetime) -> HeldEndorsement:
+    return HeldEndorsement(
+        kind=leaf.kind,
+        product=leaf.product,
+        holder=leaf.hw_id or (leaf.csp_id or "").encode(),
+        tcb=leaf.tcb,
+        der=leaf.der,
+        issuer_chain=pem,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        sha256=hashlib.sha256(leaf.der).digest(),
+        fetched=now,
+    )
+
+
+def _check_list(verdict: Verdict) -> None:
+    # It is asked only when the chain above it was found to be AMD's.
+    for finding in verdict.findings:
+        if finding.reason == "crl-not-yet-valid":
+            raise UnavailableError(finding.detail, reason="not-yet-issued")
+        if finding.reason.startswith("crl-"):
+            msg = f"the store holds what does not verify: {finding.detail}"
+            raise UnavailableError(msg, reason="store-damaged")
+
+
+def list_documents(verified: SnpVerdict) -> dict[str, str]:
+    """
+    List the SHA-256 digests of what decided, in hexadecimal digits: the key,
+    by its kind since its own name has its chip's in it, the chain above it
+    (PEM), and the revocation list.
+    """
+    leaf, crl = verified.leaf, verified.crl
+    chain = hashlib.sha256(leaf.issuer_chain).hexdigest()
+    documents = {
+        leaf.kind.value: leaf.sha256.hex(),
+        str(cert_chain_key(leaf.kind, leaf.product)): chain,
+    }
+    if crl is not None:
+        documents[str(crl.key)] = crl.sha256.hex()
+    return documents
+
+
 class _Signer(NamedTuple):
     """Who signed a report, or should have, and what may revoke it."""
 
     held: HeldEndorsement
     leaf: EndorsementKey
+    chain: CaChain
     held_crl: Held | None
 
 
@@ -114,6 +215,7 @@ def _find_signers(
         _Signer(
             held,
             EndorsementKey.from_der(held.der),
+            CaChain.from_pem(held.issuer_chain),
             reader.find(amd_crl_key(held.kind, held.product), at=at),
         )
         for held in _find_leaves(keys, report, at)
@@ -130,7 +232,7 @@ def _verify(
     instant: datetime,
     anchors: TrustAnchors,
 ) -> SnpVerdict:
-    held, leaf, held_crl = signer
+    held, leaf, chain, held_crl = signer
     crl = Crl.from_der(held_crl.body) if held_crl else None
     if crl is not None and crl.this_update > instant + CLOCK_SKEW:
         msg = f"the revocation list is of {crl.this_update:%FT%TZ}, after "
@@ -140,12 +242,13 @@ def _verify(
     verdict = verify_report(
         evidence.report,
         leaf,
-        CaChain.from_pem(held.issuer_chain),
+        chain,
         None if is_expired else crl,
         anchors=anchors,
         now=instant,
     )
-    _check_store(verdict)
+    if crl is not None and is_expired and verdict.is_authentic:
+        verdict = _look_up(chain, crl, verdict)
     return SnpVerdict(
         evidence=evidence,
         verdict=verdict,
@@ -154,6 +257,17 @@ def _verify(
         crl=held_crl,
         is_crl_expired=is_expired,
     )
+
+
+def _look_up(chain: CaChain, ended: Crl, verdict: Verdict) -> Verdict:
+    # Nothing that was revoked is good again because a list has ended.
+    try:
+        verify_crl(ended, chain.ark, now=None)
+        verify_unrevoked(chain, ended)
+    except UntrustedError as e:
+        finding = Finding(step=_CHAIN, reason=e.reason, detail=str(e))
+        return Verdict(findings=(finding,), claims=None, notes=verdict.notes)
+    return verdict
 
 
 def _check_store(verdict: Verdict) -> None:
