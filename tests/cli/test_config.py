@@ -79,6 +79,7 @@ class TestDefaults:
                 ),
             ),
             "webhooks": (),
+            "openid": None,
             "fmspcs": None,
             "unknown_fmspcs": "refuse",
             "fill_wait": timedelta(seconds=2.5),

@@ -38,6 +38,7 @@ class Fake:
     url: str = ""
     asked: list[str] = dataclasses.field(default_factory=list)
     headers: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    bodies: list[bytes] = dataclasses.field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -60,6 +61,11 @@ def faking(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
             self.send_header("content-length", str(len(said.body)))
             self.end_headers()
             self.wfile.write(said.body)
+
+        def do_POST(self) -> None:
+            size = int(self.headers["content-length"])
+            fake.bodies.append(self.rfile.read(size))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """

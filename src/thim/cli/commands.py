@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from thim.cli import (
     agent,
+    attest,
     baseline_plans,
     baselines,
     chips,
@@ -44,6 +45,7 @@ app.command("agent")(agent.agent)
 app.command("simulate")(simulate.simulate)
 app.command("status")(statuses.status)
 app.command("verify")(verify.verify)
+app.command("attest")(attest.attest)
 collateral.app.command("refresh")(refreshing.refresh)
 collateral.app.command("status")(refreshing.status)
 collateral.app.command("prefetch")(prefetch.prefetch)

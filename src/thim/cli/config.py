@@ -15,6 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.cli.openid import parse_openid
 from thim.cli.upstreams import parse_amd_upstreams, parse_intel_upstreams
 from thim.cli.values import (
     duration,
@@ -122,6 +123,11 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         default="none",
         meaning="whom to tell of notices, as tables",
         may_hold_secrets=True,
+    ),
+    "openid": Setting(
+        parse=parse_openid,
+        default="none",
+        meaning="whose OpenID tokens are taken beside our own, as a table",
     ),
     "fmspcs": Setting(
         parse=parse_fmspcs,

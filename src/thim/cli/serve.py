@@ -223,6 +223,7 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         anchors=place.anchors,
         vendors=place.vendors,
         webhooks=found["webhooks"].value,
+        openid=found["openid"].value,
         refused_when_expired=found["expired"].value.refused,
         dangerous_clock=found["dangerous_clock"].value,
         key_file=found["key_file"].value,

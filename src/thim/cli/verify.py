@@ -116,7 +116,7 @@ def verify(
         place = find_place(store, config)
         ask = _make_ask(place, (tenant, baseline), number, at)
         _check_standing(place, ask)
-        raw = _read(file)
+        raw = read_evidence(file)
         account = {"file": str(file), **_verify(raw, place, ask, offline)}
         code = find_exit_code(account)
         _write(account, code, as_json=as_json)
@@ -152,7 +152,13 @@ def find_exit_code(account: Account) -> int:
     return ACCEPTABLE if account["acceptable"] else BELOW
 
 
-def _read(file: Path) -> bytes:
+def read_evidence(file: Path) -> bytes:
+    """
+    Read evidence from *file*, or from the standard input if that is ``-``.
+
+    Raises:
+        OperatorError: It cannot be read.
+    """
     raw = read_bounded(file, MAX_SIZE)
     return raw if len(raw) > MAX_SIZE else decode_text(raw)
 

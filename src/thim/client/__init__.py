@@ -9,7 +9,8 @@ What thim does for its clients: settings, and a client of its own in Python.
         collateral = client.verification_collateral(quote)
 
 `AsyncClient` is the same for asyncio.  Neither verifies anything: that is the
-verifier's to do, with what they return.
+verifier's to do, with what they return.  The relying party's side, which does
+verify tokens, is ``thim.client.attest``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from thim.client.collateral import VerificationCollateral
     from thim.client.errors import (
         Attempt,
+        AttestationRefusedError,
         BadAnswerError,
         BadQuoteError,
         ClientError,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "Attempt",
+    "AttestationRefusedError",
     "BadAnswerError",
     "BadQuoteError",
     "Client",

@@ -23,6 +23,7 @@ from thim.client.documents import (
 from thim.client.errors import MixedCollateralError
 from thim.client.steps import Pause
 from thim.intel.names import EnclaveKind, PckCa, Tee
+from thim.intel.quote_collateral import Documents
 from thim.intel.signed import SignedJson
 
 
@@ -162,6 +163,20 @@ class VerificationCollateral:
             **sizes,
         }
         return cast("QveCollateral", found)
+
+    def to_documents(self) -> Documents:
+        """
+        Return it as thim's own verifier takes it
+        (``thim.client.attest.QuoteCheck``).
+        """
+        return Documents(
+            tcb_info=self.tcb_info,
+            tcb_info_chain=self.tcb_info_issuer_chain,
+            identity=self.qe_identity,
+            identity_chain=self.qe_identity_issuer_chain,
+            pck_crl=self.pck_crl,
+            root_ca_crl=self.root_ca_crl,
+        )
 
     def to_dcap_qvl(self) -> DcapQvlCollateral:
         """

@@ -13,6 +13,7 @@ What can go wrong when a program asks for collateral, and who said so.
                                     another question          (MalformedError)
       - MixedCollateralError        TCB info and identity of two evaluation
                                     numbers, also when asked again
+      - AttestationRefusedError     the service gives no token, and says why
 """
 
 from __future__ import annotations
@@ -141,3 +142,36 @@ class MixedCollateralError(ClientError):
     """
 
     default_reason = "mixed"
+
+
+class AttestationRefusedError(ClientError):
+    """
+    The attestation service gives no token, and says why.
+
+    Attributes:
+        status: Of its answer.
+        code: What kind of reason it has, such as ``InvalidParameter``.
+        said: The reason, for people.
+        inner_code: Which validation failed, if it says so; else empty.
+        inner: The same for people.
+    """
+
+    default_reason = "attestation-refused"
+
+    def __init__(  # noqa: PLR0913 - what such an answer says
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        said: str,
+        inner_code: str = "",
+        inner: str = "",
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(message, attempts=attempts)
+        self.status = status
+        self.code = code
+        self.said = said
+        self.inner_code = inner_code
+        self.inner = inner

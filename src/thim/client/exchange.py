@@ -117,6 +117,7 @@ def options(request: Request, seconds: float) -> dict[str, Any]:
     connect = min(_CONNECT_SECONDS, seconds / 3)
     return {
         "headers": {**_HEADERS, **request.headers},
+        "content": request.body,
         "timeout": httpx2.Timeout(seconds, connect=connect),
     }
 

@@ -36,7 +36,8 @@ class Request:
 
     *shown* is *url* without what names a machine; *seconds* limits its one
     attempt, None for what is left of the whole time, in which it is tried
-    again.
+    again.  One with a *body* is a POST, which must do no harm if it is
+    repeated.
     """
 
     source: Source
@@ -44,6 +45,14 @@ class Request:
     shown: str
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     seconds: float | None = None
+    body: bytes | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def method(self) -> str:
+        """
+        How it is asked.
+        """
+        return "GET" if self.body is None else "POST"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,7 @@ class SyncWire:
         own = Deadline(seconds)
         try:
             with self._clients[request.source].stream(
-                "GET", request.url, **options(request, seconds)
+                request.method, request.url, **options(request, seconds)
             ) as got:
                 body = Body(got)
                 for piece in got.iter_raw():
@@ -175,7 +175,7 @@ class AsyncWire:
             async with (
                 asyncio.timeout(seconds),
                 self._clients[request.source].stream(
-                    "GET", request.url, **options(request, seconds)
+                    request.method, request.url, **options(request, seconds)
                 ) as got,
             ):
                 body = Body(got)

@@ -3,19 +3,24 @@ Who asks, by the token that a request carries.
 
 ``Authorization: Bearer id.secret``, or one of PCCS's headers: ``user-token``
 registers platforms, ``admin-token`` administers, and neither takes the other's
-token.
+token.  A token with two dots is a JWT, of the OpenID issuer if there is one.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import ipaddress
+import logging
 
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import (
     ForbiddenError,
     FrequencyError,
+    MalformedError,
     UnauthenticatedError,
+    UntrustedError,
 )
 from thim.services.rate import SourceRate
 from thim.services.tokens import (
@@ -25,15 +30,21 @@ from thim.services.tokens import (
     Role,
     TokenCheck,
     find_id,
+    is_jwt,
 )
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from starlette.types import Scope
 
     from thim.http.service import Service
+    from thim.http.settings import HttpSettings
+    from thim.services.openid import OpenIdDesk
+
+_log: Final = logging.getLogger("thim.openid")
 
 #: Whose tokens each header takes; the first two are PCCS's.
 _TAKES: Final = {
@@ -63,15 +74,21 @@ class Gate:
         self._tokens = TokenCheck(
             service.replica, settings.store, settings.anchors
         )
+        self._openid = _find_desk(settings)
+        self._told = SourceRate(_FAILURES)
         # Not for an address alone: behind a proxy all callers have the same,
         # and one of them could lock the others out.
         self._failures = SourceRate(_FAILURES)
 
     async def follow(self) -> None:
         """
-        Keep for ever what is noticed of tokens.
+        Keep for ever what is noticed of tokens, and at hand what they are
+        verified with.
         """
-        await self._tokens.follow()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tokens.follow())
+            if self._openid is not None:
+                group.create_task(self._openid.follow())
 
     def require(
         self,
@@ -112,7 +129,8 @@ class Gate:
             UnauthenticatedError: There is no token, or none that counts.
             ForbiddenError: The token came in the clear.
             FrequencyError: Too many from there did not count.
-            UnavailableError: The store cannot be read.
+            UnavailableError: The store cannot be read, or the keys of the
+                OpenID issuer are not at hand.
         """
         shown = list(_shown(scope))
         if not shown:
@@ -142,16 +160,43 @@ class Gate:
 
     def _check(self, scope: Scope, text: str) -> Principal:
         source, now = _source(scope), self._clock()
-        about = f" {find_id(text)}"
+        about = f" {_find_name(text)}"
         if not self._failures.has_left(source, now, about):
             msg = "too many tokens from this address did not count"
             raise FrequencyError(msg, reason="token-failures")
-        principal = self._tokens.check(text, now)
+        principal = self._find(text, now)
         if principal is None:
             self._failures.spend(source, now, about)
             msg = "the token does not count: unknown, expired or revoked"
             raise UnauthenticatedError(msg, reason="token-refused")
         return principal
+
+    def _find(self, text: str, now: datetime) -> Principal | None:
+        if self._openid is None or not is_jwt(text):
+            return self._tokens.check(text, now)
+        try:
+            return self._openid.check(text, now)
+        except (MalformedError, UntrustedError) as e:
+            # The caller is not told; whoever has set it up must know.
+            if self._told.spend(e.reason, now):
+                _log.info("an OpenID token does not count: %s", e)
+            return None
+
+
+def _find_desk(settings: HttpSettings) -> OpenIdDesk | None:
+    if settings.openid is None:
+        return None
+    # Only here, so that a service without it need not carry it all.
+    from thim.services.openid import OpenIdDesk  # noqa: PLC0415
+
+    return OpenIdDesk(settings.openid)
+
+
+def _find_name(text: str) -> str | None:
+    """Return what failures with *text* are counted by."""
+    if is_jwt(text):
+        return hashlib.sha256(text.encode()).hexdigest()
+    return find_id(text)
 
 
 def _shown(scope: Scope) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thim.collateral.records import Kind
+    from thim.services.openid_settings import OpenIdSettings
     from thim.upstream.webhook import Webhook
     from thim.x509.chain import TrustAnchors
 
@@ -47,6 +48,7 @@ class HttpSettings:
     *webhooks* are told of notices.  One key signs tokens for an
     *attestation_key_life*; *tsm_root* is the kernel's folder for evidence of
     this machine.  Decision records are kept for a *decision_retention*.
+    *openid* is whose tokens are taken beside our own.
     """
 
     store: Path
@@ -58,6 +60,7 @@ class HttpSettings:
     metadata_hosts: frozenset[str] = frozenset()
     vendors: VendorSettings = dataclasses.field(default_factory=VendorSettings)
     webhooks: tuple[Webhook, ...] = ()
+    openid: OpenIdSettings | None = None
     attestation_url: str | None = None
     refused_when_expired: frozenset[Kind] = frozenset()
     dangerous_clock: Path | None = None

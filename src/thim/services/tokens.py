@@ -84,6 +84,9 @@ class Principal:
     """
     Who asks: the token that was shown, without its secret.  One of a *tenant*
     is nobody outside it.
+
+    The token is our own, or that of another *issuer*; then *name* is what the
+    issuer calls the bearer, and no *id* of ours looks like the *id*.
     """
 
     id: str
@@ -91,6 +94,7 @@ class Principal:
     role: Role
     expires: datetime.datetime | None
     tenant: str | None = None
+    issuer: str | None = None
 
     def may(self, permission: Permission) -> bool:
         """
@@ -99,6 +103,8 @@ class Principal:
         return permission in ALLOWED[self.role]
 
     def __str__(self) -> str:
+        if self.issuer is not None:
+            return f"openid {self.name} ({self.issuer})"
         return f"token {self.id} ({self.name})"
 
 
@@ -139,6 +145,14 @@ def make_token(  # noqa: PLR0913 - what a token has
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("ascii")).digest()
+
+
+def is_jwt(text: str) -> bool:
+    """
+    Tell whether *text* looks like a JWT, which has three parts; our own tokens
+    have two.
+    """
+    return text.count(".") == 2  # noqa: PLR2004 - between three
 
 
 def find_id(text: str) -> str | None:
