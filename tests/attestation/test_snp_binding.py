@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from tests.amd.report_parts import a_report
 from thim.amd.report import Report
+from thim.attestation.held_data import HeldData
+from thim.attestation.kind import AttestationType
 from thim.attestation.snp_binding import check_snp_binding
+from thim.attestation.submission import Submission
 from thim.errors import UntrustedError
 
 
@@ -21,6 +24,26 @@ REPORT = Report.from_bytes(
 )
 
 
+def held(data):
+    """
+    Take data as it is sent.
+    """
+    return None if data is None else HeldData(data=data, is_json=False)
+
+
+def check(runtime, init_time):
+    """
+    Check whether the report binds them.
+    """
+    submission = Submission(
+        type=AttestationType.SEV_SNP_VM,
+        evidence=b"",
+        runtime=held(runtime),
+        init_time=held(init_time),
+    )
+    check_snp_binding(REPORT, submission)
+
+
 class TestBinding:
     @pytest.mark.parametrize("runtime", [None, DATA])
     @pytest.mark.parametrize("init_time", [None, POLICY])
@@ -31,7 +54,7 @@ class TestBinding:
         """
         assert any(REPORT.report_data[32:])
 
-        check_snp_binding(REPORT, runtime, init_time)
+        check(runtime, init_time)
 
     @given(st.binary(max_size=100).filter(lambda data: data != DATA))
     def test_other_runtime_data(self, data):
@@ -39,7 +62,7 @@ class TestBinding:
         Other runtime data is refused, empty data too.
         """
         with pytest.raises(UntrustedError, match="report data") as e:
-            check_snp_binding(REPORT, data, POLICY)
+            check(data, POLICY)
 
         assert "runtime-data" == e.value.reason
 
@@ -49,7 +72,7 @@ class TestBinding:
         So is other init-time data.
         """
         with pytest.raises(UntrustedError, match="host data") as e:
-            check_snp_binding(REPORT, DATA, data)
+            check(DATA, data)
 
         assert "init-time-data" == e.value.reason
 
@@ -58,6 +81,6 @@ class TestBinding:
         Neither stands in for the other.
         """
         with pytest.raises(UntrustedError):
-            check_snp_binding(REPORT, POLICY, None)
+            check(POLICY, None)
         with pytest.raises(UntrustedError):
-            check_snp_binding(REPORT, None, DATA)
+            check(None, DATA)

@@ -20,6 +20,8 @@ from tests.new_store import new_store
 from thim.amd.report import Report
 from thim.amd.tcb import ProductLine
 from thim.attestation.compliance import Vouched, find_compliance
+from thim.attestation.held_data import HeldData
+from thim.attestation.kind import AttestationType
 from thim.attestation.maa_snp_claims import (
     list_maa_snp_claims,
     list_report_claims,
@@ -29,6 +31,7 @@ from thim.attestation.maa_snp_claims import (
 from thim.attestation.snp_appraisal import SnpBlame, appraise_snp
 from thim.attestation.snp_binding import check_snp_binding
 from thim.attestation.snp_submission import read_snp_submission
+from thim.attestation.submission import Submission
 from thim.attestation.uvm import verify_uvm_endorsement
 from thim.baseline.model import DEFAULT
 from thim.baseline.provider import Compliance, ExpiredRule, Provider
@@ -60,6 +63,17 @@ UVM_FEED = "ContainerPlat-AMD-UVM"
 #: The digest of the claims in Azure's documented token for this guest, without
 #: those of the token: JSON as Python writes it, with sorted keys.
 DOCUMENTED = "cab96e0e4cd2f3397b333eddb180b1c19e8bbed68dc93b8407b9fadb2838812c"
+
+
+def sent(runtime):
+    """
+    Make what is sent along with runtime data.
+    """
+    return Submission(
+        type=AttestationType.SEV_SNP_VM,
+        evidence=b"",
+        runtime=HeldData(data=runtime, is_json=False),
+    )
 
 
 def read(corpus, name, file):
@@ -156,7 +170,7 @@ class TestToken:
         report = Report.from_bytes(bytes(raw))
         runtime = read(corpus, "snp-cvm-2022", "runtime.json")
 
-        check_snp_binding(report, runtime, None)
+        check_snp_binding(report, sent(runtime))
         found = {
             "x-ms-attestation-type": "sevsnpvm",
             "x-ms-compliance-status": "azure-compliant-cvm",
@@ -291,9 +305,9 @@ class TestUvm:
         report = Report.from_bytes(read(corpus, "snp-uvm-2023", "report.bin"))
         runtime = read(corpus, "snp-uvm-2023", "runtime.json")
 
-        check_snp_binding(report, runtime, None)
+        check_snp_binding(report, sent(runtime))
         with pytest.raises(ThimError, match="report data"):
-            check_snp_binding(report, runtime + b"\n", None)
+            check_snp_binding(report, sent(runtime + b"\n"))
 
 
 class TestAppraised:

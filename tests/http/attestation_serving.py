@@ -1,68 +1,39 @@
 """
 Attestation providers as those who manage them have them: served on a real
-socket, with tokens for everybody, and a key that signs the answers.
+socket, with tokens for everybody.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
-import datetime
 import json
-import socket
-import threading
-import time
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
 from joserfc.jwk import RSAKey
-from starlette.routing import Route, Router
 
 from tests.http.admin_api import Api, add_tokens, fill_fleet
 from tests.new_store import new_store
 from tests.platforms import NOW
-from tests.policy_signers import rsa_key
-from tests.serving import Got, Served
-from thim.http.app import create_app
-from thim.http.attestation_admin import attestation_admin_routes
-from thim.http.attestation_context import AttestationContext
-from thim.http.attestation_preview import attestation_preview_routes
-from thim.http.connection import LimitedHttpProtocol
-from thim.http.endpoints import Prefixed
-from thim.http.settings import HttpSettings
+from tests.serving import Got, serving
 from thim.services.deciding import Decision, deciding
+from thim.services.signing_keys import SigningPlace, make_signing_key
 from thim.simulate.pki import Intel
 from thim.store.ledger import Ledger
 
 
 URL = "https://attest.example"
 V = "api-version=2020-10-01"
+#: What seals in all of the stores.
+_KEY = bytes(range(32))
 _MADE: dict[Intel, tuple[bytes, dict[str, str]]] = {}
-
-
-def sign(issuer: str, claims: Mapping[str, Any]) -> str:
-    """
-    Sign an answer.
-    """
-    key = RSAKey.import_key(rsa_key("service"))
-    header = {"alg": "RS256", "jku": f"{issuer}/certs", "typ": "JWT"}
-    content = json.dumps(claims, sort_keys=True)
-    return jws.serialize_compact(header, content, key)
-
-
-def read(token: str) -> dict[str, Any]:
-    """
-    Read an answer whose signature holds.
-    """
-    key = RSAKey.import_key(rsa_key("service"))
-    found = jws.deserialize_compact(token, key)
-    claims: dict[str, Any] = json.loads(found.payload)
-    return claims
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,13 +66,27 @@ class Provider:
         prefix = "" if self.tenant == "root" else f"/tenant/{self.tenant}"
         return self.api.served.get(f"{prefix}{path}", sent, method, body)
 
+    def read(self, token: str) -> dict[str, Any]:
+        """
+        Read an answer whose signature holds by the provider's ``/certs``.
+        """
+        got = self.ask("/certs", None)
+        (key,) = got.json["keys"]
+        der = base64.b64decode(key["x5c"][0])
+        pem = x509.load_der_x509_certificate(der).public_key()
+        spki = pem.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        found = jws.deserialize_compact(token, RSAKey.import_key(spki))
+        assert key["kid"] == found.headers()["kid"]
+        claims: dict[str, Any] = json.loads(found.payload)
+        return claims
+
     def claims(self, path: str, who: str = "admin", **more: Any) -> Any:
         """
         Ask for a token and read it.
         """
         got = self.ask(path, who, **more)
         assert 200 == got.status, got.body
-        return read(got.json["token"])
+        return self.read(got.json["token"])
 
     def put(self, raw: bytes, who: str = "admin", **headers: str) -> Got:
         """
@@ -154,61 +139,26 @@ def serving_providers(
         new_store(store, intel.anchors)
         fill_fleet(store, intel)
         tokens = add_tokens(store, intel)
+        _add_signing_key(intel, store)
         _MADE[intel] = store.read_bytes(), tokens
     content, tokens = _MADE[intel]
     store.write_bytes(content)
     store.chmod(0o600)
-    settings.setdefault("attestation_url", URL)
-    app = _make_app(
-        HttpSettings(store=store, anchors=intel.anchors, **settings)
+    key_file = folder / "thim.key"
+    key_file.write_bytes(_KEY)
+    key_file.chmod(0o600)
+    settings = {"attestation_url": URL, "key_file": key_file, **settings}
+    with serving(
+        store, lambda: NOW, is_fast=False, anchors=intel.anchors, **settings
+    ) as served:
+        yield Api(served, store, tokens)
+
+
+def _add_signing_key(intel: Intel, store: Path) -> None:
+    key_file = store.with_name("thim.key")
+    key_file.write_bytes(_KEY)
+    key_file.chmod(0o600)
+    place = SigningPlace(store=store, anchors=intel.anchors, key_file=key_file)
+    make_signing_key(
+        place, lambda _: True, active_from=NOW, actor="test", now=NOW
     )
-    config = uvicorn.Config(
-        app,
-        interface="asgi3",
-        lifespan="on",
-        http=LimitedHttpProtocol,
-        ws="none",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        log_config=None,
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            while not server.started and thread.is_alive():
-                time.sleep(0.005)
-            served = Served(listener.getsockname()[1], server.lifespan.state)
-            yield Api(served, store, tokens)
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
-def _make_app(settings: HttpSettings) -> Any:
-    app = create_app(settings, _now)
-    usual: Any = app.router.lifespan_context
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Any) -> Any:
-        async with usual(app) as state:
-            service = state["service"]
-            yield {**state, "attestation": AttestationContext(service, sign)}
-
-    app.router.lifespan_context = lifespan
-    routes = [*attestation_admin_routes(), *attestation_preview_routes()]
-    prefixed = Prefixed(Router(routes, redirect_slashes=False))
-    app.router.routes[:0] = [
-        *routes,
-        *(
-            Route(f"/{name}/{{rest:path}}", prefixed)
-            for name in ("tenant", "baseline", "at")
-        ),
-    ]
-    return app
-
-
-def _now() -> datetime.datetime:
-    return NOW

@@ -15,7 +15,6 @@ from tests.http.attestation_serving import (
     Provider,
     V,
     define,
-    read,
     serving_providers,
 )
 from tests.platforms import NOW
@@ -143,7 +142,7 @@ class TestAnswers:
         Answers are tokens of the provider's issuer that hold for an hour.
         """
         got = acme.ask(POLICY)
-        claims = read(got.json["token"])
+        claims = acme.read(got.json["token"])
 
         assert ["token"] == list(got.json)
         assert f"{URL}/tenant/acme" == claims["iss"]
@@ -184,7 +183,7 @@ class TestSet:
         A policy is set as it was received, and its digest is answered.
         """
         got = acme.put(RECORDED)
-        claims = read(got.json["token"])
+        claims = acme.read(got.json["token"])
         kept = {k: v for k, v in claims.items() if k.startswith("x-")}
 
         assert {
@@ -200,7 +199,7 @@ class TestSet:
         """
         who = signer("joe", is_ca=is_ca)
         raw = signed_by_sdk(policy(), who)
-        claims = read(acme.put(raw).json["token"])
+        claims = acme.read(acme.put(raw).json["token"])
 
         assert {
             "alg": "RS256",
@@ -225,7 +224,7 @@ class TestSet:
         """
         got = acme.put(body, content_type=kind)
 
-        claims = read(got.json["token"])
+        claims = acme.read(got.json["token"])
         assert RECORDED_HASH == claims["x-ms-policy-token-hash"]
 
     def test_each_type(self, acme):
@@ -253,7 +252,7 @@ class TestSet:
         """
         before = acme.policy()
         acme.put(RECORDED)
-        claims = read(acme.reset(EMPTY).json["token"])
+        claims = acme.read(acme.reset(EMPTY).json["token"])
 
         kept = {k: v for k, v in claims.items() if k.startswith("x-")}
         assert {"x-ms-policy-result": "Removed"} == kept

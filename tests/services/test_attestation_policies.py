@@ -24,6 +24,7 @@ from tests.policy_signers import (
 from tests.services.changes import count, create, decide, events, list_numbers
 from tests.services.made import INTEL, day
 from thim.attestation.kind import AttestationType
+from thim.attestation.policy.defaults import DEFAULT_POLICIES
 from thim.attestation.policy_jws import write_unsigned
 from thim.baseline.model import Tenant
 from thim.baseline.provider import Provider, TrustModel
@@ -44,8 +45,7 @@ from thim.services.attestation_policies import (
 )
 from thim.services.audit import audit
 from thim.services.deciding import deciding
-from thim.services.default_policies import find_default_policy
-from thim.services.tcb_baselines import find_selected
+from thim.services.tcb_baselines import describe_tcb_baselines
 from thim.store.attestation_view import MOST_CERTIFICATES, AttestationView
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
@@ -111,7 +111,7 @@ class TestInForce:
         """
         found = in_force(ledger)
 
-        text = find_default_policy(SGX)
+        text = DEFAULT_POLICIES[SGX]
         assert (write_unsigned(text), text, None) == (
             found.jws,
             found.text,
@@ -145,7 +145,7 @@ class TestInForce:
         """
         manage(ledger).set_policy(SGX, write_unsigned(DENY))
         change(ledger, SHARED)
-        assert find_default_policy(SGX) == in_force(ledger).text
+        assert DEFAULT_POLICIES[SGX] == in_force(ledger).text
 
         change(ledger, Provider(), n=2)
         assert DENY == in_force(ledger).text
@@ -288,7 +288,7 @@ class TestTrust:
             new = Tenant(name="lab", baseline="default")
             decider.create_tenant(new, decide(3))
 
-        assert find_default_policy(SGX) == in_force(ledger, 4).text
+        assert DEFAULT_POLICIES[SGX] == in_force(ledger, 4).text
         assert [] == list(ledger.attestation_policies.certificates("lab"))
 
     def test_gone(self, ledger):
@@ -469,6 +469,18 @@ class TestAudit:
         assert all("tenant lab" in finding.record for finding in findings)
 
 
+def selected(replica, tenant, wanted):
+    """
+    List the numbers that are marked.
+    """
+    listed = describe_tcb_baselines(replica, tenant, wanted, day(2))
+    return [
+        each["tcbEvaluationDataNumber"]
+        for each in listed
+        if each["isSelectedTcb"]
+    ]
+
+
 class TestSelected:
     def test_own(self, ledger, replica):
         """
@@ -480,7 +492,15 @@ class TestSelected:
             decider.change_tenant(changed, decide(1), seen=current.version)
         tenant = replica.book().find_tenant("lab", day(2), day(2))
 
-        assert 18 == find_selected(replica, tenant, SGX, day(2))
+        assert [18] == selected(replica, tenant, None)
+
+    def test_policy(self, ledger, replica):
+        """
+        What its policy asks for comes before that.
+        """
+        tenant = replica.book().find_tenant("lab", day(2), day(2))
+
+        assert [18] == selected(replica, tenant, "18")
 
     def test_none(self, ledger, replica):
         """
@@ -489,4 +509,4 @@ class TestSelected:
         tenant = replica.book().find_tenant("lab", day(2), day(2))
         nobody = dataclasses.replace(tenant, name="nobody")
 
-        assert find_selected(replica, nobody, SGX, day(2)) is None
+        assert [] == selected(replica, nobody, None)

@@ -195,5 +195,6 @@ class TestTdx:
             found = find_key_evidence(root, PUBLIC, keys)
 
         assert [BOUND] == kernel.asked
+        assert found is not None
         assert EvidenceKind.TDX is found.kind
         assert member(found, "TdxQuote")[:2] == b"\4\0"

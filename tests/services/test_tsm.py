@@ -58,7 +58,7 @@ class TestEntry:
             (tmp_path / name).write_text(name)
         generation = tmp_path / "generation"
 
-        class Racing(type(tmp_path)):
+        class Racing(type(tmp_path)):  # type: ignore[misc]
             """
             A folder whose generation moves on when its report is read.
             """

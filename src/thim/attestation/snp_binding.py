@@ -8,40 +8,25 @@ the report data belongs to the guest, and is not looked at.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 from typing import TYPE_CHECKING
 
-from thim.errors import UntrustedError
+from thim.attestation.binding import INIT_TIME, RUNTIME, check_digest
 
 
 if TYPE_CHECKING:
     from thim.amd.report import Report
+    from thim.attestation.submission import Submission
 
 
-def check_snp_binding(
-    report: Report, runtime: bytes | None, init_time: bytes | None
-) -> None:
+def check_snp_binding(report: Report, submission: Submission) -> None:
     """
-    Check that *report* binds the data that is not None.
+    Check that *report* speaks for the data of *submission*.
 
     Raises:
-        UntrustedError: It binds something else: ``runtime-data`` or
-            ``init-time-data``.
+        BindingError: It does not.
     """
+    runtime, init_time = submission.runtime, submission.init_time
     if runtime is not None:
-        bound = report.report_data[:32]
-        _compare("runtime-data", "the report data", bound, runtime)
+        check_digest(runtime.data, report.report_data, RUNTIME, "report data")
     if init_time is not None:
-        _compare("init-time-data", "the host data", report.host_data, init_time)
-
-
-def _compare(reason: str, place: str, bound: bytes, data: bytes) -> None:
-    found = hashlib.sha256(data).digest()
-    if not hmac.compare_digest(found, bound):
-        msg = (
-            f"{reason.replace('-', ' ')}: SHA-256 is {found.hex()}, {place} "
-            f"has {bound.hex()}"
-        )
-        raise UntrustedError(msg, reason=reason)
+        check_digest(init_time.data, report.host_data, INIT_TIME, "host data")

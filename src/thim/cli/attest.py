@@ -18,6 +18,7 @@ import typer
 
 from thim.attestation.kind import find_type
 from thim.cli.failing import tell
+from thim.cli.files import read_bounded
 from thim.cli.verify import (
     BELOW,
     MISSING,

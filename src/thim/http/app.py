@@ -20,6 +20,10 @@ from thim.errors import ThimError
 from thim.http.admin import admin_routes
 from thim.http.agents import agent_routes
 from thim.http.amd_routes import amd_metadata_routes, amd_routes
+from thim.http.attestation import attestation_routes
+from thim.http.attestation_admin import attestation_admin_routes
+from thim.http.attestation_preview import attestation_preview_routes
+from thim.http.attesting import fill_evidence, open_attestation
 from thim.http.auth import Gate
 from thim.http.endpoints import (
     Prefixed,
@@ -71,14 +75,18 @@ def create_app(
             gate = Gate(service)
             await _run(stack, gate.follow())
             await _run(stack, watch(_make_post(service)))
+            attestation = await open_attestation(stack, service, _run)
             if settings.vendors.is_on:
                 await _face_vendors(stack, service)
+            if service.filler is not None:
+                fill_evidence(attestation, service.filler)
             if settings.webhooks:
                 await _tell_webhooks(stack, service)
             stack.push_async_callback(pccs.close)
             yield {
                 "service": service,
                 "gate": gate,
+                "attestation": attestation,
                 "memo": service.memo,
                 "pck": service.pck_desk,
                 "limits": settings.limits,
@@ -86,7 +94,12 @@ def create_app(
             }
 
     collateral = [*collateral_routes(), *amd_routes()]
-    selected = [*collateral, *policy_routes()]
+    attestation_paths = [
+        *attestation_routes(),
+        *attestation_admin_routes(),
+        *attestation_preview_routes(),
+    ]
+    selected = [*collateral, *policy_routes(), *attestation_paths]
     prefixed = Prefixed(Router(selected, redirect_slashes=False))
     app = Starlette(
         routes=[
@@ -98,6 +111,7 @@ def create_app(
             *metadata_routes(),
             *amd_metadata_routes(),
             *collateral,
+            *attestation_paths,
             *(
                 Route(f"/{name}/{{rest:path}}", prefixed)
                 for name in ("tenant", "baseline", "at")

@@ -258,37 +258,37 @@ def attestation_admin_routes() -> list[Route]:
 async def _get_policy(managed: Managed) -> Reply:
     place, replica = managed.place, managed.context.service.replica
     claims = describe_policy(replica, place.tenant, managed.kind)
-    return managed.context.answer(place, claims)
+    return await managed.context.answer(place, claims)
 
 
 async def _set_policy(managed: Managed) -> Reply:
     kind, raw = managed.kind, read_token(managed.body)
     claims = await managed.change(lambda made: made.set_policy(kind, raw))
-    return managed.context.answer(managed.place, claims)
+    return await managed.context.answer(managed.place, claims)
 
 
 async def _reset_policy(managed: Managed) -> Reply:
     kind, raw = managed.kind, read_token(managed.body)
     claims = await managed.change(lambda made: made.reset_policy(kind, raw))
-    return managed.context.answer(managed.place, claims)
+    return await managed.context.answer(managed.place, claims)
 
 
 async def _get_certificates(managed: Managed) -> Reply:
     place, replica = managed.place, managed.context.service.replica
     claims = describe_certificates(replica, place.tenant)
-    return managed.context.answer(place, claims)
+    return await managed.context.answer(place, claims)
 
 
 async def _add_certificate(managed: Managed) -> Reply:
     raw = read_member(managed.body, "policyCertificateToAdd")
     claims = await managed.change(lambda made: made.add_certificate(raw))
-    return managed.context.answer(managed.place, claims)
+    return await managed.context.answer(managed.place, claims)
 
 
 async def _remove_certificate(managed: Managed) -> Reply:
     raw = read_member(managed.body, "policyCertificateToRemove")
     claims = await managed.change(lambda made: made.remove_certificate(raw))
-    return managed.context.answer(managed.place, claims)
+    return await managed.context.answer(managed.place, claims)
 
 
 async def _get_tcb_baselines(managed: Managed) -> Reply:
@@ -296,8 +296,10 @@ async def _get_tcb_baselines(managed: Managed) -> Reply:
     if kind not in _ENCLAVES:
         msg = f"attestation type {kind.value} has no TCB baselines"
         raise NotFoundError(msg, reason="no-tcb-baselines")
+    tenant = managed.place.tenant
+    wanted = await managed.context.attest.find_baseline(tenant, kind)
     found = describe_tcb_baselines(
-        service.replica, managed.place.tenant, kind, service.clock()
+        service.replica, tenant, wanted, service.clock()
     )
     return maa_reply(200, {"tcbBaselines": found})
 

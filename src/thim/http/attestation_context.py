@@ -16,16 +16,17 @@ from thim.services.rate import SourceRate
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from starlette.types import Scope
 
     from thim.http.prefixes import Prefix
     from thim.http.reply import Reply
     from thim.http.service import Service
+    from thim.services.attest import AttestDesk
     from thim.services.providers import Place
+    from thim.services.signing import SigningDesk
 
-PREVIEW: Final = "2018-09-01-preview"
 #: The versions of the present API, in their order.
 VERSIONS: Final = (
     "2020-10-01",
@@ -47,18 +48,17 @@ class AttestationContext:
 
     Args:
         service: The store.
-        sign: Makes a token of an issuer and claims; raises an
-            `UnavailableError` where that cannot be done.
+        signing: What signs tokens.
+        attest: What makes tokens of evidence.
     """
 
     def __init__(
-        self,
-        service: Service,
-        sign: Callable[[str, Mapping[str, Any]], str],
+        self, service: Service, signing: SigningDesk, attest: AttestDesk
     ) -> None:
         self.service = service
+        self.signing = signing
+        self.attest = attest
         self.changes = SourceRate(_MOST_CHANGES)
-        self._sign = sign
         self._providers = Providers(
             service.replica, service.settings.attestation_url
         )
@@ -85,24 +85,24 @@ class AttestationContext:
             raise NotFoundError(msg, reason="unknown-path")
         return self._providers.place(host, named, self.service.clock())
 
-    def answer(self, place: Place, claims: Mapping[str, Any]) -> Reply:
+    async def answer(self, place: Place, claims: Mapping[str, Any]) -> Reply:
         """
         Answer with a token that says *claims*.
         """
-        return maa_reply(200, {"token": self.make_token(place, claims)})
+        return maa_reply(200, {"token": await self.make_token(place, claims)})
 
-    def make_token(self, place: Place, claims: Mapping[str, Any]) -> str:
+    async def make_token(self, place: Place, claims: Mapping[str, Any]) -> str:
         """
         Make a token for who manages a provider; it holds for an hour.
 
         Raises:
             UnavailableError: There is no key.
         """
-        now = int(self.service.clock().timestamp())
-        dates = {"iat": now, "nbf": now, "exp": now + _LIFETIME}
-        return self._sign(
-            place.issuer, {**claims, **dates, "iss": place.issuer}
-        )
+        now = self.service.clock()
+        signer = await self.signing.provide(now)
+        issued = int(now.timestamp())
+        dates = {"iat": issued, "nbf": issued, "exp": issued + _LIFETIME}
+        return signer.sign(place.issuer, {**claims, **dates})
 
 
 def check_version(

@@ -8,6 +8,7 @@ tokens as they are, and claims begin with ``maa-``.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from typing import TYPE_CHECKING, Any, Final
@@ -17,9 +18,9 @@ from starlette.routing import Route
 from thim.attestation.kind import AttestationType, find_type
 from thim.attestation.policy_jws import read_policy_jws
 from thim.attestation.policy_signer import decode_leniently
+from thim.attestation.preview import PREVIEW
 from thim.errors import MalformedError, ParameterError
 from thim.http.attestation_admin import Managed, ManagedRoute, read_member
-from thim.http.attestation_context import PREVIEW
 from thim.http.maa_errors import maa_reply
 from thim.intel.strict_json import parse_strictly
 from thim.services.attestation_policies import (
@@ -75,13 +76,14 @@ def _find_kind(managed: Managed) -> AttestationType:
     return find_type(text)
 
 
-def _answer(managed: Managed, claims: dict[str, Any]) -> Reply:
+async def _answer(managed: Managed, claims: dict[str, Any]) -> Reply:
     """Answer with a token, as a JSON string."""
     renamed = {
         name.replace("x-ms-", "maa-", 1): value
         for name, value in claims.items()
     }
-    return maa_reply(200, managed.context.make_token(managed.place, renamed))
+    token = await managed.context.make_token(managed.place, renamed)
+    return maa_reply(200, token)
 
 
 async def _get_policy(managed: Managed) -> Reply:
@@ -98,12 +100,12 @@ async def _prepare(managed: Managed) -> Reply:
     raw = read_member(managed.body, "PolicyJws")
     text = read_policy_jws(raw, is_preview=True).text
     if text is not None:
-        check_policy(kind, text)
+        await asyncio.to_thread(check_policy, kind, text)
     claims = {
         _PREPARED: raw.decode("ascii"),
         "maa-policyHash": hashlib.sha256(raw).hexdigest(),
     }
-    return _answer(managed, claims)
+    return await _answer(managed, claims)
 
 
 async def _set_policy(managed: Managed) -> Reply:
@@ -112,7 +114,7 @@ async def _set_policy(managed: Managed) -> Reply:
     claims = await managed.change(
         lambda made: made.set_policy(kind, raw), is_preview=True
     )
-    return _answer(managed, claims)
+    return await _answer(managed, claims)
 
 
 async def _reset_policy(managed: Managed) -> Reply:
@@ -121,26 +123,26 @@ async def _reset_policy(managed: Managed) -> Reply:
     claims = await managed.change(
         lambda made: made.reset_policy(kind, raw), is_preview=True
     )
-    return _answer(managed, claims)
+    return await _answer(managed, claims)
 
 
 async def _get_certificates(managed: Managed) -> Reply:
     replica = managed.context.service.replica
     claims = describe_certificates(replica, managed.place.tenant)
     (keys,) = claims.values()
-    return _answer(managed, {"maa-policyCertificates": keys})
+    return await _answer(managed, {"maa-policyCertificates": keys})
 
 
 async def _add_certificate(managed: Managed) -> Reply:
     raw = read_member(managed.body, "policyCertificateToAdd")
     claims = await managed.change(lambda made: made.add_certificate(raw))
-    return _answer(managed, claims)
+    return await _answer(managed, claims)
 
 
 async def _remove_certificate(managed: Managed) -> Reply:
     raw = read_member(managed.body, "policyCertificateToRemove")
     claims = await managed.change(lambda made: made.remove_certificate(raw))
-    return _answer(managed, claims)
+    return await _answer(managed, claims)
 
 
 def _unwrap(raw: bytes) -> bytes:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import importlib.metadata
 import secrets
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from thim.attestation.policy.errors import PolicySyntaxError
+from thim.attestation.submission import SubmissionError
 from thim.errors import (
     ConflictError,
     ForbiddenError,
@@ -31,11 +33,13 @@ from thim.errors import (
 )
 from thim.http.bodies import TooLargeError
 from thim.http.reply import Reply
+from thim.services.refused import RefusedError
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Headers: TypeAlias = "tuple[tuple[bytes, bytes], ...]"
 _VERSION: Final = importlib.metadata.version("thim").encode("ascii")
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 _UNAUTHORIZED: Final = (401, "Unauthorized")
@@ -94,14 +98,20 @@ def maa_reply(
     """
     return Reply(
         status=status,
-        headers=(
-            _JSON,
-            (b"cache-control", b"no-store"),
-            (b"x-ms-maa-service-version", _VERSION),
-            (b"x-ms-request-id", secrets.token_hex(16).encode("ascii")),
-            *headers,
-        ),
+        headers=(*maa_headers(), *headers),
         body=msgspec.json.encode(content),
+    )
+
+
+def maa_headers() -> Headers:
+    """
+    Return what every answer of the attestation service carries.
+    """
+    return (
+        _JSON,
+        (b"cache-control", b"no-store"),
+        (b"x-ms-maa-service-version", _VERSION),
+        (b"x-ms-request-id", secrets.token_hex(16).encode("ascii")),
     )
 
 
@@ -109,6 +119,8 @@ def find_code(error: ThimError) -> tuple[int, str]:
     """
     Return the status and Azure's code for *error*.
     """
+    if isinstance(error, RefusedError | SubmissionError):
+        return 400, error.code
     if error.reason in _BY_REASON:
         return _BY_REASON[error.reason]
     for kind, found in _BY_KIND:
@@ -145,6 +157,6 @@ def to_maa(error: ThimError, message: str | None = None) -> Reply:
 
 
 def _find_sentence(error: ThimError) -> str | None:
-    # SEAM: PolicySyntaxError.as_azure of thim.attestation.policy.errors.
-    found = getattr(error, "as_azure", None)
-    return found if isinstance(found, str) else None
+    if isinstance(error, PolicySyntaxError):
+        return error.as_azure
+    return error.sentence if isinstance(error, RefusedError) else None

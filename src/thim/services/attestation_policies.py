@@ -24,6 +24,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from thim.attestation.kind import AttestationType
+from thim.attestation.policy.defaults import DEFAULT_POLICIES
 from thim.attestation.policy_jws import (
     read_certificate_jws,
     read_policy_jws,
@@ -44,7 +45,7 @@ from thim.errors import (
     MalformedError,
     UntrustedError,
 )
-from thim.services.default_policies import find_default_policy
+from thim.services.policy_shelf import read_policy
 from thim.store.attestation_view import AttestationView
 from thim.store.file import making_sense
 from thim.store.replica import Replica
@@ -101,7 +102,7 @@ def find_policy(
 
 
 def _find_default(kind: AttestationType) -> EffectivePolicy:
-    text = find_default_policy(kind)
+    text = DEFAULT_POLICIES.get(kind)
     return EffectivePolicy(jws=write_unsigned(text), text=text)
 
 
@@ -124,9 +125,11 @@ def read_effective(jws: bytes) -> EffectivePolicy:
 def check_policy(kind: AttestationType, text: str) -> None:
     """
     Check that *text* is a policy that may be in force for this *kind*.
+
+    Raises:
+        ThimError: As ``policy_shelf.read_policy``.
     """
-    # SEAM: thim.attestation.policy.parse.parse_policy and check_reserved.
-    del kind, text
+    read_policy(kind, text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,30 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from thim.baseline.catalogue import find_release
 from thim.errors import ThimError
-from thim.services.attestation_policies import find_policy
 from thim.services.serve import find_number
 
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from thim.attestation.kind import AttestationType
     from thim.baseline.history import NumberHistory
     from thim.baseline.model import Tenant
     from thim.store.replica import Replica
 
 
 def describe_tcb_baselines(
-    replica: Replica, tenant: Tenant, kind: AttestationType, now: datetime
+    replica: Replica, tenant: Tenant, wanted: str | None, now: datetime
 ) -> list[dict[str, Any]]:
     """
     List the evaluation numbers of which documents are archived, the newest
-    first, and which one is in force for *tenant*.
+    first, and which one is in force for *tenant*, whose policy has *wanted* a
+    baseline of its own.
 
     Dates have no zone and PSW versions are left out where Azure documents
     none, as there.
     """
-    selected = find_selected(replica, tenant, kind, now)
+    selected = _find_selected(replica, tenant, wanted, now)
     history = replica.number_history()
     return [
         _describe(number, history.get(number), is_selected=number == selected)
@@ -39,28 +38,13 @@ def describe_tcb_baselines(
     ]
 
 
-def find_selected(
-    replica: Replica, tenant: Tenant, kind: AttestationType, now: datetime
+def _find_selected(
+    replica: Replica, tenant: Tenant, wanted: str | None, now: datetime
 ) -> int | None:
-    """
-    Return the number by which *tenant* attests: what its policy asks for, or
-    its baseline's; None where that comes to none.
-    """
-    wanted = find_identifier(find_policy(replica, tenant, kind).text)
     try:
         return find_number(replica, tenant.name, now, own=wanted)
     except ThimError:
         return None
-
-
-def find_identifier(text: str | None) -> str | None:
-    """
-    Return the baseline that a policy asks for; None for the provider's own.
-    """
-    # SEAM: x-ms-sgx-tcbidentifier, as attestation.policy.evaluate.configure
-    # finds it; azuredefault is None.
-    del text
-    return None
 
 
 def _describe(

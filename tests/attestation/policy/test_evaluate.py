@@ -23,6 +23,7 @@ class TestAuthorization:
         )
 
         assert decision.permitted
+        assert decision.permitted_by is not None
         assert 1 == decision.permitted_by.line
         assert decision.refusal is None
 
@@ -40,7 +41,7 @@ class TestAuthorization:
 
         assert not decision.permitted
         assert {} == decision.issued
-        assert "No Permit claim was issued" in decision.refusal
+        assert "No Permit claim was issued" in str(decision.refusal)
 
     def test_no_section(self):
         """
@@ -59,11 +60,13 @@ class TestAuthorization:
         decision = run(write(authorization=rules))
 
         assert not decision.permitted
-        assert decision.refusal.startswith(
+        assert str(decision.refusal).startswith(
             "Policy Engine Exception: A Deny claim was issued, "
             "authorization failed."
         )
-        assert f"line {decision.denied_by.line} denies" in decision.refusal
+        assert decision.denied_by is not None
+        line = decision.denied_by.line
+        assert f"line {line} denies" in str(decision.refusal)
 
     def test_deny_that_does_not_fire(self):
         """
@@ -392,6 +395,7 @@ class TestActions:
             issue(rules)
 
         assert "in the rule of line 3" in str(e.value)
+        assert e.value.rule is not None
         assert 3 == e.value.rule.line
 
 

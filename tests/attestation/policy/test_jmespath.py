@@ -331,9 +331,37 @@ values = st.recursive(
     max_leaves=10,
 )
 steps = st.sampled_from(
-    "a b @ * [0] [-1] [*] [] [1:] [?a] [a,b] {a:b} [?a==b] length(@) keys(@) "
-    "sort(@) `1` 'a' [?@>`0`] !a type(@) to_array(@) map(&a,@) a||b a&&b "
-    "reverse(@) not_null(a,b) to_string(@) max(@)".split()
+    [
+        "a",
+        "b",
+        "@",
+        "*",
+        "[0]",
+        "[-1]",
+        "[*]",
+        "[]",
+        "[1:]",
+        "[?a]",
+        "[a,b]",
+        "{a:b}",
+        "[?a==b]",
+        "length(@)",
+        "keys(@)",
+        "sort(@)",
+        "`1`",
+        "'a'",
+        "[?@>`0`]",
+        "!a",
+        "type(@)",
+        "to_array(@)",
+        "map(&a,@)",
+        "a||b",
+        "a&&b",
+        "reverse(@)",
+        "not_null(a,b)",
+        "to_string(@)",
+        "max(@)",
+    ]
 )
 queries = st.lists(steps, min_size=1, max_size=6).flatmap(
     lambda parts: st.lists(

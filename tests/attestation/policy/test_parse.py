@@ -5,7 +5,7 @@ from thim.attestation.policy.errors import PolicySyntaxError
 from thim.attestation.policy.limits import MAX_DRAFT_SIZE, MAX_NESTING
 from thim.attestation.policy.parse import parse_policy
 from thim.attestation.policy.printing import format_policy, format_rule
-from thim.attestation.policy.syntax import Section
+from thim.attestation.policy.syntax import Literal, Section
 from thim.errors import MalformedError
 
 
@@ -91,6 +91,7 @@ class TestAccepted:
         (rule,) = parse_policy(text).rules(Section.ISSUANCE)
 
         literal = rule.action.find("value")
+        assert isinstance(literal, Literal)
         assert (type(value), value) == (type(literal.value), literal.value)
 
     def test_no_word_is_reserved(self):

@@ -218,7 +218,7 @@ class TestWhenRun:
             'c:[issuer=="AttestationService"] => issue(claim=c);',
             'c:[issuer=="AttestationService"] => add(claim=c);',
             "c:[value!=0] => issue(type=c.type, value=c.value);",
-            'c:[type=="kept"] => add(type=AppendString("k","ept"),value="true");',
+            '[type=="kept"] => add(type=AppendString("k","ept"),value="true");',
         ],
     )
     def test_unchanged(self, rule):

@@ -1,0 +1,271 @@
+"""
+From a submission to its token.
+
+1. The policy: the draft, else the provider's.  It may choose the baseline.
+2. The evidence is verified by that baseline, and appraised by the provider's
+   rules (``services.judgement``).
+3. The policy decides about what the service says of it, and may say more.
+4. What was decided is written down, and the token signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from thim.attestation.appraisal import OF_COLLATERAL, OF_DOCUMENTS
+from thim.attestation.kind import AttestationType
+from thim.attestation.maa_code import INVALID_PARAMETER
+from thim.attestation.preview import to_preview_claims
+from thim.errors import FrequencyError, NotFoundError
+from thim.services.attestation_policies import find_policy
+from thim.services.judgement import JudgementDesk
+from thim.services.policy_shelf import PolicyShelf
+from thim.services.rate import SourceRate
+from thim.services.refused import RefusedError
+from thim.services.verification import Ask
+from thim.store.decision_file import Decision as Record
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from thim.attestation.policy.evaluate import Decision
+    from thim.attestation.submission import Submission
+    from thim.baseline.model import Tenant
+    from thim.errors import ThimError
+    from thim.services.attestation_policies import EffectivePolicy
+    from thim.services.judgement import Judged
+    from thim.services.policy_shelf import Prepared
+    from thim.services.providers import Place
+    from thim.services.signing import SigningDesk
+    from thim.store.decision_log import DecisionLog
+    from thim.store.replica import Replica
+    from thim.x509.chain import TrustAnchors
+
+#: Seconds for which a token holds, as Azure's do.
+LIFETIME: Final = 28_800
+_VERSION: Final = "1.0"
+_POLICY_EVALUATION: Final = "PolicyEvaluationError"
+_JTI_SIZE: Final = 32
+#: Of one address in a minute.
+_MOST_DRAFTS: Final = 120
+
+
+class Choice(NamedTuple):
+    """The policy that decides, and who signed it."""
+
+    prepared: Prepared
+    signer: dict[str, Any] | None
+
+
+class Outcome(NamedTuple):
+    """What a token is made of, and its claims."""
+
+    choice: Choice
+    judged: Judged
+    claims: dict[str, Any]
+
+
+class AttestDesk:
+    """
+    Attests as one process does; lives on one event loop.
+
+    Args:
+        replica: The store, as it is read.
+        anchors: The roots that evidence must lead to.
+        signing: What signs tokens.
+        log: Where it is written down what was decided.
+        clock: Returns the current instant.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        anchors: TrustAnchors,
+        signing: SigningDesk,
+        log: DecisionLog,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._replica = replica
+        self._signing = signing
+        self._log = log
+        self._clock = clock
+        self.judgement = JudgementDesk(replica, anchors)
+        self._shelf = PolicyShelf()
+        self._drafts = SourceRate(_MOST_DRAFTS)
+        #: Has collateral fetched that is missing for a submission; returns
+        #: why it may be missing still.  None where nobody is asked.
+        self.fill: (
+            Callable[[Submission, Ask, str], Awaitable[ThimError | None]] | None
+        ) = None
+
+    async def attest(
+        self,
+        place: Place,
+        submission: Submission,
+        source: str,
+        *,
+        is_preview: bool = False,
+    ) -> str:
+        """
+        Return the token for a *submission* to the provider of *place*, from a
+        caller at the address *source*, who may speak the API of 2018
+        (*is_preview*).
+
+        Raises:
+            RefusedError: There is none; the message says why.
+            MalformedError: The policy cannot be used.
+            ForbiddenError: The tenant allows no such baseline.
+            FrequencyError: Too many drafts come from there.
+            UnavailableError: We cannot say now.
+        """
+        now, tenant = self._clock(), place.tenant
+        choice = await self._choose(tenant, submission, source, now)
+        prepared = choice.prepared
+        ask = _ask(tenant, prepared, now)
+        judged = await self._judge(submission, tenant, ask, source)
+        decision = await self._shelf.decide(prepared, judged.claims)
+        if decision.refusal is not None:
+            raise RefusedError(
+                _POLICY_EVALUATION,
+                decision.refusal,
+                decision.refusal,
+                reason="policy",
+            )
+        signer = self._signing.find(now) or await self._signing.provide(now)
+        claims = _write_claims(choice, judged, decision, now)
+        outcome = Outcome(choice, judged, claims)
+        # It is written while the token is signed.
+        written = self._log.add(
+            _record(place, submission, outcome, signer.kid, now)
+        )
+        if is_preview:
+            text = prepared.policy.text
+            claims = to_preview_claims(submission.type, claims, text)
+        write = signer.write_draft if prepared.is_draft else signer.sign
+        token = write(place.issuer, claims)
+        await written
+        return token
+
+    async def find_baseline(
+        self, tenant: Tenant, kind: AttestationType
+    ) -> str | None:
+        """
+        Return the baseline that the policy of *tenant* for that *kind* asks
+        for; None where it asks for none.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        text = find_policy(self._replica, tenant, kind).text
+        if text is None:
+            return None
+        return (await self._shelf.prepare(kind, text)).baseline
+
+    async def _choose(
+        self, tenant: Tenant, submission: Submission, source: str, now: datetime
+    ) -> Choice:
+        kind, draft = submission.type, submission.draft
+        if draft is not None:
+            if not self._drafts.spend(source, now):
+                msg = f"more than {_MOST_DRAFTS} drafts in a minute"
+                raise FrequencyError(msg, reason="drafts")
+            return Choice(await self._shelf.prepare_draft(kind, draft), None)
+        effective = find_policy(self._replica, tenant, kind)
+        if effective.text is None:
+            detail = f"{kind.value} has no policy here"
+            raise RefusedError(
+                _POLICY_EVALUATION, detail, detail, reason="no-policy"
+            )
+        prepared = await self._shelf.prepare(kind, effective.text)
+        return Choice(prepared, _write_signer(effective))
+
+    async def _judge(
+        self, submission: Submission, tenant: Tenant, ask: Ask, source: str
+    ) -> Judged:
+        try:
+            return self.judgement.judge(submission, tenant, ask)
+        except NotFoundError as e:
+            missing = e
+        excuse: ThimError | None = None
+        if self.fill is not None:
+            excuse = await self.fill(submission, ask, source)
+            try:
+                return self.judgement.judge(submission, tenant, ask)
+            except NotFoundError as e:
+                missing = e
+        if excuse is not None and not isinstance(excuse, NotFoundError):
+            raise excuse
+        raise _refuse_missing(submission, missing)
+
+
+def _refuse_missing(
+    submission: Submission, error: NotFoundError
+) -> RefusedError:
+    is_report = submission.type is AttestationType.SEV_SNP_VM
+    sentence = OF_COLLATERAL if is_report else OF_DOCUMENTS
+    return RefusedError(
+        INVALID_PARAMETER, sentence, str(error), reason=error.reason
+    )
+
+
+def _ask(tenant: Tenant, prepared: Prepared, now: datetime) -> Ask:
+    # A draft is a caller's word, and may do what callers may.
+    wanted = prepared.baseline
+    if not prepared.is_draft:
+        return Ask(tenant=tenant.name, own=wanted, now=now)
+    return Ask(tenant=tenant.name, baseline=wanted, now=now)
+
+
+def _write_signer(effective: EffectivePolicy) -> dict[str, Any] | None:
+    signer = effective.signer
+    return None if signer is None else signer.to_jwk()
+
+
+def _write_claims(
+    choice: Choice, judged: Judged, decision: Decision, now: datetime
+) -> dict[str, Any]:
+    issued = int(now.timestamp())
+    claims = {
+        # First what the policy says: nothing of that stays beside ours.
+        **decision.issued,
+        **judged.claims,
+        "exp": issued + LIFETIME,
+        "iat": issued,
+        "jti": secrets.token_hex(_JTI_SIZE),
+        "nbf": issued,
+        "x-ms-policy-hash": choice.prepared.hash,
+        "x-ms-ver": _VERSION,
+    }
+    if choice.signer is not None:
+        claims["x-ms-policy-signer"] = choice.signer
+    return claims
+
+
+def _record(
+    place: Place,
+    submission: Submission,
+    outcome: Outcome,
+    kid: str,
+    now: datetime,
+) -> Record:
+    prepared, judged = outcome.choice.prepared, outcome.judged
+    return Record(
+        jti=outcome.claims["jti"],
+        at=now,
+        tenant=place.tenant.name,
+        type=submission.type.value,
+        evidence_sha256=hashlib.sha256(submission.evidence).digest(),
+        policy_hash=prepared.hash,
+        is_draft=prepared.is_draft,
+        baseline=judged.baseline,
+        evaluation_number=judged.number,
+        documents=judged.documents,
+        accepted_expired=judged.accepted_expired,
+        kid=kid,
+        result=judged.status,
+    )

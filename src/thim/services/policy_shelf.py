@@ -1,0 +1,218 @@
+"""
+Attestation policies that are ready to be run.
+
+Reading one takes time, up to seconds for the longest, so it is done apart from
+the event loop and once.  Drafts are anybody's: they are read and run one after
+the other, and whoever comes while many wait is to come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import time
+
+from typing import TYPE_CHECKING, Final
+
+from thim.attestation.kind import AttestationType
+from thim.attestation.maa_claims import NAMES
+from thim.attestation.policy.claim import claims_of_service, with_legacy_names
+from thim.attestation.policy.evaluate import configure, decide
+from thim.attestation.policy.hashes import policy_hash
+from thim.attestation.policy.limits import (
+    MAX_DRAFT_SIZE,
+    MAX_POLICY_SIZE,
+    Budget,
+)
+from thim.attestation.policy.parse import parse_policy
+from thim.attestation.policy.reserved import (
+    Reserved,
+    check_reserved,
+    reserved_for,
+)
+from thim.errors import ParameterError, UnavailableError
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from typing import Any
+
+    from thim.attestation.policy.evaluate import Decision
+    from thim.attestation.policy.parse import Policy
+
+#: Azure's property for the baseline, and ours, which is for all evidence.
+TCB_IDENTIFIER: Final = "x-ms-sgx-tcbidentifier"
+BASELINE: Final = "x-thim-baseline"
+#: What names the provider's own baseline.
+AZURE_DEFAULT: Final = "azuredefault"
+_ENCLAVES: Final = frozenset(
+    {AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE}
+)
+#: Characters of policies that are kept.
+_MOST_KEPT: Final = 2 * MAX_POLICY_SIZE
+_MOST_DRAFTS: Final = 8
+#: Seconds for one policy.
+_PATIENCE: Final = 0.05
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """
+    A policy that can be run.
+
+    Attributes:
+        kind: What it is for.
+        policy: The policy.
+        hash: As ``x-ms-policy-hash`` has it.
+        baseline: The baseline that it chooses; None for the provider's.
+        is_draft: Whether a caller has sent it along.
+    """
+
+    kind: AttestationType
+    policy: Policy
+    hash: str
+    baseline: str | None
+    is_draft: bool
+
+
+def find_reserved(kind: AttestationType) -> Reserved:
+    """
+    Find which names no policy of that *kind* may give to claims.
+    """
+    return _RESERVED[kind]
+
+
+_RESERVED: Final = {
+    kind: reserved_for(kind, NAMES.get(kind, ())) for kind in AttestationType
+}
+
+
+def read_policy(
+    kind: AttestationType, text: str, *, is_draft: bool = False
+) -> Prepared:
+    """
+    Read *text* as a policy of that *kind*.
+
+    Raises:
+        PolicySyntaxError: It is none, or gives a claim a name that is the
+            service's own.
+        PolicyEvaluationError: Its configuration cannot be worked out.
+        ParameterError: It names no baseline where it should.
+    """
+    most = MAX_DRAFT_SIZE if is_draft else MAX_POLICY_SIZE
+    policy = parse_policy(text, most)
+    check_reserved(policy, find_reserved(kind))
+    return Prepared(
+        kind=kind,
+        policy=policy,
+        hash=policy_hash(text),
+        baseline=_find_baseline(kind, configure(policy, _budget())),
+        is_draft=is_draft,
+    )
+
+
+def _find_baseline(
+    kind: AttestationType, properties: Mapping[str, object]
+) -> str | None:
+    names = (BASELINE, TCB_IDENTIFIER) if kind in _ENCLAVES else (BASELINE,)
+    for name in names:
+        value = properties.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str) or not value:
+            expected = 'expected text such as "10" or "azuredefault"'
+            raise ParameterError(name, str(value), expected)
+        return None if value.lower() == AZURE_DEFAULT else value
+    return None
+
+
+def _budget() -> Budget:
+    end = time.monotonic() + _PATIENCE
+    return Budget(is_over=lambda: time.monotonic() > end)
+
+
+class PolicyShelf:
+    """
+    Keeps policies that were read; lives on one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[AttestationType, str], Prepared] = {}
+        self._size = 0
+        self._reading = asyncio.Lock()
+        self._trying = asyncio.Lock()
+        self._waiting = 0
+
+    async def prepare(self, kind: AttestationType, text: str) -> Prepared:
+        """
+        Prepare the *text* of a policy that was set.
+
+        Raises:
+            ThimError: As `read_policy`.
+        """
+        found = self._kept.get((kind, text))
+        if found is not None:
+            return found
+        async with self._reading:
+            found = self._kept.get((kind, text))
+            if found is None:
+                found = await asyncio.to_thread(read_policy, kind, text)
+                self._keep(found, text)
+        return found
+
+    def _keep(self, prepared: Prepared, text: str) -> None:
+        self._kept[prepared.kind, text] = prepared
+        self._size += len(text)
+        while self._size > _MOST_KEPT:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._size -= len(oldest[1])
+
+    async def prepare_draft(self, kind: AttestationType, text: str) -> Prepared:
+        """
+        Prepare the *text* of a draft.
+
+        Raises:
+            UnavailableError: Too many others want the same.
+            ThimError: As `read_policy`.
+        """
+        async with self._take_turn():
+            return await asyncio.to_thread(
+                read_policy, kind, text, is_draft=True
+            )
+
+    async def decide(
+        self, prepared: Prepared, claims: Mapping[str, Any]
+    ) -> Decision:
+        """
+        Run a policy on the *claims* of the service.
+
+        Raises:
+            PolicyEvaluationError: It cannot be run to its end.
+            UnavailableError: It is a draft, and many others want the same.
+        """
+        if not prepared.is_draft:
+            return _run(prepared, claims)
+        async with self._take_turn():
+            return await asyncio.to_thread(_run, prepared, claims)
+
+    @contextlib.asynccontextmanager
+    async def _take_turn(self) -> AsyncIterator[None]:
+        if self._waiting >= _MOST_DRAFTS:
+            msg = f"{self._waiting} other drafts are being tried"
+            raise UnavailableError(msg, reason="busy")
+        self._waiting += 1
+        try:
+            async with self._trying:
+                yield
+        finally:
+            self._waiting -= 1
+
+
+def _run(prepared: Prepared, claims: Mapping[str, Any]) -> Decision:
+    incoming = claims_of_service(claims)
+    if prepared.kind in _ENCLAVES:
+        incoming = with_legacy_names(incoming)
+    reserved = find_reserved(prepared.kind)
+    return decide(prepared.policy, incoming, reserved, _budget())
