@@ -238,7 +238,7 @@ class TestAlgorithms:
             {"alg": "PS256", "x5c": signer().x5c},
             {"alg": "rs256", "x5c": signer().x5c},
         ],
-        ids=str,
+        ids=lambda header: f"alg={header.get('alg')}",
     )
     def test_unknown(self, header):
         """

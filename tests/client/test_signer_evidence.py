@@ -177,6 +177,7 @@ class TestBinding:
             digest_key(Maker(name="other").key) + bytes(32),
             BOUND[:32] + b"\1" + bytes(31),
         ],
+        ids=["zeros", "another key", "more behind"],
     )
     def test_other_key(self, other):
         """

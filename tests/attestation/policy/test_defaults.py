@@ -66,7 +66,7 @@ class TestHashes:
 
 
 class TestPolicies:
-    @pytest.mark.parametrize("type_", list(ATTESTED))
+    @pytest.mark.parametrize("type_", sorted(ATTESTED, key=str))
     def test_can_be_set(self, type_):
         """
         Each type that there are tokens of has a policy, which could be set.
