@@ -17,6 +17,7 @@ from thim.attestation.signing_certificate import (
     VM_KIND,
     EvidenceKind,
     KeyEvidence,
+    _serial,
     issue_signing_certificate,
     write_snp_evidence,
     write_tdx_evidence,
@@ -122,6 +123,12 @@ class TestCertificate:
         assert 128 == found.serial_number.bit_length()
         assert found.serial_number == issue(issuer=f"{ISSUER}/x").serial_number
 
+    def test_serials(self):
+        """
+        Whatever the key, its serial number has that length.
+        """
+        assert {128} == {_serial(bytes([n])).bit_length() for n in range(32)}
+
     def test_same(self):
         """
         Whoever makes it makes the same bytes.
@@ -132,6 +139,16 @@ class TestCertificate:
 
 
 class TestEvidence:
+    def test_names(self):
+        """
+        The extensions go by Azure's names.
+        """
+        arc = "1.3.6.1.4.1.311.105"
+
+        assert [f"{arc}.1", f"{arc}.1000.1", f"{arc}.1000.2"] == [
+            oid.dotted_string for oid in (SGX_EVIDENCE, VM_EVIDENCE, VM_KIND)
+        ]
+
     def test_sgx(self):
         """
         An Open Enclave report is in its extension as it is.

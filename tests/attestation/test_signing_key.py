@@ -81,6 +81,22 @@ class TestCurrent:
         assert ONE is find_current((ONE, two), NOW + 3 * DAY)
         assert KeyState.SIGNING is find_state(ONE, (ONE, two), NOW + 3 * DAY)
 
+    def test_revoked_at_once(self):
+        """
+        One that was revoked at the instant at which it began has taken over.
+        """
+        two = a_key("two", NOW + DAY, revoked=NOW + DAY)
+
+        assert find_current((ONE, two), NOW + DAY) is None
+
+    def test_made_later(self):
+        """
+        Keys sign in the order in which they begin, whenever they were made.
+        """
+        two = a_key("two", NOW + DAY, created=NOW - DAY)
+
+        assert two is find_current((ONE, two), NOW + DAY)
+
 
 class TestComing:
     def test_next(self):

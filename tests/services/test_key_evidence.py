@@ -3,16 +3,23 @@ import json
 
 import pytest
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.attestation.signing import PRIVATE
+from tests.attestation.signing import ISSUER, NOW, PRIVATE
 from tests.new_store import new_store
 from tests.simulate.chips import playing
 from tests.tsm import playing_kernel
 from thim.amd.cert_table import ARK, ASK, VCEK, CertEntry, CertTable
 from thim.amd.report import Report
-from thim.attestation.signing_certificate import EvidenceKind
+from thim.amd.verify import verify_evidence
+from thim.attestation.signing_certificate import (
+    EvidenceKind,
+    issue_signing_certificate,
+    write_tdx_evidence,
+)
 from thim.attestation.token import digest_key
+from thim.client.signer_evidence import find_evidence
 from thim.services.ingest import ingest
 from thim.services.key_evidence import find_key_evidence
 from thim.store.endorsement_view import EndorsementView
@@ -198,3 +205,45 @@ class TestTdx:
         assert found is not None
         assert EvidenceKind.TDX is found.kind
         assert member(found, "TdxQuote")[:2] == b"\4\0"
+
+
+class TestRelyingParty:
+    def read(self, evidence):
+        """
+        Read the evidence in a certificate as a relying party does.
+        """
+        der = issue_signing_certificate(PRIVATE, ISSUER, NOW, evidence)
+        return find_evidence(x509.load_der_x509_certificate(der))
+
+    def test_snp(self, simulated, tmp_path, keys):
+        """
+        The report in a certificate is bound to its key and genuine, for whoever
+        trusts AMD's roots and has no list of what is revoked.
+        """
+        found = self.read(
+            ask(simulated, tmp_path / "tsm", keys, table_of(simulated))
+        )
+        assert found is not None
+        report = found.evidence.report
+        leaf, *rest = parse_pem_chain(found.vcek_chain)
+        verdict = verify_evidence(
+            report.raw,
+            leaf.public_bytes(Encoding.DER),
+            to_pem(rest),
+            None,
+            anchors=simulated.anchors,
+            now=simulated.clock(),
+        )
+
+        assert BOUND == report.report_data
+        assert verdict.is_authentic
+
+    def test_tdx(self, simulated):
+        """
+        So is the quote of a TD.
+        """
+        quote = simulated.quote("sapphire-1", "tdx-v4", report_data=BOUND)
+        found = self.read(write_tdx_evidence(quote))
+
+        assert found is not None
+        assert quote == found.evidence.quote.raw

@@ -1,110 +1,36 @@
 import asyncio
 import base64
 import contextlib
-import dataclasses
 import json
 import os
-import re
-import sqlite3
 import subprocess
 import sys
-
-import pytest
 
 from cryptography import x509
 
 from tests.attestation.signing import DAY, HOUR, ISSUER, NOW
 from tests.conftest import PROJECT
-from tests.services.made import INTEL
-from tests.tsm import playing_kernel
-from thim.attestation.signing_certificate import EvidenceKind
+from tests.services.signing_desks import (
+    at_desk,
+    desk,
+    desks,
+    place,
+    provide,
+    published,
+    revoke,
+    view,
+)
 from thim.attestation.signing_key import (
     KEPT,
     LEAD,
     LIFE,
-    KeyState,
-    find_state,
 )
-from thim.attestation.token import digest_key, read_public_key
-from thim.errors import OperatorError, UnavailableError
 from thim.services.secrets import replace
 from thim.services.signing import SigningDesk
-from thim.services.signing_keys import SigningPlace, make_signing_key
-from thim.simulate.simulation import Simulation
-from thim.simulate.world import default_world
 from thim.store.replica import Replica, spell_anchors
-from thim.store.signing_key_view import SigningKeyView
 
 
-@pytest.fixture
-def place(store, tmp_path):
-    """
-    Where keys are made: on a machine that is no TEE.
-    """
-    return SigningPlace(
-        store=store,
-        anchors=INTEL.anchors,
-        key_file=tmp_path / "thim.key",
-        tsm_root=tmp_path / "none",
-    )
-
-
-@pytest.fixture
-def view(replica):
-    """
-    The signing keys of the store.
-    """
-    return SigningKeyView(replica)
-
-
-@contextlib.contextmanager
-def desks(place, number=1):
-    """
-    Open so many desks, as in so many processes.
-    """
-    with contextlib.ExitStack() as stack:
-        replicas = [
-            stack.enter_context(contextlib.closing(Replica(place.store)))
-            for _ in range(number)
-        ]
-        yield [SigningDesk(replica, place, lambda: NOW) for replica in replicas]
-
-
-@pytest.fixture
-def desk(place):
-    """
-    A desk.
-    """
-    with desks(place) as (opened,):
-        yield opened
-
-
-def at_desk(work):
-    """
-    Run *work* on an event loop.
-    """
-    return asyncio.run(work)
-
-
-def provide(desk, now=NOW):
-    """
-    Return the key that signs.
-    """
-    return at_desk(desk.provide(now)).kid
-
-
-def published(desk, now=NOW):
-    """
-    Return by what the published keys are known.
-    """
-    return [kid for kid, _ in at_desk(desk.list_certificates(ISSUER, now))]
-
-
-def revoke(ledger, kid, now=NOW):
-    """
-    Revoke a key.
-    """
-    return ledger.signing_keys.revoke(kid, actor="me", now=now)
+__all__ = ["desk", "place", "view"]
 
 
 class TestFirst:
@@ -364,189 +290,3 @@ class TestClock:
 
         assert second == provide(desk, due + LEAD)
         assert third == provide(desk, far + LEAD)
-
-
-class TestKeyFile:
-    def refused(self, desk, now=NOW):
-        """
-        Ask for the key that signs, and for those that are published; return
-        why there is none.
-        """
-        reasons = set()
-        for asked in (desk.provide(now), desk.write_jwks(ISSUER, now)):
-            with pytest.raises(UnavailableError) as caught:
-                at_desk(asked)
-            assert 60 == caught.value.retry_after
-            reasons.add(caught.value.reason)
-        (reason,) = reasons
-        return reason
-
-    @pytest.fixture
-    def lost(self, place):
-        """
-        A store with a signing key, made by a process that has ended.
-        """
-        with desks(place) as (desk,):
-            provide(desk)
-        return place
-
-    def test_missing(self, lost):
-        """
-        Without the sealing key no token is signed, and no other key is made.
-        """
-        lost.key_file.unlink()
-        with desks(lost) as (desk,):
-            assert "key-lost" == self.refused(desk)
-            with pytest.raises(UnavailableError):
-                at_desk(desk.look(NOW + LIFE))
-        assert not lost.key_file.exists()
-
-    def test_another(self, lost):
-        """
-        Another key opens nothing.
-        """
-        replace(lost.key_file, bytes(32))
-        with desks(lost) as (desk,):
-            assert "key-lost" == self.refused(desk)
-
-    def test_brought_back(self, lost):
-        """
-        When it is brought back all is well.
-        """
-        kept = lost.key_file.read_bytes()
-        lost.key_file.unlink()
-        with desks(lost) as (desk,):
-            self.refused(desk)
-            replace(lost.key_file, kept)
-            provide(desk)
-
-    def test_none(self, place):
-        """
-        A service without a key file cannot have signing keys.
-        """
-        with desks(dataclasses.replace(place, key_file=None)) as (desk,):
-            assert "no-key" == self.refused(desk)
-
-    def test_damaged(self, lost):
-        """
-        A sealed key that is damaged is named.
-        """
-        with contextlib.closing(sqlite3.connect(lost.store)) as db, db:
-            db.execute("UPDATE signing_keys SET sealed = substr(sealed, 1, 99)")
-        with desks(lost) as (desk,):
-            assert "damaged" == self.refused(desk)
-
-    def test_swapped(self, lost, ledger, view):
-        """
-        One key's secret in the place of another's is not taken for it.
-        """
-        make_signing_key(
-            lost, lambda _: True, active_from=NOW, actor="me", now=NOW
-        )
-        one, two = view.all()
-        with contextlib.closing(sqlite3.connect(lost.store)) as db, db:
-            db.execute(
-                "UPDATE signing_keys SET sealed = ? WHERE kid = ?",
-                (view.find_sealed(one.kid), two.kid),
-            )
-        with desks(lost) as (desk,):
-            assert "damaged" == self.refused(desk)
-
-    def test_kept_in_memory(self, lost):
-        """
-        Who has opened the key goes on with it.
-        """
-        with desks(lost) as (desk,):
-            first = provide(desk)
-            lost.key_file.unlink()
-
-            assert first == provide(desk)
-
-    def test_no_secret(self, lost, view, caplog):
-        """
-        Nothing of a private key is in the store, a message or a log.
-        """
-        with desks(lost) as (desk,):
-            signer = at_desk(desk.provide(NOW))
-            numbers = signer.private_key.private_numbers()
-        secrets = [
-            number.to_bytes((number.bit_length() + 7) // 8)
-            for number in (numbers.p, numbers.q, numbers.d)
-        ]
-        kept = b"".join(
-            path.read_bytes()
-            for path in lost.store.parent.glob(f"{lost.store.name}*")
-        )
-
-        assert not any(secret in kept for secret in secrets)
-        assert not re.search("PRIVATE|private", caplog.text + repr(signer))
-
-
-class TestEvidence:
-    def test_kept(self, place, tmp_path, view):
-        """
-        In a TEE a key is made with evidence, which is in its certificate.
-        """
-        root = tmp_path / "tsm"
-        asked = dataclasses.replace(place, tsm_root=root)
-        simulation = Simulation.of(default_world())
-
-        def quote(data):
-            return simulation.quote("sapphire-1", "tdx-v4", report_data=data)
-
-        with (
-            playing_kernel(root, "tdx_guest", quote) as kernel,
-            desks(asked) as (desk,),
-        ):
-            ((_, der),) = at_desk(desk.list_certificates(ISSUER, NOW))
-        (key,) = view.all()
-
-        assert key.evidence is not None
-        assert EvidenceKind.TDX is key.evidence.kind
-        assert key.evidence.data in der
-        assert [digest_key(read_public_key(key.spki)) + bytes(32)] == (
-            kernel.asked
-        )
-
-    def test_none(self, desk, view):
-        """
-        Elsewhere there is none, and the certificate does not speak of any.
-        """
-        ((_, der),) = at_desk(desk.list_certificates(ISSUER, NOW))
-
-        assert view.all()[0].evidence is None
-        assert 3 == len(x509.load_der_x509_certificate(der).extensions)
-
-
-class TestMake:
-    def test_needless(self, place, view):
-        """
-        A key that is not needed by then is not kept.
-        """
-        assert (
-            make_signing_key(
-                place, lambda _: False, active_from=NOW, actor="me", now=NOW
-            )
-            is None
-        )
-        assert () == view.all()
-
-    def test_no_store(self, place, tmp_path):
-        """
-        Where there is no store none is made.
-        """
-        elsewhere = dataclasses.replace(place, store=tmp_path / "none.db")
-        with pytest.raises(OperatorError, match="no such file"):
-            make_signing_key(
-                elsewhere, lambda _: True, active_from=NOW, actor="me", now=NOW
-            )
-
-    def test_state(self, place, view):
-        """
-        One that is made for later is to come.
-        """
-        made = make_signing_key(
-            place, lambda _: True, active_from=NOW + DAY, actor="me", now=NOW
-        )
-        assert made is not None
-        assert KeyState.COMING is find_state(made, view.all(), NOW)

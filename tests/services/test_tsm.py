@@ -1,3 +1,5 @@
+from pathlib import PosixPath
+
 import pytest
 
 from tests.tsm import playing_kernel
@@ -58,7 +60,7 @@ class TestEntry:
             (tmp_path / name).write_text(name)
         generation = tmp_path / "generation"
 
-        class Racing(type(tmp_path)):  # type: ignore[misc]
+        class Racing(PosixPath):
             """
             A folder whose generation moves on when its report is read.
             """
