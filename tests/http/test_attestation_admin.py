@@ -302,6 +302,18 @@ class TestSet:
                 "signature is not that of ann",
             ),
             (
+                write_unsigned("version=1.0;\n[ => permit();"),
+                "PolicyParsingError",
+                "Offending symbol: '[' Line: '2', Column: '1'",
+            ),
+            (
+                write_unsigned(
+                    'version=1.0;issuancerules{=> issue(type="iss",value=1);};'
+                ),
+                "PolicyParsingError",
+                "not the service's own",
+            ),
+            (
                 signed_as({"alg": "HS256"}, policy(), signer()),
                 "InvalidOperation",
                 "alg is 'HS256'",

@@ -2,6 +2,10 @@ import json
 
 import pytest
 
+from thim.attestation.policy.errors import (
+    PolicyEvaluationError,
+    PolicySyntaxError,
+)
 from thim.errors import (
     ConflictError,
     ForbiddenError,
@@ -55,12 +59,17 @@ class TestFindCode:
                 "InvalidOperation",
             ),
             (
-                MalformedError("x", reason="policy-syntax"),
+                PolicySyntaxError((1, 2), "x", "expected y"),
                 400,
                 "PolicyParsingError",
             ),
             (
-                MalformedError("x", reason="policy-evaluation"),
+                PolicySyntaxError((1, 2), "x", "y", reason="policy-name"),
+                400,
+                "PolicyParsingError",
+            ),
+            (
+                PolicyEvaluationError("x", reason="policy-budget"),
                 400,
                 "PolicyEvaluationError",
             ),
@@ -96,14 +105,13 @@ class TestToMaa:
         """
         An error that knows Azure's words is answered in them.
         """
+        error = PolicySyntaxError((2, 1), "[", "expected ';'")
+        content = json.loads(to_maa(error).body)["error"]
 
-        class WordedError(MalformedError):
-            as_azure = "Offending symbol"
-
-        content = json.loads(to_maa(WordedError("line 1")).body)["error"]
-
-        assert "Offending symbol" == content["message"]
-        assert "line 1" == content["innererror"]["message"]
+        assert content["message"].startswith(
+            "Offending symbol: '[' Line: '2', Column: '1'"
+        )
+        assert "line 2, column 1" in content["innererror"]["message"]
 
     @pytest.mark.parametrize(
         ("error", "after"),

@@ -22,9 +22,10 @@ from tests.policy_signers import (
     unsigned,
 )
 from tests.services.changes import count, create, decide, events, list_numbers
-from tests.services.made import INTEL, day
+from tests.services.made import INTEL, day, fill
 from thim.attestation.kind import AttestationType
 from thim.attestation.policy.defaults import DEFAULT_POLICIES
+from thim.attestation.policy.errors import PolicySyntaxError
 from thim.attestation.policy_jws import write_unsigned
 from thim.baseline.model import Tenant
 from thim.baseline.provider import Provider, TrustModel
@@ -46,6 +47,7 @@ from thim.services.attestation_policies import (
 from thim.services.audit import audit
 from thim.services.deciding import deciding
 from thim.services.tcb_baselines import describe_tcb_baselines
+from thim.simulate.pki import NUMBERS
 from thim.store.attestation_view import MOST_CERTIFICATES, AttestationView
 from thim.store.ledger import Ledger
 from thim.store.replica import Replica
@@ -188,6 +190,27 @@ class TestInForce:
 
         with pytest.raises(UnavailableError):
             in_force(ledger)
+
+
+class TestChecked:
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "expected"),
+            ("version=1.0; authorizationrules{=> permit()};", "expected"),
+            (
+                'version=1.0; issuancerules{=> issue(type="jti", value=9);};',
+                "not the service's own",
+            ),
+        ],
+    )
+    def test_refused(self, ledger, text, words):
+        """
+        What is no policy, or would forge a claim, is not put in force.
+        """
+        with pytest.raises(PolicySyntaxError, match=words):
+            manage(ledger).set_policy(SGX, write_unsigned(text))
+        assert 0 == count(ledger.path, "attestation_policies")
 
 
 class TestShared:
@@ -482,6 +505,45 @@ def selected(replica, tenant, wanted):
 
 
 class TestSelected:
+    @pytest.fixture(autouse=True)
+    def archived(self, ledger):
+        """
+        There are documents of three numbers, one of them long gone.
+        """
+        documents = (INTEL.tcb_info(number=n) for n in (12, 17, 18))
+        fill(ledger, INTEL.root_crl(), INTEL.pck_crl(), *documents)
+
+    def test_listed(self, replica):
+        """
+        Numbers that Azure documents have its date and software, others the
+        date of the vendor's event.
+        """
+        tenant = replica.book().find_tenant("lab", day(2), day(2))
+        listed = describe_tcb_baselines(replica, tenant, "17", day(2))
+
+        assert [
+            {
+                "isSelectedTcb": False,
+                "tcbEvaluationDataNumber": 18,
+                "tcbIdentifier": "18",
+                "tcbReleaseDate": f"{NUMBERS[18]:%Y-%m-%d}T00:00:00",
+            },
+            {
+                "isSelectedTcb": True,
+                "tcbEvaluationDataNumber": 17,
+                "tcbIdentifier": "17",
+                "tcbReleaseDate": f"{NUMBERS[17]:%Y-%m-%d}T00:00:00",
+            },
+            {
+                "isSelectedTcb": False,
+                "minimumPswLinuxVersion": "2.13.3",
+                "minimumPswWindowsVersion": "2.13.100.2",
+                "tcbEvaluationDataNumber": 12,
+                "tcbIdentifier": "12",
+                "tcbReleaseDate": "2021-11-10T00:00:00",
+            },
+        ] == listed
+
     def test_own(self, ledger, replica):
         """
         A provider attests by its tenant's baseline.

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from thim.attestation.policy.errors import PolicySyntaxError
+from thim.attestation.policy.errors import (
+    PolicyEvaluationError,
+    PolicySyntaxError,
+)
 from thim.attestation.submission import SubmissionError
 from thim.errors import (
     ConflictError,
@@ -52,12 +55,10 @@ _BY_REASON: Final = {
     "last-certificate": _INVALID,
     "not-isolated": _INVALID,
     "parameter": _BAD_PARAMETER,
-    "policy-evaluation": (400, "PolicyEvaluationError"),
     "policy-jws": _INVALID,
     "policy-signature": _INVALID,
     "policy-signer": _BAD_PARAMETER,
     "policy-stranger": _INVALID,
-    "policy-syntax": (400, "PolicyParsingError"),
     "policy-unsigned": _INVALID,
     # Azure has no 403: whoever lacks a role is not authorized.
     "role": _UNAUTHORIZED,
@@ -70,6 +71,8 @@ _BY_REASON: Final = {
 #: What is not; the first one that fits counts.
 _BY_KIND: Final[tuple[tuple[type[ThimError], tuple[int, str]], ...]] = (
     (TooLargeError, (413, "RequestEntityTooLarge")),
+    (PolicySyntaxError, (400, "PolicyParsingError")),
+    (PolicyEvaluationError, (400, "PolicyEvaluationError")),
     (MalformedError, _INVALID),
     (UntrustedError, _BAD_PARAMETER),
     (UnauthenticatedError, _UNAUTHORIZED),
