@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.amd.report_fields import PolicyFlag
+from thim.attestation.held_data import HeldData
 from thim.errors import MalformedError
-from thim.intel.strict_json import parse_strictly
 
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thim.attestation.evidence import SnpEvidence
     from thim.attestation.snp_appraisal import SnpAppraisal
 
+SNP_TYPE: Final = "sevsnpvm"
 _PREFIX: Final = "x-ms-sevsnpvm-"
 #: What is given as hexadecimal digits, by our names.
 _BYTES: Final = {
@@ -92,17 +93,19 @@ SNP_NAMES: Final = frozenset(
 
 
 def list_report_claims(
-    report: Report | Claims, reported_tcb: TcbVersion
+    report: Report | Claims, reported_tcb: TcbVersion | None
 ) -> dict[str, Any]:
     """
-    List what *report* says, by Azure's names.
+    List what *report* says, by Azure's names; without the reported TCB, if it
+    cannot be read.
     """
     flags = report.policy.flags
+    svns = _SVNS if reported_tcb else {}
     claims = {
         **{name: getattr(report, each).hex() for name, each in _BYTES.items()},
         **{name: getattr(report, each) for name, each in _NUMBERS.items()},
         **{name: flag in flags for name, flag in _FLAGS.items()},
-        **{name: getattr(reported_tcb, each) for name, each in _SVNS.items()},
+        **{name: getattr(reported_tcb, each) for name, each in svns.items()},
     }
     return {_PREFIX + name: value for name, value in claims.items()}
 
@@ -119,19 +122,19 @@ def list_maa_snp_claims(
 
     Args:
         claims: What the report says.
-        runtime: The parsed runtime data, where it is JSON; data of another
-            kind is bound to the report, and not in the token.
-        init_time: The parsed init-time data, likewise.
+        runtime: The object that the runtime data are, its keys in order; data
+            of another kind are bound to the report, and not in the token.
+        init_time: The init-time data, likewise.
         vouched: The compliance status; without one there is no claim.
     """
     found = {
-        "x-ms-attestation-type": "sevsnpvm",
+        "x-ms-attestation-type": SNP_TYPE,
         **list_report_claims(claims, claims.tcbs.reported),
     }
     if runtime is not None:
-        found["x-ms-runtime"] = sort_members(runtime)
+        found["x-ms-runtime"] = runtime
     if init_time is not None:
-        found["x-ms-inittime"] = sort_members(init_time)
+        found["x-ms-inittime"] = init_time
     if vouched is not None:
         found["x-ms-compliance-status"] = vouched.status
     return found
@@ -185,22 +188,10 @@ def list_thim_snp_claims(
     return {_OURS + name: value for name, value in found.items()}
 
 
-def sort_members(value: object) -> Any:  # noqa: ANN401 - whatever JSON has
-    """
-    Put the members of JSON objects into the order of their names, at every
-    depth, as Azure's tokens have them.
-    """
-    if isinstance(value, dict):
-        return {name: sort_members(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [sort_members(each) for each in value]
-    return value
-
-
 def read_hcl_runtime(evidence: SnpEvidence) -> dict[str, Any] | None:
     """
     Return the runtime claims in the HCL report around a report, which binds
-    them; None where there is no HCL report.
+    them, their keys in order; None where there is no HCL report.
 
     Raises:
         MalformedError: They are no JSON object: ``runtime-data``.
@@ -208,11 +199,8 @@ def read_hcl_runtime(evidence: SnpEvidence) -> dict[str, Any] | None:
     if evidence.hcl is None:
         return None
     try:
-        value = parse_strictly(evidence.hcl.runtime_claims)
+        held = HeldData(data=evidence.hcl.runtime_claims, is_json=True)
     except MalformedError as e:
         msg = f"the HCL report's runtime claims: {e}"
         raise MalformedError(msg, reason="runtime-data") from e
-    if not isinstance(value, dict):
-        msg = "the HCL report's runtime claims are no JSON object"
-        raise MalformedError(msg, reason="runtime-data")
-    return value
+    return held.value

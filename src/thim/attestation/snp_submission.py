@@ -9,8 +9,6 @@ vTPM as it is, and a bare report will do too: then the key is looked for.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
 
 from typing import Final, TypeVar
@@ -21,6 +19,7 @@ from thim.amd.hcl import MAGIC
 from thim.amd.report import SIZE, Report
 from thim.attestation.evidence import SnpEvidence, parse_evidence
 from thim.attestation.snp_chain import SubmittedKey, read_submitted_key
+from thim.attestation.submission import SubmissionError, decode_base64
 from thim.errors import MalformedError, UntrustedError
 from thim.intel.strict_json import convert, parse_strictly
 
@@ -30,7 +29,6 @@ MAX_SIZE: Final = 256 * 1024
 MOST_ENDORSEMENTS: Final = 4
 MAX_ENDORSEMENT_SIZE: Final = 32 * 1024
 _BLANKS: Final = b" \t\r\n"
-_TO_STANDARD: Final = str.maketrans("-_", "+/")
 
 T = TypeVar("T")
 
@@ -70,9 +68,9 @@ def read_snp_submission(raw: bytes) -> SnpSubmission:
     Read *raw*: JSON with a report in it, an HCL report, or a bare report.
 
     Raises:
+        SubmissionError: A part is no base64, or too large.
         MalformedError: None of these (``not-evidence``), evidence of another
-            TEE (``other-tee``), too large (``too-large``), not base64 where
-            it should be (``base64``), or what its parts are refused for, such
+            TEE (``other-evidence``), or what its parts are refused for, such
             as ``report-version``; the message names the part.
         UntrustedError: An HCL report is not bound to what it holds.
     """
@@ -94,8 +92,8 @@ def _no_report(raw: bytes) -> MalformedError:
             f"report, or the {SIZE} bytes of a report"
         )
         return MalformedError(msg, reason="not-evidence")
-    msg = f"report: {kind}, expected the report of an SEV-SNP guest"
-    return MalformedError(msg, reason="other-tee")
+    msg = f"{kind}, expected the report of an SEV-SNP guest"
+    return MalformedError(msg, reason="other-evidence")
 
 
 def _read_parts(raw: bytes) -> SnpSubmission:
@@ -131,22 +129,10 @@ def _read_endorsements(text: str | None) -> tuple[bytes, ...]:
         return ()
     found = _parse(raw, _Endorsements, "Endorsements").uvm or []
     if len(found) > MOST_ENDORSEMENTS:
-        msg = f"Uvm: {len(found)} of them, expected at most {MOST_ENDORSEMENTS}"
-        raise MalformedError(msg, reason="too-many")
-    endorsements = tuple(_decode(each, "Uvm") for each in found)
-    for each in endorsements:
-        if len(each) > MAX_ENDORSEMENT_SIZE:
-            msg = f"Uvm: {len(each)} bytes, at most {MAX_ENDORSEMENT_SIZE}"
-            raise MalformedError(msg, reason="too-large")
-    return endorsements
+        expected = f"expected at most {MOST_ENDORSEMENTS}"
+        raise SubmissionError("Uvm", f"{len(found)} of them", expected)
+    return tuple(_decode(each, "Uvm", MAX_ENDORSEMENT_SIZE) for each in found)
 
 
-def _decode(text: str, name: str) -> bytes:
-    # Either alphabet, with padding or without: clients differ.
-    digits = "".join(text.split()).translate(_TO_STANDARD).rstrip("=")
-    padded = digits + "=" * (-len(digits) % 4)
-    try:
-        return base64.b64decode(padded, validate=True)
-    except (binascii.Error, ValueError) as e:
-        msg = f"{name}: not base64: {e}"
-        raise MalformedError(msg, reason="base64") from e
+def _decode(text: str, name: str, most: int = MAX_SIZE) -> bytes:
+    return decode_base64("".join(text.split()), name, most)

@@ -10,16 +10,21 @@ import datetime
 
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.amd.tcb import ProductLine, TcbVersion
 from thim.attestation.evidence import QuoteEvidence, SnpEvidence
+from thim.attestation.held_data import HeldData
 from thim.attestation.kind import AttestationType
 from thim.attestation.maa_claims import list_sgx_claims, list_tdx_claims
 from thim.attestation.maa_collateral import CollateralHashes
+from thim.attestation.maa_snp_claims import SNP_TYPE, list_report_claims
 from thim.attestation.submission import Submission
+from thim.errors import MalformedError
 from thim.intel.report_body import SgxReportBody
 from thim.intel.verdict import Verdict
 
 
 if TYPE_CHECKING:
+    from thim.amd.report import Report
     from thim.attestation.evidence import Evidence
 
 _NO_HASHES: Final = CollateralHashes(
@@ -69,14 +74,22 @@ def _claims_of_quote(evidence: QuoteEvidence) -> dict[str, Any]:
 
 
 def _claims_of_report(evidence: SnpEvidence) -> dict[str, Any]:
-    # The part for SEV-SNP is to take the place of this.
     report = evidence.report
-    return {
-        "x-ms-attestation-type": "sevsnpvm",
-        "x-ms-sevsnpvm-guestsvn": report.guest_svn,
-        "x-ms-sevsnpvm-hostdata": report.host_data.hex(),
-        "x-ms-sevsnpvm-is-debuggable": report.policy.debug,
-        "x-ms-sevsnpvm-launchmeasurement": report.measurement.hex(),
-        "x-ms-sevsnpvm-reportdata": report.report_data.hex(),
-        "x-ms-sevsnpvm-vmpl": report.vmpl,
+    found = {
+        "x-ms-attestation-type": SNP_TYPE,
+        **list_report_claims(report, _find_tcb(report)),
     }
+    if evidence.hcl is not None:
+        held = HeldData(data=evidence.hcl.runtime_claims, is_json=True)
+        found["x-ms-runtime"] = held.value
+    return found
+
+
+def _find_tcb(report: Report) -> TcbVersion | None:
+    # Old reports do not say whether they are of Milan or of Genoa, which lay
+    # it out alike.
+    try:
+        product = report.product or ProductLine.MILAN
+        return TcbVersion.from_bytes(report.reported_tcb, product)
+    except MalformedError:
+        return None
