@@ -18,6 +18,7 @@ from thim.attestation.maa_claims import (
     NAMES,
     OWN_NAMES,
     list_claims,
+    list_own_claims,
 )
 from thim.attestation.maa_collateral import hash_documents
 from thim.simulate.quote import SgxBody
@@ -38,7 +39,15 @@ KSS_CLAIMS = {
 _DOCUMENTS = {kind: documents(kind) for kind in ("v3", "v4", "v5")}
 
 
-def claim(version="v3", raw=None, *, changes=None, members=None, **given):
+def claim(
+    version="v3",
+    raw=None,
+    *,
+    changes=None,
+    members=None,
+    compliance=None,
+    **given,
+):
     """
     List the claims of a quote, the good one by default, that was sent with
     *members*; *changes* are those of the TCB info.
@@ -50,7 +59,8 @@ def claim(version="v3", raw=None, *, changes=None, members=None, **given):
         submit(kind, raw, **(members or {})),
         verdict,
         hash_documents(_DOCUMENTS[version]),
-        **{"baseline": "default", **given},
+        list_own_claims(verdict, **{"baseline": "default", **given}),
+        compliance,
     )
 
 
@@ -128,7 +138,7 @@ class TestSgx:
             submit(AttestationType.OPEN_ENCLAVE, report),
             verify("v3"),
             hashes,
-            baseline="default",
+            list_own_claims(verify("v3"), "default"),
         )
 
         expected = hashes.with_quote(report)

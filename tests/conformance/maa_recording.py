@@ -15,7 +15,7 @@ from tests.attestation.sent import held, submit
 from tests.conftest import corpus_root
 from thim.attestation.binding import check_binding
 from thim.attestation.kind import AttestationType
-from thim.attestation.maa_claims import list_claims
+from thim.attestation.maa_claims import list_claims, list_own_claims
 from thim.attestation.maa_collateral import hash_documents
 from thim.attestation.quote_submission import read_quote
 from thim.intel.authorities import INTEL_SGX_ROOT
@@ -114,4 +114,5 @@ def claim(name):
     submission = send(name)
     hashes = hash_documents(documents())
     verdict = verify(submission)
-    return list_claims(submission, verdict, hashes, baseline="azure")
+    own = list_own_claims(verdict, "azure")
+    return list_claims(submission, verdict, hashes, own)

@@ -219,22 +219,19 @@ def list_own_claims(
     return {name: value for name, value in found.items() if value is not None}
 
 
-def list_claims(  # noqa: PLR0913 - each comes from elsewhere
+def list_claims(
     submission: Submission,
     verdict: Verdict,
     hashes: CollateralHashes,
-    *,
-    baseline: str,
-    accepted_expired: Sequence[str] = (),
-    dangerous: Sequence[str] = (),
+    own: Claims,
     compliance: str | None = None,
 ) -> Claims:
     """
     List all that a token says of the enclave or TD whose quote has the
-    *verdict*, but for who says it, when, and by which policy.
+    *verdict*, but for who says it, when, and by which policy; *own* is what
+    `list_own_claims` lists, which is the same for many quotes.
     """
     body = verdict.quote.body
-    own = list_own_claims(verdict, baseline, accepted_expired, dangerous)
     if isinstance(body, SgxReportBody):
-        return {**list_sgx_claims(submission, body, hashes), **own}
-    return {**list_tdx_claims(submission, verdict, body, compliance), **own}
+        return list_sgx_claims(submission, body, hashes) | own
+    return list_tdx_claims(submission, verdict, body, compliance) | own

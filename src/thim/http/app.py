@@ -20,7 +20,7 @@ from thim.errors import ThimError
 from thim.http.admin import admin_routes
 from thim.http.agents import agent_routes
 from thim.http.amd_routes import amd_metadata_routes, amd_routes
-from thim.http.attestation import attestation_routes
+from thim.http.attestation import attest_routes, signer_routes
 from thim.http.attestation_admin import attestation_admin_routes
 from thim.http.attestation_preview import attestation_preview_routes
 from thim.http.attesting import fill_evidence, open_attestation
@@ -95,14 +95,17 @@ def create_app(
 
     collateral = [*collateral_routes(), *amd_routes()]
     attestation_paths = [
-        *attestation_routes(),
+        *signer_routes(),
         *attestation_admin_routes(),
         *attestation_preview_routes(),
     ]
-    selected = [*collateral, *policy_routes(), *attestation_paths]
+    # First come those that are asked so often that looking for them counts.
+    attest = attest_routes()
+    selected = [*attest, *collateral, *policy_routes(), *attestation_paths]
     prefixed = Prefixed(Router(selected, redirect_slashes=False))
     app = Starlette(
         routes=[
+            *attest,
             *health_routes(),
             *metrics_routes(),
             *admin_routes(),

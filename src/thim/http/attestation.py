@@ -164,15 +164,25 @@ class HealthRoute:
         await finish(scope, send, reply)
 
 
-def attestation_routes() -> list[Route]:
+def attest_routes() -> list[Route]:
     """
-    Return the routes of attestation, bare or below a tenant's prefix.
+    Return the routes that evidence is sent to, bare or below a tenant's
+    prefix.
+    """
+    return [
+        Route("/attest/{type}", AttestRoute(), methods=["POST"]),
+        Route("/attest/Tee/{type}", AttestRoute((PREVIEW,)), methods=["POST"]),
+    ]
+
+
+def signer_routes() -> list[Route]:
+    """
+    Return the routes that relying parties ask, bare or below a tenant's
+    prefix.
     """
     openid = MetadataRoute(_write_openid)
     certs = MetadataRoute(_write_certs)
     return [
-        Route("/attest/Tee/{type}", AttestRoute((PREVIEW,)), methods=["POST"]),
-        Route("/attest/{type}", AttestRoute(), methods=["POST"]),
         Route("/.well-known/openid-configuration", openid, methods=["GET"]),
         Route("/certs", certs, methods=["GET"]),
         Route("/certs/", certs, methods=["GET"]),

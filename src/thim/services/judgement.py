@@ -17,7 +17,7 @@ from thim.attestation.appraisal import (
 from thim.attestation.binding import BindingError, check_binding
 from thim.attestation.compliance import find_compliance
 from thim.attestation.kind import AttestationType
-from thim.attestation.maa_claims import list_claims
+from thim.attestation.maa_claims import list_claims, list_own_claims
 from thim.attestation.maa_collateral import CollateralHashes, hash_documents
 from thim.attestation.maa_snp_claims import (
     list_maa_snp_claims,
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 #: Sets of documents whose digests are kept.
 _MOST_SETS: Final = 64
+#: Machines whose own claims are kept.
+_MOST_OWN: Final = 2048
 _ACCEPTED: Final = "accepted"
 
 
@@ -105,6 +107,7 @@ class JudgementDesk:
         self._hashes: Kept[tuple[bytes, ...], CollateralHashes] = Kept(
             _MOST_SETS
         )
+        self._own: Kept[object, tuple[dict[str, Any], object]] = Kept(_MOST_OWN)
 
     def judge(self, submission: Submission, tenant: Tenant, ask: Ask) -> Judged:
         """
@@ -149,16 +152,32 @@ class JudgementDesk:
             vouched = find_compliance(
                 tenant.provider.compliance, measurement=body.mrtd
             )
+        expired = appraisal.accepted_expired
+        own = self._find_own(verified, expired, tenant)
         claims = list_claims(
             submission,
             verdict,
             self._find_hashes(answers),
-            baseline=verified.baseline,
-            accepted_expired=appraisal.accepted_expired,
-            dangerous=self._list_dangers(tenant),
-            compliance=vouched.status if vouched else None,
+            own,
+            vouched.status if vouched else None,
         )
-        return _of_quote(verified, claims, appraisal.accepted_expired)
+        return _of_quote(verified, claims, expired)
+
+    def _find_own(
+        self, verified: QuoteVerdict, expired: tuple[str, ...], tenant: Tenant
+    ) -> dict[str, Any]:
+        # The same for all quotes of a machine, until a document is replaced.
+        verdict, baseline = verified.verdict, verified.baseline
+        dangers = tuple(self._list_dangers(tenant))
+        what = verdict.tcb, verdict.collateral
+        known_by = (*map(id, what), baseline, expired, dangers)
+        found = self._own.find(known_by)
+        if found is None:
+            own = list_own_claims(verdict, baseline, expired, dangers)
+            # What is kept with it is not made anew under the same id.
+            found = own, what
+            self._own.keep(known_by, found)
+        return found[0]
 
     def _refute(self, evidence: QuoteEvidence, now: datetime) -> None:
         # What is forged is refused also where collateral is missing.
@@ -274,10 +293,7 @@ def _of_quote(
         status=status.value if status else _ACCEPTED,
         baseline=verified.baseline,
         number=collateral.evaluation_number if collateral else None,
-        documents={
-            used.name: used.sha256.hex()
-            for used in (collateral.used if collateral else ())
-        },
+        documents=claims["x-thim-documents"],
         accepted_expired=expired,
     )
 

@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 from thim.attestation.kind import AttestationType
 from thim.attestation.maa_claims import NAMES
-from thim.attestation.policy.claim import claims_of_service, with_legacy_names
+from thim.attestation.policy.claim import (
+    LEGACY_NAMES,
+    claims_of_service,
+    with_legacy_names,
+)
+from thim.attestation.policy.compile import find_type
 from thim.attestation.policy.evaluate import configure, decide
 from thim.attestation.policy.hashes import policy_hash
 from thim.attestation.policy.limits import (
@@ -46,6 +51,9 @@ TCB_IDENTIFIER: Final = "x-ms-sgx-tcbidentifier"
 BASELINE: Final = "x-thim-baseline"
 #: What names the provider's own baseline.
 AZURE_DEFAULT: Final = "azuredefault"
+_BY_LEGACY_NAME: Final = {old: new for new, old in LEGACY_NAMES.items()}
+#: From this version on names can be put together.
+_WITH_FUNCTIONS: Final = "1.2"
 _ENCLAVES: Final = frozenset(
     {AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE}
 )
@@ -66,6 +74,8 @@ class Prepared:
         policy: The policy.
         hash: As ``x-ms-policy-hash`` has it.
         baseline: The baseline that it chooses; None for the provider's.
+        types: The only types of claims that it looks at; None where it may
+            look at any.
         is_draft: Whether a caller has sent it along.
     """
 
@@ -73,6 +83,7 @@ class Prepared:
     policy: Policy
     hash: str
     baseline: str | None
+    types: frozenset[str] | None
     is_draft: bool
 
 
@@ -108,8 +119,27 @@ def read_policy(
         policy=policy,
         hash=policy_hash(text),
         baseline=_find_baseline(kind, configure(policy, _budget())),
+        types=_find_types(policy),
         is_draft=is_draft,
     )
+
+
+def _find_types(policy: Policy) -> frozenset[str] | None:
+    """
+    Find which claims are enough for *policy*: most tokens have thirty, and
+    most policies look at a few.
+    """
+    if policy.version == _WITH_FUNCTIONS:
+        return None
+    found: set[str] = set()
+    for section in policy.sections:
+        for rule in section.rules:
+            for condition in rule.conditions:
+                wanted = find_type(condition)
+                if wanted is None:
+                    return None
+                found.add(_BY_LEGACY_NAME.get(wanted, wanted))
+    return frozenset(found)
 
 
 def _find_baseline(
@@ -211,6 +241,8 @@ class PolicyShelf:
 
 
 def _run(prepared: Prepared, claims: Mapping[str, Any]) -> Decision:
+    if prepared.types is not None:
+        claims = {n: claims[n] for n in prepared.types if n in claims}
     incoming = claims_of_service(claims)
     if prepared.kind in _ENCLAVES:
         incoming = with_legacy_names(incoming)

@@ -59,7 +59,8 @@ VALUE_TYPES: Final[dict[type, str]] = {
     bool: "Boolean",
 }
 
-_LEGACY: Final = {
+#: What old policies call the claims of enclaves.
+LEGACY_NAMES: Final = {
     "x-ms-sgx-is-debuggable": "$is-debuggable",
     "x-ms-sgx-product-id": "$product-id",
     "x-ms-sgx-mrsigner": "$sgx-mrsigner",
@@ -126,8 +127,8 @@ def with_legacy_names(claims: Sequence[Claim]) -> list[Claim]:
     another name, such as ``$is-debuggable``.
     """
     legacy = [
-        Claim(_LEGACY[each[0]], *each[1:])
+        Claim(LEGACY_NAMES[each[0]], *each[1:])
         for each in claims
-        if each[0] in _LEGACY
+        if each[0] in LEGACY_NAMES
     ]
     return [*claims, *legacy]

@@ -99,6 +99,14 @@ def _compile_condition(condition: Condition, queries: Queries) -> Match:
     return match
 
 
+def find_type(condition: Condition) -> str | None:
+    """
+    Return the only type of claims that can meet *condition*, as far as that
+    can be seen.
+    """
+    return _take_type(list(condition.tests))
+
+
 def _take_type(tests: list[Test]) -> str | None:
     """
     Take from *tests* the first one for a certain type, and return that: such
