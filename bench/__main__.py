@@ -13,6 +13,7 @@ import tempfile
 
 from pathlib import Path
 
+from bench.attest import attest
 from bench.cached_get import Bench, cached_get, cached_get_tls, idle_memory
 from bench.pck_certificates import pck_certificates
 from bench.quotes import quotes
@@ -47,6 +48,7 @@ def main() -> int:
                 cached_get,
                 cached_get_tls,
                 quotes,
+                attest,
                 slow_vendor,
                 pck_certificates,
                 what_if,

@@ -81,14 +81,8 @@ def attest(bench: Bench) -> Iterator[Gate]:
         url = f"http://127.0.0.1:{server.port}{_PATH}"
         pairs: list[tuple[Run, _Bare]] = []
         for _ in range(bench.pairs):
-            run = put_load(
-                bench.tools["wrk"],
-                server,
-                bench.seconds,
-                "-s",
-                str(script),
-                url,
-            )
+            load = "-s", str(script), url
+            run = put_load(wrk, server, bench.seconds, *load)
             pairs.append((run, _measure_bare()))
     cost = statistics.median(run.cpu_per_request for run, _ in pairs)
     ratio = statistics.median(
