@@ -182,6 +182,9 @@ class TestForged:
         """
         with pytest.raises(UntrustedError, match="0 keys"):
             verify_token(ACME.sign(), (), EXPECTED, NOW)
+        unsigned = ACME.sign(header=ACME.header(alg="none"))
+        with pytest.raises(UntrustedError, match="alg is 'none'"):
+            verify_token(unsigned, (), EXPECTED, NOW)
 
     @pytest.mark.parametrize("name", ["jwk", "x5c", "x5u"])
     def test_own_key(self, name):
@@ -375,7 +378,9 @@ class TestExpected:
         assert verify(token, runtime=expect_runtime(b"data"))
         assert "runtime-data" == refused(token, runtime=expect_runtime(b"x"))
 
-    @pytest.mark.parametrize("said", [None, "", "00", 7])
+    @pytest.mark.parametrize(
+        "said", [None, "", "00", 7, expect_runtime(b"").hex()]
+    )
     def test_no_report_data(self, said):
         """
         A token without report data is bound to nothing.
@@ -412,7 +417,8 @@ class TestUnsigned:
         head = encode_json(ACME.header(alg="none"))
         body = encode_json(ACME.claims())
 
-        for token in (ACME.sign(), ACME.sign_parts(head, body)):
+        unsigned = ACME.sign().rpartition(".")[0] + "."
+        for token in (ACME.sign(), ACME.sign_parts(head, body), unsigned):
             with pytest.raises(UntrustedError, match="to be verified"):
                 dangerous_read_unsigned(token)
 

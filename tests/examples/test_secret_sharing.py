@@ -170,9 +170,6 @@ class TestProgram:
         """
         With thim itself as the service the program shares a secret.
         """
-        pytest.importorskip(
-            "thim.http.attestation", reason="there is no attestation yet"
-        )
         config = tmp_path / "trial.toml"
         write_setup(config, simulated)
         with contextlib.ExitStack() as stack:

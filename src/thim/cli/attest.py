@@ -19,6 +19,7 @@ import typer
 from thim.attestation.kind import find_type
 from thim.cli.failing import tell
 from thim.cli.files import read_bounded
+from thim.cli.options import Config, configure, find_clock
 from thim.cli.verify import (
     BELOW,
     MISSING,
@@ -36,7 +37,8 @@ from thim.errors import (
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from thim.client.attest import AttestationClient, Attested, HeldData
 
@@ -56,6 +58,27 @@ class _Wish:
     is_verified: bool
     with_claims: bool
     as_json: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Service:
+    """Who is asked, and what time it is there."""
+
+    url: str
+    ca_file: Path | None
+    clock: Callable[[], datetime]
+
+    def connect(self, issuer: str | None = None) -> AttestationClient:
+        """
+        Return a client that believes tokens of *issuer*.
+        """
+        from thim.client.attest import (  # noqa: PLC0415 - loads HTTP
+            AttestationClient,
+        )
+
+        return AttestationClient(
+            self.url, issuer=issuer, ca_file=self.ca_file, clock=self.clock
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +174,7 @@ def attest(
             metavar="FILE", help="PEM: whom the service's TLS is trusted by."
         ),
     ] = None,
+    config: Config = None,
 ) -> None:
     """
     Have evidence attested, and write the token.
@@ -176,8 +200,12 @@ def attest(
             nonce=nonce,
             draft=None if draft is None else _read_draft(draft),
         )
-        place = url if tenant is None else _below(url, tenant)
-        _write(_ask(place, ca_file, attested, wish), wish)
+        service = _Service(
+            url=url if tenant is None else _below(url, tenant),
+            ca_file=ca_file,
+            clock=find_clock(configure({}, config)),
+        )
+        _write(_ask(service, attested, wish), wish)
 
 
 def _below(url: str, tenant: str) -> str:
@@ -229,19 +257,15 @@ def _recognise(
     return submit_as(find_type(kind), raw, runtime=runtime, vcek_chain=chain)
 
 
-def _ask(
-    url: str, ca_file: Path | None, attested: Attested, wish: _Wish
-) -> _Result:
-    from thim.client.attest import AttestationClient  # noqa: PLC0415 - HTTP
-
-    with AttestationClient(url, ca_file=ca_file) as client:
+def _ask(service: _Service, attested: Attested, wish: _Wish) -> _Result:
+    with service.connect() as client:
         token = client.send(attested)
         if attested.draft is not None:
             return _read_unsigned(token)
         if not wish.is_verified:
             return _Result(token=token)
         issuer = wish.issuer or client.find_issuer()
-    with AttestationClient(url, issuer=issuer, ca_file=ca_file) as client:
+    with service.connect(issuer) as client:
         return _verify(client, token, attested, issuer)
 
 

@@ -114,12 +114,11 @@ def place_of(found: Configuration) -> Place:
     Raises:
         OperatorError: There is no such clock.
     """
-    clock = found["dangerous_clock"].value
     roots = found["dangerous_test_anchors"].value
     return Place(
         store=found["store"].value,
         anchors=roots.anchors if roots else VENDOR_ROOTS,
-        clock=utc_now if clock is None else FileClock(clock),
+        clock=find_clock(found),
         vendors=VendorSettings(
             upstreams=(
                 *found["intel_upstreams"].value,
@@ -135,6 +134,18 @@ def place_of(found: Configuration) -> Place:
             ),
         ),
     )
+
+
+def find_clock(found: Configuration) -> Callable[[], datetime]:
+    """
+    Return what says the current instant: the machine, unless the settings name
+    a clock of a simulation.
+
+    Raises:
+        OperatorError: There is no such clock.
+    """
+    clock = found["dangerous_clock"].value
+    return utc_now if clock is None else FileClock(clock)
 
 
 def find_store(store: str | None, config: Path | None) -> Path:
