@@ -20,3 +20,7 @@ needs_curl = pytest.mark.skipif(
 needs_ip = pytest.mark.skipif(
     shutil.which("ip") is None, reason="iproute2 is not installed"
 )
+needs_node = pytest.mark.skipif(
+    not (shutil.which("node") and shutil.which("npm")),
+    reason="node and npm are not installed",
+)

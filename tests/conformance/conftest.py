@@ -1,9 +1,12 @@
 import datetime
 import functools
+import os
 
 import pytest
 
+from tests.conformance.azure import serving_azure
 from tests.conformance.corpus import Corpus
+from tests.conformance.node import install, running_node
 from tests.conformance.replay_calls import CALLS, CHOSEN, IN_FORCE, NEWEST
 from tests.conformance.replay_machines import (
     COFFEE_LAKE,
@@ -13,7 +16,11 @@ from tests.conformance.replay_machines import (
     manifest_body,
     retrieval_tool,
 )
-from tests.conformance.replay_programs import import_structure_2, set_up
+from tests.conformance.replay_programs import (
+    import_structure_2,
+    set_up,
+    write_world,
+)
 from tests.new_store import new_store
 from tests.serving import serving
 from thim.collateral.anchors import VENDOR_ROOTS
@@ -61,7 +68,8 @@ def setup(tmp_path_factory):
     """
     A simulated vendor, and all that thim needs to be started in front of it.
     """
-    with set_up(tmp_path_factory.mktemp("clients")) as made:
+    folder = tmp_path_factory.mktemp("clients")
+    with set_up(folder, write_world(folder)) as made:
         yield made
 
 
@@ -145,3 +153,25 @@ def knowing(lazy, registered, on_demand):
     """
     assert (200, 200) == (registered.status, on_demand.status)
     return lazy
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory):
+    """
+    The service as the clients of Azure Attestation meet it.
+    """
+    with serving_azure(tmp_path_factory.mktemp("azure")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def node(azure, tmp_path_factory):
+    """
+    The JavaScript client, installed once for all processes of the test run.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    driver = install(shared / "azure-js")
+    with running_node(driver, azure.ca) as running:
+        yield running

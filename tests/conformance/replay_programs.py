@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +61,21 @@ class Vendor:
         A machine of the world.
         """
         return ask(self.admin, f"/platforms/{name}").json
+
+    def chip(self, name: str) -> Any:
+        """
+        A chip of the world.
+        """
+        return ask(self.admin, f"/chips/{name}").json
+
+    def make(self, path: str, **what: object) -> bytes:
+        """
+        Make evidence of a machine: a quote or a report.
+        """
+        got = send(self.admin, path, what)
+        assert 200 == got.status, got.body
+        (found,) = got.json.values()
+        return bytes.fromhex(found)
 
     def tell(self, path: str, **what: object) -> None:
         """
@@ -137,23 +152,35 @@ class Setup:
         return config
 
 
-@contextlib.contextmanager
-def set_up(folder: Path) -> Iterator[Setup]:
+def write_world(folder: Path) -> Path:
     """
-    Start the vendor, and make all that thim needs to be started.
+    Write the world of the clients of collateral.
     """
-    config, world = folder / "sim.toml", folder / "world.toml"
+    world = folder / "world.toml"
     world.write_text(f"{AZURE.read_text()}\n{_MORE.read_text()}")
+    return world
+
+
+@contextlib.contextmanager
+def set_up(
+    folder: Path, world: Path | None = None, hosts: Sequence[str] = HOSTS
+) -> Iterator[Setup]:
+    """
+    Start the vendor, of the default *world* unless told otherwise, and make
+    all that thim needs to be started under the names *hosts*.
+    """
+    config = folder / "sim.toml"
+    options = () if world is None else ("--world", world)
     command = _command(
         "simulate",
-        *("--world", world, "--write-config", config),
+        *("--write-config", config, *options),
         *("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
     )
     with _started(command, {}, "stdout") as lines:
         found = _find(_SIMULATES, lines)
         root = folder / "sim-root.pem"
         setup = Setup(folder, Vendor(found[1], found[2], root))
-        names = [part for host in HOSTS for part in ("--name", host)]
+        names = [part for host in hosts for part in ("--name", host)]
         own = folder / "own"
         _run("init", "--folder", own, "--listen", "127.0.0.1:0", *names)
         config.write_text(_join((own / "thim.toml").read_text(), config))

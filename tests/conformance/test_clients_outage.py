@@ -32,7 +32,7 @@ from tests.conformance.replay_machines import (
     azure_secondary,
     qcnl_query,
 )
-from tests.conformance.replay_programs import set_up
+from tests.conformance.replay_programs import set_up, write_world
 
 
 #: QCNL's ``retry_times``, and its first request.
@@ -69,7 +69,8 @@ def setup(tmp_path_factory):
     """
     A vendor that goes away now and then.
     """
-    with set_up(tmp_path_factory.mktemp("outage")) as made:
+    folder = tmp_path_factory.mktemp("outage")
+    with set_up(folder, write_world(folder)) as made:
         yield made
 
 
