@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import collections
 import dataclasses
-import json
 
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -23,10 +21,11 @@ from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 
 from thim.errors import MalformedError, UntrustedError, shorten
+from thim.intel.strict_json import parse_strictly
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from joserfc.jwk import ECKey, RSAKey
 
@@ -134,55 +133,12 @@ def parse_object(raw: bytes, what: str) -> dict[str, Any]:
         MalformedError: It is none, or not in one way only.
     """
     try:
-        value = _DECODER.decode(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as e:
-        _refuse(f"the {what} is not JSON: {e}", "json")
+        value = parse_strictly(raw, len(raw), fractions=True, depth=_MAX_DEPTH)
+    except MalformedError as e:
+        _refuse(f"the {what} is {e}", "json")
     if not isinstance(value, dict):
         _refuse(f"the {what} is no JSON object", "json")
-    _check_depth(value, what)
     return value
-
-
-def _pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        counts = collections.Counter(name for name, _ in pairs)
-        ((twice, _),) = counts.most_common(1)
-        msg = f"key {shorten(twice, 40)} stands twice in one object"
-        raise ValueError(msg)
-    return found
-
-
-def _no_number(text: str) -> NoReturn:
-    msg = f"{text} is no number"
-    raise ValueError(msg)
-
-
-def _parse_float(text: str) -> float:
-    number = float(text)
-    return number if abs(number) < float("inf") else _no_number(text[:40])
-
-
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_pairs,
-    parse_float=_parse_float,
-    parse_constant=_no_number,
-)
-
-
-def _check_depth(value: object, what: str) -> None:
-    level: list[object] = [value]
-    for _ in range(_MAX_DEPTH + 1):
-        level = [child for parent in level for child in _children(parent)]
-        if not level:
-            return
-    _refuse(f"the {what} is nested more than {_MAX_DEPTH} deep", "json")
-
-
-def _children(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _refuse(message: str, reason: str) -> NoReturn:

@@ -25,19 +25,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_JSON_SIZE: Final = 512 * 1024
-_MAX_DEPTH: Final = 32
+MAX_DEPTH: Final = 32
 _WHITESPACE: Final = b" \t\r\n"
 
 T = TypeVar("T")
 
 
 def parse_strictly(
-    raw: bytes, most: int = MAX_JSON_SIZE, *, fractions: bool = False
+    raw: bytes,
+    most: int = MAX_JSON_SIZE,
+    *,
+    fractions: bool = False,
+    depth: int = MAX_DEPTH,
 ) -> object:
     """
     Read *raw*, of *most* bytes, as one JSON value.
 
-    With *fractions* numbers need not be integers.
+    With *fractions* numbers need not be integers; nesting is at most *depth*
+    levels.
 
     Raises:
         MalformedError: Too large, not UTF-8, not JSON, or one of the things
@@ -52,7 +57,7 @@ def parse_strictly(
     except (ValueError, RecursionError) as e:
         msg = f"not JSON: {e}"
         raise MalformedError(msg, reason="json") from e
-    _check_depth(value)
+    _check_depth(value, depth)
     return value
 
 
@@ -125,13 +130,13 @@ _FRACTIONS_TOO: Final = json.JSONDecoder(
 )
 
 
-def _check_depth(value: object) -> None:
+def _check_depth(value: object, depth: int) -> None:
     level: list[object] = [value]
-    for _ in range(_MAX_DEPTH + 1):
+    for _ in range(depth + 1):
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return
-    msg = f"JSON is nested more than {_MAX_DEPTH} deep"
+    msg = f"JSON is nested more than {depth} deep"
     raise MalformedError(msg, reason="json")
 
 
