@@ -2,8 +2,10 @@
 Policies in few words, and what they decide.
 """
 
+from typing import Any
+
 from thim.attestation.policy.claim import Claim, Issuer, claims_of_service
-from thim.attestation.policy.evaluate import Decision, decide
+from thim.attestation.policy.evaluate import decide
 from thim.attestation.policy.limits import Budget
 from thim.attestation.policy.parse import parse_policy
 from thim.attestation.policy.reserved import Reserved
@@ -19,7 +21,7 @@ def write(issuance="", authorization="=> permit();", version="1.2"):
     )
 
 
-def run(text, claims=(), *, reserved=(), budget=None) -> Decision:
+def run(text, claims=(), *, reserved=(), budget=None) -> Any:
     """
     Run the policy *text* on claims: those of the service as a dict, or any as
     a list.

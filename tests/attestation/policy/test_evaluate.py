@@ -27,6 +27,15 @@ class TestAuthorization:
         assert 1 == decision.permitted_by.line
         assert decision.refusal is None
 
+    def test_first_permit(self):
+        """
+        Of several rules that permit the first has decided.
+        """
+        decision = run(write(authorization="=> permit();\n=> permit();"))
+
+        assert 1 == decision.permitted_by.line
+        assert 2 == len(decision.trace)
+
     def test_no_permit(self):
         """
         Without a rule that permits there is no token, and nothing is issued.
@@ -367,6 +376,27 @@ class TestActions:
 
         assert {"my-a": 1, "my-b": [2, 3]} == issue(rule, {"a": 1, "b": [2, 3]})
 
+    def test_type_of_a_value(self):
+        """
+        So it is where it comes from their values; where all say the same the
+        claims are taken together.
+        """
+        rule = (
+            'c:[type=="a"] => issue(type=c.value, '
+            "value=IsSubsetOf(c.value, c.value));"
+        )
+
+        assert {"x": True, "y": True} == issue(rule, {"a": ["x", "y"]})
+        assert {"x": True} == issue(rule, {"a": ["x", "x"]})
+
+    def test_no_type(self):
+        """
+        Without a type there is no claim.
+        """
+        rule = '=> issue(type=JsonToClaimValue("[]"), value=1);'
+
+        assert {} == issue(rule)
+
     def test_type_is_no_string(self):
         """
         A claim's type is a string.
@@ -384,6 +414,16 @@ class TestActions:
 
         with pytest.raises(PolicyEvaluationError, match="one type, not 2"):
             issue(rule)
+
+    def test_no_text(self):
+        """
+        What is half a character is not issued: no token could hold it.
+        """
+        rule = 'c:[type=="a"] => issue(type="b", value=c.value);'
+
+        assert {"b": "ä😀"} == issue(rule, {"a": "ä😀"})
+        with pytest.raises(PolicyEvaluationError, match="no Unicode text"):
+            issue(rule, {"a": "ä\udead"})
 
     def test_error_says_which_rule(self):
         """
@@ -415,6 +455,16 @@ class TestProperties:
         policy = parse_policy(self.CONFIGURED)
 
         assert {"p": 15, "q": False} == configure(policy, Budget())
+
+    def test_budget(self):
+        """
+        What it takes is taken from the budget of the whole.
+        """
+        few = Budget(steps=30)
+
+        assert configure(parse_policy(self.CONFIGURED), few)
+        with pytest.raises(PolicyEvaluationError, match="more steps"):
+            run(self.CONFIGURED, {"never": 1}, budget=few)
 
     def test_none(self):
         """

@@ -265,6 +265,7 @@ class TestReadOnly:
         [
             "c.value",
             'AppendString(c.value, "")',
+            'AppendString("", c.value)',
             'JmesPath(c.value, "a")',
             'JsonToClaimValue(JmesPath(c.value, "a"))',
             'NegateBool(JsonToClaimValue(JmesPath(c.value, "a")))',

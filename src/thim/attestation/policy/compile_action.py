@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from thim.attestation.policy.claim import VALUE_TYPES, Claim, Issuer, Value
 from thim.attestation.policy.compile_expression import compile_expression
 from thim.attestation.policy.functions import Operand, fail
+from thim.attestation.policy.properties import GETTERS
 from thim.attestation.policy.run import Run
 from thim.attestation.policy.syntax import (
     Action,
@@ -65,6 +66,8 @@ def compile_action(action: Action, section: Section, queries: Queries) -> Act:
     if wanted is not None:
         evaluate = _checked(evaluate, compile_expression(wanted, queries))
     if isinstance(kind, Literal):
+        if isinstance(value, Reference) and wanted is None:
+            return _compile_copy(_NEW[verb], str(kind.value), value)
         return _compile_named(_NEW[verb], str(kind.value), evaluate)
     names = {e.name for e in within(kind) if isinstance(e, Reference)}
     find_types = compile_expression(kind, queries)
@@ -91,17 +94,17 @@ def _compile_new(
     value: Evaluate,
 ) -> Act:
     def act(run: Run, bound: Bound) -> None:
-        types = find_types(run, bound)
-        if len(types.values) == 1:
-            (type_,) = types.values
-            make(run, bound, type_)
+        types = dict.fromkeys(find_types(run, bound).values)
+        if len(types) <= 1:
+            for each in types:
+                make(run, bound, each)
             return
         for part in _apart(run, names, bound):
-            distinct = dict.fromkeys(find_types(run, part).values)
-            if len(distinct) > 1:
-                msg = f"a claim has one type, not {len(distinct)}"
+            types = dict.fromkeys(find_types(run, part).values)
+            if len(types) > 1:
+                msg = f"a claim has one type, not {len(types)}"
                 raise fail(msg)
-            for each in distinct:
+            for each in types:
                 make(run, part, each)
 
     def make(run: Run, bound: Bound, type_: Value) -> None:
@@ -109,6 +112,21 @@ def _compile_new(
             msg = f"a claim's type is a String, not {shorten(type_, 40)}"
             raise fail(msg)
         _make(run, do, type_, value(run, bound))
+
+    return act
+
+
+def _compile_copy(
+    do: Callable[[Run, Claim], None], type_: str, value: Reference
+) -> Act:
+    """
+    Give a property of what is bound another name: the commonest rule.
+    """
+    name, get = value.name, GETTERS[value.property]
+
+    def act(run: Run, bound: Bound) -> None:
+        for each in bound[name]:
+            do(run, Claim(type_, get(each), _POLICY, each.read_only))
 
     return act
 
@@ -132,12 +150,8 @@ def _make(
 
 def _apart(run: Run, names: set[str], bound: Bound) -> Iterator[Bound]:
     """
-    Bind each of *names* to one claim at a time, in all combinations; where
-    all claims have one type that is not necessary.
+    Bind each of *names* to one claim at a time, in all combinations.
     """
-    if all(len({c.type for c in bound[name]}) == 1 for name in names):
-        yield bound
-        return
     order = sorted(names)
     for each in itertools.product(*[bound[name] for name in order]):
         run.meter.spend(4)

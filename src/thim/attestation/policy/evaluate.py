@@ -100,7 +100,9 @@ def decide(
     """
     run = Run(claims, reserved, budget)
     if policy.programs[Section.CONFIGURATION]:
-        _adopt(_configured(policy, budget), run)
+        configured = _configured(policy, budget)
+        run.meter.spend(budget.steps - configured.meter.steps)
+        _adopt(configured, run)
     permitted_by = _authorize(policy.programs[Section.AUTHORIZATION], run)
     if isinstance(permitted_by, Decision):
         return permitted_by

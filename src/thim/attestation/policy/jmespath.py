@@ -70,7 +70,10 @@ class Searcher:
         Return what *query* finds in *json_text*, as JSON text.
         """
         run = self._query(query)
-        found = run(self._document(json_text), self.meter)
+        try:
+            found = run(self._document(json_text), self.meter)
+        except RecursionError:
+            raise refuse_query(query, "it nests too deep") from None
         return write_json(found, self.meter)
 
     def _document(self, text: str) -> Json:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.attestation.kind import AttestationType
 from thim.attestation.maa_claims import NAMES
+from thim.attestation.maa_snp_claims import SNP_NAMES
 from thim.attestation.policy.errors import PolicySyntaxError
 from thim.attestation.policy.syntax import Literal, Verb
 
@@ -46,7 +47,6 @@ _NAMES: Final = frozenset(
         "policy_hash",
         "policy_signer",
         "rp_data",
-        "secureboot",
         "sub",
         "ver",
     }
@@ -63,13 +63,7 @@ _PREFIXES: Final = (
 )
 _ACCEPTABLE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _LONGEST: Final = 256
-#: No name and no prefix here is as long.
-_DECISIVE: Final = 32
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_base(name: str) -> bool:
-    return name in _NAMES or name.startswith(_PREFIXES)
+_MOST_KNOWN: Final = 1024
 
 
 def is_acceptable(name: str) -> bool:
@@ -89,19 +83,30 @@ class Reserved:
     The reserved names: those that always are, and *names*.
     """
 
-    __slots__ = ("_names",)
+    __slots__ = ("_free", "_names")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = frozenset(each.lower() for each in names)
+        self._free: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
         """Say whether *name* is reserved, in whichever letter case."""
-        name = name.lower()
-        return name in self._names or _is_base(name[:_DECISIVE])
+        if name in self._free:
+            return False
+        lower = name.lower()
+        if lower in self._names or lower in _NAMES:
+            return True
+        if lower.startswith(_PREFIXES):
+            return True
+        # Policies issue the same few names again and again.
+        if len(self._free) < _MOST_KNOWN and len(name) <= _LONGEST:
+            self._free.add(name)
+        return False
 
 
 _OF_TYPE: Final[Mapping[AttestationType, Collection[str]]] = {
     **NAMES,
+    AttestationType.SEV_SNP_VM: SNP_NAMES,
     AttestationType.TPM: ("aikValidated", "events", "pcrs", "tpmVersion"),
 }
 

@@ -28,6 +28,8 @@ Bound: TypeAlias = "Mapping[str, tuple[Claim, ...]]"
 #: A claim costs so many steps when it is made.
 _STEPS_PER_CLAIM: Final = 8
 _SERVICE: Final = Issuer.SERVICE
+_FIRST_SURROGATE: Final = "\ud800"
+_LAST_SURROGATE: Final = "\udfff"
 
 
 class Fired(NamedTuple):
@@ -55,8 +57,8 @@ class Run:
 
     __slots__ = (
         "_given",
+        "_given_names",
         "_made",
-        "_of_service",
         "_reserved",
         "by_type",
         "claims",
@@ -80,7 +82,7 @@ class Run:
         self._reserved = reserved
         self._made: list[Claim] = []
         self._given = tuple(self.claims)
-        self._of_service: set[str] | None = None
+        self._given_names = set(map(str.lower, self.by_type))
 
     def take(self, claim: Claim) -> None:
         """
@@ -152,6 +154,9 @@ class Run:
                 "expected 1 to 256 printable ASCII characters"
             )
             raise PolicyEvaluationError(msg, reason="policy-name")
+        if isinstance(claim.value, str) and not _is_text(claim.value):
+            msg = f"{shorten(claim.type, 40)}: its value is no Unicode text"
+            raise PolicyEvaluationError(msg, reason="policy-value")
         self.outgoing.append(claim)
 
     def _is_new(self, claim: Claim) -> bool:
@@ -164,7 +169,9 @@ class Run:
         name = claim[0]
         if name not in self._reserved and not self._is_of_service(name):
             return True
-        for each in self.by_type.get(name, ()):
+        known = self.by_type.get(name, ())
+        self.meter.spend(len(known))
+        for each in known:
             is_there = each.issuer is _SERVICE
             if is_there and are_same(each.value, claim.value):
                 return False
@@ -172,13 +179,23 @@ class Run:
         raise PolicyEvaluationError(msg, reason="policy-reserved-name")
 
     def _is_of_service(self, name: str) -> bool:
-        if self._of_service is None:
-            self._of_service = {
-                each.type.lower()
-                for each in self._given
-                if each.issuer is _SERVICE
-            }
-        return name.lower() in self._of_service
+        name = name.lower()
+        if name not in self._given_names:
+            return False
+        self.meter.spend(len(self._given))
+        return any(
+            each.issuer is _SERVICE and each.type.lower() == name
+            for each in self._given
+        )
+
+
+def _is_text(value: str) -> bool:
+    """
+    Say whether *value* has no half characters, which no token can hold.
+    """
+    return value.isascii() or not any(
+        _FIRST_SURROGATE <= each <= _LAST_SURROGATE for each in value
+    )
 
 
 def _by_type(claims: Iterable[Claim]) -> dict[str, list[Claim]]:
