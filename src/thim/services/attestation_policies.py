@@ -43,6 +43,7 @@ from thim.errors import (
     ConflictError,
     ForbiddenError,
     MalformedError,
+    NotFoundError,
     UntrustedError,
 )
 from thim.services.policy_shelf import read_policy
@@ -122,14 +123,15 @@ def read_effective(jws: bytes) -> EffectivePolicy:
     return EffectivePolicy(jws=jws, text=found.text, signer=found.signer)
 
 
-def check_policy(kind: AttestationType, text: str) -> None:
+def check_policy(kind: AttestationType, text: str) -> str | None:
     """
-    Check that *text* is a policy that may be in force for this *kind*.
+    Check that *text* is a policy that may be in force for this *kind*; return
+    the baseline that it names, if it does.
 
     Raises:
         ThimError: As ``policy_shelf.read_policy``.
     """
-    read_policy(kind, text)
+    return read_policy(kind, text).baseline
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +166,9 @@ class Management:
         if jws.text is None:
             msg = "the body has no AttestationPolicy claim"
             raise MalformedError(msg, reason="policy-jws")
-        check_policy(kind, jws.text)
+        baseline = check_policy(kind, jws.text)
         with self._changing(jws.signer) as now:
+            self._check_baseline(baseline, now)
             self.ledger.attestation_policies.put(
                 self.tenant, kind.value, raw, actor=self.actor, at=now
             )
@@ -176,6 +179,15 @@ class Management:
         if jws.signer is not None:
             claims["x-ms-policy-signer"] = write_signing_jwk(jws.signer.chain)
         return claims
+
+    def _check_baseline(self, name: str | None, now: datetime) -> None:
+        if name is None:
+            return
+        with contextlib.closing(Replica(self.ledger.path)) as replica:
+            try:
+                replica.book().find_baseline(name, now, now, self.tenant)
+            except NotFoundError as e:
+                raise MalformedError(str(e), reason=e.reason) from e
 
     def reset_policy(self, kind: AttestationType, raw: bytes) -> Claims:
         """

@@ -15,7 +15,7 @@ import time
 
 from typing import TYPE_CHECKING, Final
 
-from thim.attestation.kind import AttestationType
+from thim.attestation.kind import ATTESTED, AttestationType
 from thim.attestation.maa_claims import NAMES
 from thim.attestation.policy.claim import (
     LEGACY_NAMES,
@@ -109,16 +109,20 @@ def read_policy(
         PolicySyntaxError: It is none, or gives a claim a name that is the
             service's own.
         PolicyEvaluationError: Its configuration cannot be worked out.
-        ParameterError: It names no baseline where it should.
+        ParameterError: It configures what there is not, or names no baseline
+            where it should.
     """
     most = MAX_DRAFT_SIZE if is_draft else MAX_POLICY_SIZE
     policy = parse_policy(text, most)
     check_reserved(policy, find_reserved(kind))
+    properties = configure(policy, _budget())
+    if kind in ATTESTED:
+        _check_properties(kind, properties)
     return Prepared(
         kind=kind,
         policy=policy,
         hash=policy_hash(text),
-        baseline=_find_baseline(kind, configure(policy, _budget())),
+        baseline=_find_baseline(kind, properties),
         types=_find_types(policy),
         is_draft=is_draft,
     )
@@ -142,11 +146,25 @@ def _find_types(policy: Policy) -> frozenset[str] | None:
     return frozenset(found)
 
 
+def _list_properties(kind: AttestationType) -> tuple[str, ...]:
+    return (BASELINE, TCB_IDENTIFIER) if kind in _ENCLAVES else (BASELINE,)
+
+
+def _check_properties(
+    kind: AttestationType, properties: Mapping[str, object]
+) -> None:
+    # What is written wrong would leave the usual baseline in force.
+    known = _list_properties(kind)
+    for name in properties:
+        if name not in known:
+            expected = f"expected {' or '.join(known)} for {kind.value}"
+            raise ParameterError("configurationrules", name, expected)
+
+
 def _find_baseline(
     kind: AttestationType, properties: Mapping[str, object]
 ) -> str | None:
-    names = (BASELINE, TCB_IDENTIFIER) if kind in _ENCLAVES else (BASELINE,)
-    for name in names:
+    for name in _list_properties(kind):
         value = properties.get(name)
         if value is None:
             continue
