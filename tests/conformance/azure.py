@@ -10,6 +10,7 @@ import base64
 import contextlib
 import dataclasses
 import functools
+import gc
 import hashlib
 import io
 import json
@@ -160,6 +161,9 @@ def serving_azure(folder: Path) -> Iterator[Azure]:
         azure = Azure(setup, to, said.strip(), owner)
         _provide(azure)
         yield azure
+        # What clients have thrown keeps their connections open, and a service
+        # that ends waits for those.
+        gc.collect()
 
 
 def _provide(azure: Azure) -> None:
