@@ -6,6 +6,7 @@ import pytest
 
 from tests.http.test_fast import find, get
 from tests.http.tiny import certify, serving
+from thim.http.limits import Limits
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,15 @@ def test_end_of_the_connection(secure):
         plain.shutdown(socket.SHUT_WR)
 
         assert b"" == plain.recv(1)
+
+
+def test_end_of_the_service(tmp_path):
+    """
+    A service that ends does not wait for idle clients that say no goodbye.
+    """
+    limits = Limits(linger_seconds=0.1)
+    tls = certify(tmp_path)
+    with serving(tls=tls, limits=limits) as tiny, tiny.connect() as wire:
+        wire.ask(get(b"/a"))
+
+        assert tiny.end()

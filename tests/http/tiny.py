@@ -117,7 +117,16 @@ class Tiny:
     app: TinyApp
     server: uvicorn.Server
     port: int
+    thread: threading.Thread
     tls: ssl.SSLContext | None = None
+
+    def end(self) -> bool:
+        """
+        Have the server end; tell whether it has, a little later.
+        """
+        self.server.should_exit = True
+        self.thread.join(3)
+        return not self.thread.is_alive()
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Wire]:
@@ -223,7 +232,8 @@ def serving(
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.002)
-            yield Tiny(app, server, listener.getsockname()[1], context)
+            port = listener.getsockname()[1]
+            yield Tiny(app, server, port, thread, context)
         finally:
             app.gate.set()
             server.should_exit = True

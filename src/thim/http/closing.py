@@ -50,6 +50,17 @@ class ClosingHttpProtocol(HttpToolsProtocol):
         """
         self._hang_up()
 
+    def shutdown(self) -> None:
+        """
+        Close if nothing is being answered, whether the client says goodbye as
+        TLS wants it or not.
+        """
+        super().shutdown()
+        if self.transport.is_closing() and self._linger_clock is None:
+            self._linger_clock = self.loop.call_later(
+                self.limits.linger_seconds, self.transport.abort
+            )
+
     def pause_writing(self) -> None:
         """
         Give the client a while to read its answers.
