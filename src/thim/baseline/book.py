@@ -114,7 +114,6 @@ class Book:
         self._hosts: Mapping[str, str] = {}
         self._hosts_at: int | None = None
         self._issuers: Mapping[str, str] = {}
-        self._issuers_at: int | None = None
 
     def know(self, earlier: Book) -> Self:
         """
@@ -331,6 +330,18 @@ class Book:
         """
         Return which tenant a *host* name (lower case) stands for.
         """
+        self._list_hosts(at)
+        return self._hosts.get(host)
+
+    def find_issuer_host(self, host: str, at: datetime) -> str | None:
+        """
+        Return for which tenant a *host* name (lower case) issues tokens, where
+        it does so for one alone.
+        """
+        self._list_hosts(at)
+        return self._issuers.get(host)
+
+    def _list_hosts(self, at: datetime) -> None:
         # Each request asks, and it changes with decisions only.
         passed = bisect.bisect_right(self._changes, at)
         if passed != self._hosts_at:
@@ -339,19 +350,8 @@ class Book:
                 for tenant in self.tenants(at)
                 for host in tenant.hosts
             }
-            self._hosts_at = passed
-        return self._hosts.get(host)
-
-    def find_issuer_host(self, host: str, at: datetime) -> str | None:
-        """
-        Return for which tenant a *host* name (lower case) issues tokens, where
-        it does so for one alone.
-        """
-        passed = bisect.bisect_right(self._changes, at)
-        if passed != self._issuers_at:
             self._issuers = dict(self._list_issuers(at))
-            self._issuers_at = passed
-        return self._issuers.get(host)
+            self._hosts_at = passed
 
     def _list_issuers(self, at: datetime) -> Iterator[tuple[str, str]]:
         for tenant in self.tenants(at):
