@@ -182,7 +182,8 @@ class TestNever:
     @pytest.mark.parametrize("baseline", ["19", "standard", "nobodys"])
     def test_below_a_baseline(self, baseline):
         """
-        There is no /baseline/ below it, not even of its own.
+        There is no /baseline/ below it, not even of its own, and drafts are
+        told so, too.
         """
         with pytest.raises(
             ForbiddenError, match=r"overrides = never: there is no /baseline/"
@@ -190,6 +191,7 @@ class TestNever:
             answer(never("19"), baseline=baseline)
 
         assert "overrides-never" == e.value.reason
+        assert "draft policy" in str(e.value)
 
     def test_at(self):
         """

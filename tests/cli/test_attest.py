@@ -236,6 +236,19 @@ class TestNoToken:
         for words in (code, said, "why: cpusvn[0] is 1, needed 2"):
             assert words in run.err
 
+    def test_refused_once(self, attest, provider):
+        """
+        What stands in both places of an error is said once.
+        """
+        inner = {"code": "unknown-host", "message": "not ours"}
+        error = {**inner, "code": "MisdirectedRequest", "innererror": inner}
+        provider.refusal = 421, error
+
+        run = attest()
+
+        assert 1 == run.err.count("not ours")
+        assert "unknown-host" in run.err
+
     def test_refused_json(self, attest, provider):
         """
         For scripts the same is JSON.

@@ -206,6 +206,23 @@ class TestAttest:
         assert "cpusvn[0] is\\x1b behind" == error.inner
         assert "TcbOutOfDate" in str(error)
 
+    def test_refused_once(self, calling, fake):
+        """
+        What stands in both places of an error is said once.
+        """
+        said = {
+            "code": "MisdirectedRequest",
+            "message": "not ours",
+            "innererror": {"code": "unknown-host", "message": "not ours"},
+        }
+        fake.script = answering(token=to_json({"error": said}, 421))
+
+        with calling(fake) as client:
+            error = why(AttestationRefusedError, client.attest, SGX, b"x")
+
+        assert 1 == str(error).count("not ours")
+        assert "[unknown-host]" in str(error)
+
     def test_busy(self, calling, fake):
         """
         A 503 is tried again; if that does not help it may pass.

@@ -153,13 +153,14 @@ def find_standing(
 
 
 def _check_prefixes(tenant: Tenant, wish: Wish, at: datetime | None) -> None:
-    prefix = "/baseline/" if wish.baseline is not None else "/at/"
-    if wish.baseline is not None or at is not None:
-        msg = (
-            f"tenant {tenant.name} has the setting overrides = never: there "
-            f"is no {prefix} below it"
-        )
-        raise ForbiddenError(msg, reason="overrides-never")
+    if wish.baseline is not None:
+        barred = "there is no /baseline/ below it, nor one of a draft policy's"
+    elif at is not None:
+        barred = "there is no /at/ below it"
+    else:
+        return
+    msg = f"tenant {tenant.name} has the setting overrides = never: {barred}"
+    raise ForbiddenError(msg, reason="overrides-never")
 
 
 def resolve(wish: Wish, standing: Standing, landscape: Landscape) -> Choice:

@@ -344,7 +344,8 @@ def _to_json(error: AttestationRefusedError) -> dict[str, object]:
 def _describe(error: AttestationRefusedError) -> Iterator[str]:
     yield f"{error.code} ({error.status}): {error.said}"
     if error.inner_code:
-        yield f"{error.inner_code}: {error.inner}"
+        is_same = error.inner == error.said
+        yield error.inner_code + ("" if is_same else f": {error.inner}")
 
 
 def find_exit_code(error: AttestationRefusedError) -> int:

@@ -229,7 +229,8 @@ def _refuse(request: Request, answer: Answer) -> NoReturn:
     inner_code, more = _text(inner, "code"), _text(inner, "message")
     message = f"{_WHAT}: {code}: {said}"
     if inner:
-        message += f" [{inner_code}: {more}]"
+        # Where Azure has no sentence of its own both say the same.
+        message += f" [{inner_code}{'' if more == said else f': {more}'}]"
     if answer.status in _PASSING:
         raise CollateralUnavailableError(
             message, attempts=tried, retry_after=retry_after(answer)
