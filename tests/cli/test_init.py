@@ -62,6 +62,29 @@ class TestFiles:
             "tls_ca_key": f"{made}/ca.key",
         } == written
 
+    @pytest.mark.parametrize(
+        ("listen", "name", "url"),
+        [
+            ("0.0.0.0:8443", "Thim.example", "https://thim.example:8443"),
+            ("[::]:8443", "fd00::1", "https://[fd00::1]:8443"),
+            ("127.0.0.1:8443", "thim.example", None),
+        ],
+    )
+    def test_url(self, thim, folder, listen, name, url):
+        """
+        A service that listens everywhere is told what its tokens call it: the
+        first of its names.
+        """
+        run = thim(
+            "init", "--folder", folder, "--listen", listen, "--name", name
+        )
+        written = tomllib.loads((folder / "thim.toml").read_text())
+
+        assert 0 == run.code
+        assert url == written.get("attestation_url")
+        check = thim("config", "check", "--config", folder / "thim.toml")
+        assert 0 == check.code
+
     def test_api_key(self, thim, made):
         """
         It says where Intel's API key goes: without the marks before them the

@@ -280,6 +280,8 @@ def _report(layout: Layout, ca: Certificate | None) -> Iterator[str]:
     yield ""
     yield f"Start it:      thim serve --config {layout.config}"
     yield f"It listens on  https://{layout.listen} (the setting `listen`)"
+    if layout.url is not None:
+        yield f"Its tokens say {layout.url} (`attestation_url`)"
     if ca is not None:
         yield ""
         yield how_to_trust(ca, layout.pki.ca_cert)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thim.http.certificate import CertificateFiles
     from thim.x509.issue import Host
 
+_EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - to know them
 _SYSTEM_FOLDER: Final = Path("/var/lib/thim")
 
 
@@ -63,6 +64,18 @@ class Layout:
             key=self.folder / "server.key",
         )
 
+    @property
+    def url(self) -> str | None:
+        """
+        What the attestation service calls itself, where it would not know that
+        by the address it listens on.
+        """
+        if self.listen.host not in _EVERYWHERE or not self.hosts:
+            return None
+        name = str(self.hosts[0].value).lower()
+        host = f"[{name}]" if ":" in name else name
+        return f"https://{host}:{self.listen.port}"
+
     def check_is_new(self) -> None:
         """
         Check that nothing is there that would be written.
@@ -101,6 +114,8 @@ class Layout:
             "tls_cert": tls[0],
             "tls_key": tls[1],
         }
+        if self.url is not None:
+            values["attestation_url"] = self.url
         if not self.provided:
             values["tls_ca_cert"] = self.pki.ca_cert
             values["tls_ca_key"] = self.pki.ca_key

@@ -48,9 +48,10 @@ def create(
         Role,
         typer.Option(
             help="admin: everything; operator: register platforms and "
-            "chips, enrol agents, refresh; registrar: register platforms and "
-            "chips, enrol agents; reader: list chips; agent: tell of a chip; "
-            "enrolment: get an agent's token for it, once.",
+            "chips, enrol agents, refresh, and with --tenant that tenant's "
+            "attestation policies; registrar: register platforms and chips, "
+            "enrol agents; reader: list chips, read policies; agent: tell of "
+            "a chip; enrolment: get an agent's token for it, once.",
         ),
     ],
     tenant: Annotated[
