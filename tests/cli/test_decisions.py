@@ -6,6 +6,9 @@ from tests.store.decisions import DOCUMENTS, HOUR, NOW, decision
 from thim.store.decision_file import DecisionFile, find_decisions
 
 
+REFUSED = "refused: pck-revoked"
+
+
 @pytest.fixture
 def decided(thim, store):
     """
@@ -111,6 +114,21 @@ class TestList:
         Of one tenant, from one instant to another, or so many.
         """
         assert expected == numbers(decided("list", "--json", *words))
+
+    def test_refused(self, decided, kept, store):
+        """
+        What was refused is among them, or alone, and can be shown.
+        """
+        refused = decision(3, kid="", evidence_sha256=b"", result=REFUSED)
+        with contextlib.closing(DecisionFile(find_decisions(store))) as file:
+            file.write([refused])
+
+        assert 4 == len(numbers(decided("list", "--json")))
+        assert [3] == numbers(decided("list", "--refused", "--json"))
+        assert "refused: pck-revoked" in decided("list", "--refused").text
+        lines = decided("show", refused.jti).text.splitlines()
+        assert "evidence sha256   -" in lines
+        assert "kid               -" in lines
 
     def test_table(self, decided, kept):
         """

@@ -26,6 +26,7 @@ from tests.serving import Got, serving
 from thim.services.deciding import Decision, deciding
 from thim.services.signing_keys import SigningPlace, make_signing_key
 from thim.simulate.pki import Intel
+from thim.simulate.server import Simulated
 from thim.store.ledger import Ledger
 
 
@@ -112,7 +113,7 @@ class Provider:
 
 
 def define(
-    store: Path, intel: Intel, name: str, *pems: bytes, **more: Any
+    store: Path, intel: Intel | Simulated, name: str, *pems: bytes, **more: Any
 ) -> None:
     """
     Change a tenant's attestation side, with policy certificates (DER).

@@ -5,11 +5,15 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.http.administration import administered
+from tests.http.attested_world import attesting, make_world
+from tests.http.attesting import ACME
 from tests.new_store import new_store
 from tests.serving import serving
+from tests.vendors import standing
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
 from thim.services.ingest import Outcome, ingest
 from thim.simulate.pki import Intel
+from thim.simulate.server import simulating
 from thim.store.ledger import Ledger
 
 
@@ -121,3 +125,45 @@ def pccs(intel, tmp_path):
     """
     with administered(intel, tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def attested_world(tmp_path_factory):
+    """
+    Vendors whose machines have evidence, and a store with all that it needs.
+    """
+    with simulating(clock=standing()) as vendor:
+        yield make_world(vendor, tmp_path_factory.mktemp("attested"))
+
+
+@pytest.fixture(scope="session")
+def attested(attested_world, tmp_path_factory):
+    """
+    A service over such a store in which nothing is ever changed.
+    """
+    folder = tmp_path_factory.mktemp("attesting")
+    with attesting(attested_world, folder) as running:
+        yield running
+
+
+@pytest.fixture
+def attester(attested_world, tmp_path):
+    """
+    A service of a test's own over such a store.
+    """
+    with attesting(attested_world, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def acme(attester):
+    """
+    A tenant's provider: set a policy, and have a quote attested by it.
+    """
+
+    def attest(text, **members):
+        got = attester.set_policy(text)
+        assert 200 == got.status, got.body
+        return attester.sgx(prefix=ACME, **members)
+
+    return attest

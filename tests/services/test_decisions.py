@@ -5,9 +5,12 @@ import pytest
 
 from tests.store.decisions import DAY, NOW, decision
 from thim.errors import OperatorError
-from thim.services.decisions import drop_old
+from thim.services.decisions import drop_old, drop_old_refusals
 from thim.store.decision_file import DecisionFile
 from thim.store.decision_view import DecisionView
+
+
+KEPT = ((7001, "refused: x"), (7002, "UpToDate"))
 
 
 @pytest.fixture
@@ -31,6 +34,18 @@ class TestDrop:
 
         assert 1200 == asyncio.run(drop_old(path, NOW))
         assert [kept] == DecisionView(path).list()
+
+    def test_refusals(self, path):
+        """
+        Refusals can go before the rest does.
+        """
+        old = [decision(n, result="refused: x") for n in range(600)]
+        kept = [decision(n, at=NOW + DAY, result=r) for n, r in KEPT]
+        with contextlib.closing(DecisionFile(path)) as file:
+            file.write([*old, *kept, decision(9999)])
+
+        assert 600 == asyncio.run(drop_old_refusals(path, NOW + DAY))
+        assert 3 == len(DecisionView(path).list())
 
     def test_none(self, path):
         """

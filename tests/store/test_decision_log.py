@@ -6,6 +6,8 @@ import stat
 import subprocess
 import sys
 
+from collections import Counter
+
 import pytest
 
 from tests.conftest import PROJECT
@@ -197,8 +199,81 @@ class TestView:
 
         assert [decision(documents={})] == view.list()
 
+    def test_being_made(self, path, view):
+        """
+        A file that another process is about to make has nothing in it yet.
+        """
+        path.touch()
+
+        assert [] == list(view.list())
+        assert {} == view.tallies()
+
+    def test_refused(self, path, view):
+        """
+        Refusals stand among the tokens, and can be listed alone.
+        """
+        refused = decision(1, at=NOW + HOUR, kid="", result="refused: x")
+        keep(path, decision(0), refused, decision(2, at=NOW + 2 * HOUR))
+
+        assert [2, 1, 0] == [int(each.jti, 16) for each in view.list()]
+        assert [refused] == view.list(refused=True)
+        assert [] == view.list(refused=True, tenant="acme")
+        assert ("x", "issued") == (refused.outcome, decision().outcome)
+
+
+class TestTallies:
+    def test_counted(self, path, view):
+        """
+        What is kept is counted, and what is only counted.
+        """
+        others = Counter({("TdxVm", "busy"): 2, ("SgxEnclave", "x"): 1})
+        refused = [decision(n, result="refused: x") for n in (2, 3)]
+        with contextlib.closing(DecisionFile(path)) as file:
+            file.write([decision(0), *refused], others)
+            file.write([decision(1)])
+
+        assert {
+            ("SgxEnclave", "issued"): 2,
+            ("SgxEnclave", "x"): 3,
+            ("TdxVm", "busy"): 2,
+        } == view.tallies()
+
+    def test_all_or_none(self, path, view):
+        """
+        What is not kept is not counted.
+        """
+        keep(path, decision(0))
+        with pytest.raises(sqlite3.IntegrityError):
+            keep(path, decision(1), decision(0))
+
+        assert {("SgxEnclave", "issued"): 1} == view.tallies()
+
+    def test_stays(self, path, view):
+        """
+        What is dropped stays counted.
+        """
+        keep(path, decision(0))
+        with contextlib.closing(DecisionFile(path)) as file:
+            file.purge(NOW + HOUR, 10)
+
+        assert {("SgxEnclave", "issued"): 1} == view.tallies()
+
 
 class TestPurge:
+    def test_refused(self, path, view):
+        """
+        Refusals can go before the tokens do, the oldest first.
+        """
+        for n in range(4):
+            result = "refused: x" if n else "UpToDate"
+            keep(path, decision(n, at=NOW + n * HOUR, result=result))
+        with contextlib.closing(DecisionFile(path)) as file:
+            assert [1, 1, 0] == [
+                file.purge_refused(NOW + 3 * HOUR, 1) for _ in range(3)
+            ]
+
+        assert [3, 0] == [int(each.jti, 16) for each in view.list()]
+
     def test_old(self, path, view):
         """
         The oldest go first, so many at once; the rest stays.
@@ -380,6 +455,52 @@ class TestLog:
         logging(path, story)
 
         assert [decision(2)] == view.list()
+
+    def test_counted(self, path, view):
+        """
+        What is only counted is on the disk with the next record, or soon; or
+        when the log is closed.
+        """
+
+        async def story(log):
+            log.count("TdxVm", "busy")
+            await log.add(decision(1))
+            assert 1 == view.tallies()["TdxVm", "busy"]
+            log.count("TdxVm", "busy")
+            until = asyncio.get_running_loop().time() + 10
+            while view.tallies()["TdxVm", "busy"] < 2:
+                assert asyncio.get_running_loop().time() < until
+                await asyncio.sleep(0.02)
+            log.count("TdxVm", "busy")
+
+        logging(path, story)
+
+        assert 3 == view.tallies()["TdxVm", "busy"]
+
+    def test_counted_later(self, path, view):
+        """
+        What cannot be written now is counted when it can be: refusals are, and
+        tokens that were not issued are not.
+        """
+        path.mkdir()
+
+        async def story(log):
+            log.count("TdxVm", "busy")
+            refused = log.add(decision(1, result="refused: x"))
+            issued = log.add(decision(2))
+            for each in (refused, issued):
+                with pytest.raises(UnavailableError):
+                    await each
+            path.rmdir()
+            await log.add(decision(3))
+
+        logging(path, story)
+
+        assert {
+            ("TdxVm", "busy"): 1,
+            ("SgxEnclave", "x"): 1,
+            ("SgxEnclave", "issued"): 1,
+        } == view.tallies()
 
     def test_nonsense(self, path, view):
         """

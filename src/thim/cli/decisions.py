@@ -1,5 +1,6 @@
 """
-``thim decision``: what is on record of each attestation token.
+``thim decision``: what is on record of each attestation token, and of what was
+refused.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from thim.store.decision_file import Decision
 
 app = typer.Typer(
-    help="Show what has decided about attestation tokens.",
+    help="Show what was decided about evidence, and by what.",
     no_args_is_help=True,
 )
 
@@ -35,14 +36,17 @@ _MOST: Final = 10_000
 def show(
     jti: Annotated[
         str,
-        typer.Argument(metavar="JTI", help="The token's claim `jti`."),
+        typer.Argument(
+            metavar="JTI",
+            help="The token's claim `jti`, or a refusal's as it is listed.",
+        ),
     ],
     store: Store = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """
-    Show what is on record of one token.
+    Show what is on record of one token, or of one refusal.
     """
     decision = _view(store, config).find(jti.strip())
     if decision is None:
@@ -79,18 +83,23 @@ def list_(
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=_MOST, help="At the most.")
     ] = 100,
+    refused: Annotated[
+        bool,
+        typer.Option("--refused", help="Of what was refused alone."),
+    ] = False,
     store: Store = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """
-    List what is on record, the newest first.
+    List what is on record, the newest first: tokens, and what was refused.
     """
     found = _view(store, config).list(
         tenant,
         _instant("--since", since),
         _instant("--until", until),
         limit,
+        refused=refused,
     )
     rows = [_row(decision) for decision in found]
     if as_json:

@@ -25,6 +25,7 @@ from thim.http.bodies import read_body
 from thim.http.finish import finish
 from thim.http.maa_errors import maa_headers, maa_reply, to_maa
 from thim.http.reply import Reply
+from thim.services.attempts import Attempt
 from thim.services.tokens import Permission
 
 
@@ -65,18 +66,24 @@ class AttestRoute:
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         _check_path(scope)
         context: AttestationContext = scope["state"]["attestation"]
-        place = context.place(scope)
-        version = check_version(scope, self.versions)["api-version"]
-        kind = _find_kind(scope["path_params"]["type"])
-        is_preview = version == PREVIEW
-        if is_preview:
-            _let_in(scope, place)
-        body = await read_body(scope, receive, MAX_BODY_SIZE, _JSON)
+        place: Place | None = None
+        kind: AttestationType | None = None
+        try:
+            place = context.place(scope)
+            kind = _find_kind(scope["path_params"]["type"])
+            version = check_version(scope, self.versions)["api-version"]
+            is_preview = version == PREVIEW
+            if is_preview:
+                _let_in(scope, place)
+            body = await read_body(scope, receive, MAX_BODY_SIZE, _JSON)
+            submission = _read(kind, body, is_preview=is_preview)
+        except ThimError as e:
+            tenant = place.tenant if place else None
+            attempt = Attempt(kind=kind, tenant=tenant)
+            context.attest.attempts.note(attempt, e)
+            raise
         token = await context.attest.attest(
-            place,
-            _read(kind, body, is_preview=is_preview),
-            _source(scope),
-            is_preview=is_preview,
+            place, submission, _source(scope), is_preview=is_preview
         )
         return maa_reply(200, token if is_preview else {"token": token})
 

@@ -15,13 +15,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from starlette.routing import Route
 
-from thim.errors import UnavailableError
+from thim.errors import OperatorError, UnavailableError
 from thim.http.finish import ReplyResponse
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.services.number_watch import NEW_NUMBER
 from thim.services.status import Level
 from thim.services.tenant_states import list_states
+from thim.store.decision_file import find_decisions
+from thim.store.decision_view import DecisionView
 from thim.store.notice_view import NoticeView
 from thim.store.outlook_view import OutlookView
 from thim.store.watch import Watch
@@ -95,6 +97,7 @@ class _Collector:
         yield from _amd_metrics(self._status.amd)
         yield from _vendor_metrics(self._status)
         yield from _tenant_metrics(self._service)
+        yield from _attestation_metrics(self._service)
         yield from _counters(Watch(self._service.replica))
 
 
@@ -181,6 +184,23 @@ def _tenant_metrics(service: Service) -> Iterator[Metric]:
     yield signed
     yield from _fleet_metrics(OutlookView(service.replica))
     yield from _notice_metrics(NoticeView(service.replica))
+
+
+def _attestation_metrics(service: Service) -> Iterator[Metric]:
+    attestations = CounterMetricFamily(
+        "thim_attestations",
+        "Attestations by what became of them: issued, or why there is no "
+        "token.",
+        labels=["type", "result"],
+    )
+    view = DecisionView(find_decisions(service.settings.store))
+    try:
+        tallies = view.tallies()
+    except (OperatorError, UnavailableError):
+        return  # the rest is true all the same
+    for labels, count in tallies.items():
+        attestations.add_metric(labels, count)
+    yield attestations
 
 
 def _notice_metrics(view: NoticeView) -> Iterator[Metric]:

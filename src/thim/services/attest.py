@@ -10,6 +10,7 @@ From a submission to its token.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import secrets
 
@@ -19,7 +20,8 @@ from thim.attestation.appraisal import OF_COLLATERAL, OF_DOCUMENTS
 from thim.attestation.kind import AttestationType
 from thim.attestation.maa_code import INVALID_PARAMETER
 from thim.attestation.preview import to_preview_claims
-from thim.errors import FrequencyError, NotFoundError
+from thim.errors import FrequencyError, NotFoundError, ThimError
+from thim.services.attempts import Attempt, Attempts
 from thim.services.attestation_policies import find_policy
 from thim.services.judgement import JudgementDesk
 from thim.services.policy_shelf import PolicyShelf
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from thim.attestation.policy.evaluate import Decision
     from thim.attestation.submission import Submission
     from thim.baseline.model import Tenant
-    from thim.errors import ThimError
     from thim.services.attestation_policies import EffectivePolicy
     from thim.services.judgement import Judged
     from thim.services.policy_shelf import Prepared
@@ -97,6 +98,8 @@ class AttestDesk:
         self.judgement = JudgementDesk(replica, anchors)
         self._shelf = PolicyShelf()
         self._drafts = SourceRate(_MOST_DRAFTS)
+        #: What became of those that failed.
+        self.attempts = Attempts(log, clock)
         #: Has collateral fetched that is missing for a submission; returns
         #: why it may be missing still.  None where nobody is asked.
         self.fill: (
@@ -124,7 +127,30 @@ class AttestDesk:
             UnavailableError: We cannot say now.
         """
         now, tenant = self._clock(), place.tenant
-        choice = await self._choose(tenant, submission, source, now)
+        attempt = Attempt(
+            kind=submission.type, tenant=tenant, evidence=submission.evidence
+        )
+        try:
+            choice = await self._choose(tenant, submission, source, now)
+            attempt = dataclasses.replace(attempt, prepared=choice.prepared)
+            outcome = await self._decide(
+                choice, submission, tenant, source, now
+            )
+            return await self._issue(
+                place, submission, outcome, now, is_preview=is_preview
+            )
+        except ThimError as e:
+            self.attempts.note(attempt, e)
+            raise
+
+    async def _decide(
+        self,
+        choice: Choice,
+        submission: Submission,
+        tenant: Tenant,
+        source: str,
+        now: datetime,
+    ) -> Outcome:
         prepared = choice.prepared
         ask = _ask(tenant, prepared, now)
         judged = await self._judge(submission, tenant, ask, source)
@@ -136,9 +162,20 @@ class AttestDesk:
                 decision.refusal,
                 reason="policy",
             )
-        signer = self._signing.find(now) or await self._signing.provide(now)
         claims = _write_claims(choice, judged, decision, now)
-        outcome = Outcome(choice, judged, claims)
+        return Outcome(choice, judged, claims)
+
+    async def _issue(
+        self,
+        place: Place,
+        submission: Submission,
+        outcome: Outcome,
+        now: datetime,
+        *,
+        is_preview: bool,
+    ) -> str:
+        prepared, claims = outcome.choice.prepared, outcome.claims
+        signer = self._signing.find(now) or await self._signing.provide(now)
         # It is written while the token is signed.
         written = self._log.add(
             _record(place, submission, outcome, signer.kid, now)

@@ -11,7 +11,7 @@ import logging
 import random
 import sqlite3
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from thim.errors import OperatorError
 from thim.store.decision_file import DecisionFile
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("thim.decisions")
 #: How long they are kept, if nothing else is said.
 RETENTION: Final = datetime.timedelta(days=400)
+#: ... and refusals at the most: anybody can have as many as there may be.
+REFUSED_RETENTION: Final = datetime.timedelta(days=30)
 _LOOK: Final = 3600.0
 #: In one transaction: whoever issues a token meanwhile waits for that.
 _MOST: Final = 500
 _PAUSE: Final = 0.05
+_Purge: TypeAlias = "Callable[[DecisionFile, datetime.datetime, int], int]"
 
 
 async def follow_retention(
@@ -41,8 +44,10 @@ async def follow_retention(
     """
     while True:
         await asyncio.sleep(_LOOK * (0.5 + random.random()))  # noqa: S311
+        now = clock()
         try:
-            await drop_old(path, clock() - retention)
+            await drop_old(path, now - retention)
+            await drop_old_refusals(path, now - REFUSED_RETENTION)
         except (OperatorError, sqlite3.Error) as e:
             _log.warning("old decision records are not dropped: %s", e)
 
@@ -55,15 +60,31 @@ async def drop_old(path: Path, before: datetime.datetime) -> int:
     Raises:
         OperatorError, sqlite3.Error: Something was not dropped.
     """
+    return await _drop_all(path, before, DecisionFile.purge)
+
+
+async def drop_old_refusals(path: Path, before: datetime.datetime) -> int:
+    """
+    Drop the refusals from *before* an instant, as `drop_old`.
+
+    Raises:
+        OperatorError, sqlite3.Error: Something was not dropped.
+    """
+    return await _drop_all(path, before, DecisionFile.purge_refused)
+
+
+async def _drop_all(
+    path: Path, before: datetime.datetime, purge: _Purge
+) -> int:
     dropped = 0
-    while last := await asyncio.to_thread(_drop, path, before):
+    while last := await asyncio.to_thread(_drop, path, before, purge):
         dropped += last
         await asyncio.sleep(_PAUSE)
     return dropped
 
 
-def _drop(path: Path, before: datetime.datetime) -> int:
+def _drop(path: Path, before: datetime.datetime, purge: _Purge) -> int:
     if not path.exists():
-        return 0  # no token was issued yet
+        return 0  # nothing was decided yet
     with contextlib.closing(DecisionFile(path)) as file:
-        return file.purge(before, _MOST)
+        return purge(file, before, _MOST)

@@ -1,5 +1,6 @@
 """
-The file of decision records: one for each token that was issued.
+The file of decision records: one for each token that was issued, and for what
+was refused as far as there is room; and how often either has happened.
 
 It is a SQLite file of its own beside the store: a commit to the store has every
 process forget the answers that it remembers, and tokens are issued all the
@@ -8,13 +9,14 @@ time.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import hashlib
 import os
 import sqlite3
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
@@ -27,7 +29,15 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+#: How often a type of attestation had an outcome.
+Tallies: TypeAlias = "collections.Counter[tuple[str, str]]"
+
 VERSION: Final = 1
+#: What is on record as refused, and not as a token.
+REFUSED: Final = "refused: "
+IS_REFUSED: Final = f"result GLOB '{REFUSED}*'"
+#: The outcome of what is no refusal.
+ISSUED: Final = "issued"
 _DAY: Final = 86_400_000_000
 _SCHEMA: Final = (
     # Many records are made with the same documents.
@@ -59,6 +69,15 @@ _SCHEMA: Final = (
     """,
     "CREATE UNIQUE INDEX decisions_by_jti ON decisions (jti)",
     "CREATE INDEX decisions_by_at ON decisions (at)",
+    f"CREATE INDEX refusals_by_at ON decisions (at) WHERE {IS_REFUSED}",
+    """
+    CREATE TABLE tallies (
+        type TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (type, outcome)
+    ) STRICT, WITHOUT ROWID
+    """,
     f"PRAGMA user_version = {VERSION}",
 )
 _PRAGMAS: Final = (
@@ -77,10 +96,19 @@ _ADD_SET: Final = """
     INSERT INTO document_sets (sha256, documents, used) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET used = max(used, excluded.used)
 """
+_COUNT: Final = """
+    INSERT INTO tallies (type, outcome, count) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET count = count + excluded.count
+"""
 _PURGE: Final = """
     DELETE FROM decisions WHERE id IN (
         SELECT id FROM decisions WHERE at < ? ORDER BY at LIMIT ?)
 """
+_PURGE_REFUSED: Final = f"""
+    DELETE FROM decisions WHERE id IN (
+        SELECT id FROM decisions WHERE {IS_REFUSED} AND at < ?
+         ORDER BY at LIMIT ?)
+"""  # noqa: S608 - constants only
 #: It was used for a day more than is written down, at the most.
 _PURGE_SETS: Final = "DELETE FROM document_sets WHERE used < ? - ?"
 
@@ -88,15 +116,18 @@ _PURGE_SETS: Final = "DELETE FROM document_sets WHERE used < ? - ?"
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """
-    What is kept of a token that was issued.
+    What is kept of a token that was issued, or of what was refused.
 
     Attributes:
-        jti: Its ID, 64 hexadecimal digits.
-        at: When it was issued.
+        jti: The token's ID, 64 hexadecimal digits; where there is none, as
+            many that name the record.
+        at: When it was decided.
         tenant: For whom.
         type: The attestation type, by its name.
-        evidence_sha256: The digest of the evidence as it was sent.
-        policy_hash: As ``x-ms-policy-hash`` has it.
+        evidence_sha256: The digest of the evidence as it was sent; empty where
+            it could not be read.
+        policy_hash: As ``x-ms-policy-hash`` has it; empty where it did not
+            come to that.
         policy_version: Which one of the tenant's policies that is; None for a
             default policy or a draft.
         is_draft: Whether a draft decided, and the token is not signed.
@@ -104,8 +135,8 @@ class Decision:
         evaluation_number: Its number, if it has one.
         documents: The SHA-256 (hexadecimal) of each document that decided.
         accepted_expired: Those of them that had expired.
-        kid: The key that has signed the token.
-        result: What came of the appraisal.
+        kid: The key that has signed the token; empty where there is none.
+        result: What came of the appraisal, or `REFUSED` and why.
     """
 
     jti: str
@@ -122,6 +153,12 @@ class Decision:
     accepted_expired: tuple[str, ...] = ()
     kid: str
     result: str
+
+    @property
+    def outcome(self) -> str:
+        """Why it was refused, or `ISSUED`."""
+        reason = self.result.removeprefix(REFUSED)
+        return ISSUED if reason == self.result else reason
 
 
 def find_decisions(store: Path) -> Path:
@@ -165,12 +202,15 @@ class DecisionFile:
         except OSError:
             return False
 
-    def write(self, decisions: Sequence[Decision]) -> None:
+    def write(
+        self, decisions: Sequence[Decision], others: Tallies | None = None
+    ) -> None:
         """
-        Keep all of *decisions*, on the disk, or none.
+        Keep all of *decisions*, on the disk, or none; count them, and *others*
+        that are not kept.
 
         Raises:
-            sqlite3.Error: None was kept.
+            sqlite3.Error: None was kept or counted.
         """
         rows, sets = [], {}
         for each in decisions:
@@ -183,7 +223,19 @@ class DecisionFile:
         with transaction(self._db):
             self._db.executemany(_ADD_SET, sets.values())
             self._db.executemany(_ADD, rows)
+            self._db.executemany(_COUNT, _list_counts(decisions, others))
         self._days.update({d: at // _DAY for d, _, at in sets.values()})
+
+    def purge_refused(self, before: datetime, most: int) -> int:
+        """
+        Drop the oldest refusals from *before*, as `purge`.
+
+        Raises:
+            sqlite3.Error: Nothing was dropped.
+        """
+        with transaction(self._db):
+            values = (to_stored(before), most)
+            return self._db.execute(_PURGE_REFUSED, values).rowcount
 
     def purge(self, before: datetime, most: int) -> int:
         """
@@ -199,6 +251,14 @@ class DecisionFile:
             if dropped < most:
                 self._db.execute(_PURGE_SETS, (at, _DAY))
         return dropped
+
+
+def _list_counts(
+    decisions: Sequence[Decision], others: Tallies | None
+) -> list[tuple[str, str, int]]:
+    counts = collections.Counter((one.type, one.outcome) for one in decisions)
+    counts.update(others)
+    return [(*name, count) for name, count in counts.items()]
 
 
 def _identify(path: Path) -> tuple[int, int]:
@@ -226,7 +286,7 @@ def _open(path: Path) -> sqlite3.Connection:
         for pragma in _PRAGMAS:
             db.execute(pragma)
         with transaction(db):
-            if _is_new(db):
+            if is_new(db):
                 for statement in _SCHEMA:
                     db.execute(statement)
         check_version(db, path)
@@ -236,7 +296,10 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _is_new(db: sqlite3.Connection) -> bool:
+def is_new(db: sqlite3.Connection) -> bool:
+    """
+    Tell whether nothing was ever written to a database.
+    """
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return not tables
 

@@ -8,6 +8,7 @@ after a transaction wait together for the next.
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 import sqlite3
 import threading
@@ -16,14 +17,14 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import OperatorError, UnavailableError
-from thim.store.decision_file import DecisionFile
+from thim.store.decision_file import ISSUED, DecisionFile
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from thim.store.decision_file import Decision
+    from thim.store.decision_file import Decision, Tallies
 
 _log: Final = logging.getLogger("thim.decisions")
 #: So many callers wait; others are to come again.
@@ -31,6 +32,8 @@ MOST_WAITING: Final = 4096
 #: Seconds from one transaction to the next: each takes the processor's time of
 #: some twenty records, however few are in it.
 _PACE: Final = 0.01
+#: Seconds for which what is only counted waits for a record.
+_COUNTED: Final = 1.0
 _Waiting = tuple["Decision", "asyncio.Future[None]"]
 
 
@@ -44,6 +47,7 @@ class DecisionLog:
         self._path = path
         self._most = most_waiting
         self._waiting: list[_Waiting] = []
+        self._counts: Tallies = collections.Counter()
         self._changed = threading.Condition()
         self._is_ended = False
         self._next = 0.0
@@ -68,6 +72,17 @@ class DecisionLog:
             if len(self._waiting) == 1:
                 self._changed.notify()
         return done
+
+    def count(self, kind: str, outcome: str) -> None:
+        """
+        Count an *outcome* of which no record is kept; it is on the disk a
+        little later, or not at all if the process ends before.
+        """
+        if self._loop is None:
+            self._start()
+        with self._changed:
+            self._counts[kind, outcome] += 1
+            self._changed.notify()
 
     def _check(self) -> None:
         why = None
@@ -97,12 +112,13 @@ class DecisionLog:
 
     def _run(self) -> None:
         file: DecisionFile | None = None
-        while batch := self._take():
+        while any(taken := self._take()):
+            batch, counts = taken
             try:
                 if file is None or not file.is_in_place():
                     _close(file)
                     file = DecisionFile(self._path)
-                file.write([decision for decision, _ in batch])
+                file.write([decision for decision, _ in batch], counts)
                 problem = None
             except (OperatorError, sqlite3.Error) as e:
                 problem = str(e)
@@ -113,18 +129,34 @@ class DecisionLog:
                 # The next ones begin anew: the disk may have room by then.
                 _close(file)
                 file = None
+                self._keep(batch, counts)
             self._tell(batch, problem)
         _close(file)
 
-    def _take(self) -> list[_Waiting]:
-        """Return all that wait; nothing in the end."""
+    def _take(self) -> tuple[list[_Waiting], Tallies]:
+        """Return all that wait, and what was counted; nothing in the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_ended)
+            self._changed.wait_for(
+                lambda: self._waiting or self._counts or self._is_ended
+            )
+            # What is only counted is written with a record, if one comes.
+            self._changed.wait_for(
+                lambda: self._waiting or self._is_ended, _COUNTED
+            )
             pause = self._next - time.monotonic()
             self._changed.wait_for(lambda: self._is_ended, pause)
             batch, self._waiting = self._waiting, []
+            counts, self._counts = self._counts, collections.Counter()
             self._next = time.monotonic() + _PACE
-        return batch
+        return batch, counts
+
+    def _keep(self, batch: Sequence[_Waiting], counts: Tallies) -> None:
+        """Keep what is still true of what could not be written."""
+        refused = (one for one, _ in batch if one.outcome != ISSUED)
+        counts.update((one.type, one.outcome) for one in refused)
+        with self._changed:
+            if not self._is_ended:
+                self._counts.update(counts)
 
     def _tell(self, batch: Sequence[_Waiting], problem: str | None) -> None:
         futures = [done for _, done in batch]

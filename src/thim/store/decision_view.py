@@ -4,6 +4,7 @@ Decision records as they are read.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import sqlite3
 
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.errors import UnavailableError
 from thim.store.decision_file import (
+    IS_REFUSED,
     Decision,
     check_version,
+    is_new,
     read_decision,
 )
 from thim.store.file import making_sense
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from thim.store.decision_file import Tallies
+
 MOST_LISTED: Final = 10_000
 _JTI_SIZE: Final = 32
 _NEVER: Final = 2**62
@@ -34,10 +39,11 @@ _SELECT: Final = """
       FROM decisions d LEFT JOIN document_sets s ON s.sha256 = d.documents
 """
 _FIND: Final = f"{_SELECT} WHERE d.jti = ?"
-_LIST: Final = f"""
-    {_SELECT} WHERE d.at >= ? AND d.at < ? AND (? IS NULL OR d.tenant = ?)
-     ORDER BY d.at DESC, d.id DESC LIMIT ?
-"""
+_WHICH: Final = "d.at >= ? AND d.at < ? AND (? IS NULL OR d.tenant = ?)"
+_ORDER: Final = "ORDER BY d.at DESC, d.id DESC LIMIT ?"
+_LIST: Final = f"{_SELECT} WHERE {_WHICH} {_ORDER}"
+_LIST_REFUSED: Final = f"{_SELECT} WHERE {IS_REFUSED} AND {_WHICH} {_ORDER}"
+_TALLIES: Final = "SELECT type, outcome, count FROM tallies"
 
 
 class DecisionView:
@@ -70,10 +76,12 @@ class DecisionView:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 100,
+        *,
+        refused: bool = False,
     ) -> Sequence[Decision]:
         """
         List the records of a *tenant*, or all, from one instant to before
-        another, the newest first.
+        another, the newest first; of what was *refused* alone, or all.
 
         Raises:
             OperatorError, UnavailableError: As `find`.
@@ -81,28 +89,48 @@ class DecisionView:
         first = -_NEVER if since is None else to_stored(since)
         last = _NEVER if until is None else to_stored(until)
         most = min(limit, MOST_LISTED)
-        return self._read(_LIST, (first, last, tenant, tenant, most))
+        statement = _LIST_REFUSED if refused else _LIST
+        return self._read(statement, (first, last, tenant, tenant, most))
+
+    def tallies(self) -> Tallies:
+        """
+        Return how often each type of attestation had each outcome, since there
+        is such a file.
+
+        Raises:
+            OperatorError, UnavailableError: As `find`.
+        """
+        rows = self._fetch(_TALLIES, ())
+        return collections.Counter({(t, o): count for t, o, count in rows})
 
     def _read(
         self, statement: str, values: tuple[object, ...]
     ) -> Sequence[Decision]:
+        rows = self._fetch(statement, values)
+        with making_sense():
+            return [read_decision(row) for row in rows]
+
+    def _fetch(
+        self, statement: str, values: tuple[object, ...]
+    ) -> Sequence[tuple[Any, ...]]:
         if not self._path.exists():
             return ()
         try:
             with self._opened() as db:
-                rows: list[tuple[Any, ...]] = db.execute(
+                if is_new(db):
+                    return ()  # it is being made
+                check_version(db, self._path)
+                rows: Sequence[tuple[Any, ...]] = db.execute(
                     statement, values
                 ).fetchall()
         except (sqlite3.Error, UnicodeDecodeError) as e:
             msg = f"decision records cannot be read: {e}"
             raise UnavailableError(msg, reason="decision-log") from e
-        with making_sense():
-            return [read_decision(row) for row in rows]
+        return rows
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         uri = f"{self._path.as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
             db.execute("PRAGMA busy_timeout = 5000")
-            check_version(db, self._path)
             yield db
