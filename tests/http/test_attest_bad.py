@@ -17,9 +17,9 @@ from tests.http.attesting import (
 from tests.http.test_attest_baseline import OURS, choosing
 from tests.policy_signers import DENY
 from tests.vendors import DAY, NOW
-from thim.attestation.evidence import parse_evidence
 from thim.baseline.provider import ExpiredRule
 from thim.intel.pck_chain import read_pck
+from thim.intel.quote import Quote
 from thim.simulate.pck import Platform
 from thim.simulate.pki import Intel
 from thim.simulate.quote import make_sgx_quote_v3, make_tdx_quote_v4
@@ -150,7 +150,7 @@ class TestChain:
         """
         quote = attester.quote()
         assert 200 == attester.sgx(quote, prefix="/tenant/lab").status
-        chain = parse_evidence(quote).quote.certification_data
+        chain = Quote(quote).certification_data
         crl = attester.vendor.intel.pki.pck_crl(
             issued=NOW, revoked=[read_pck(chain).serial_number]
         )

@@ -259,6 +259,20 @@ class TestDraft:
         assert policy_hash(PERMIT) == claims["x-ms-policy-hash"]
         assert URL == claims["iss"]
 
+    def test_recorded_as_set(self, attester):
+        """
+        The record of a token names the very policy that has decided, which is
+        none where it is a default one; to set the same again makes no other.
+        """
+        prefix = "/tenant/acme"
+        attester.claims(attester.sgx(prefix=prefix), prefix)
+        for text in (PERMIT, f"{PERMIT}//2", f"{PERMIT}//2"):
+            attester.set_policy(text)
+            attester.claims(attester.sgx(prefix=prefix), prefix)
+
+        versions = [each.policy_version for each in attester.decisions()]
+        assert [None, 1, 2, 2] == sorted(versions, key=lambda v: v or 0)
+
     def test_recorded(self, attester):
         """
         It is on record as what it is.

@@ -57,10 +57,11 @@ _MOST_DRAFTS: Final = 120
 
 
 class Choice(NamedTuple):
-    """The policy that decides, and who signed it."""
+    """The policy that decides, who signed it, and which one it is."""
 
     prepared: Prepared
-    signer: dict[str, Any] | None
+    signer: dict[str, Any] | None = None
+    id: int | None = None
 
 
 class Outcome(NamedTuple):
@@ -211,7 +212,7 @@ class AttestDesk:
             if not self._drafts.spend(source, now):
                 msg = f"more than {_MOST_DRAFTS} drafts in a minute"
                 raise FrequencyError(msg, reason="drafts")
-            return Choice(await self._shelf.prepare_draft(kind, draft), None)
+            return Choice(await self._shelf.prepare_draft(kind, draft))
         effective = find_policy(self._replica, tenant, kind)
         if effective.text is None:
             detail = f"{kind.value} has no policy here"
@@ -219,7 +220,7 @@ class AttestDesk:
                 _POLICY_EVALUATION, detail, detail, reason="no-policy"
             )
         prepared = await self._shelf.prepare(kind, effective.text)
-        return Choice(prepared, _write_signer(effective))
+        return Choice(prepared, _write_signer(effective), effective.id)
 
     async def _judge(
         self, submission: Submission, tenant: Tenant, ask: Ask, source: str
@@ -298,6 +299,7 @@ def _record(
         type=submission.type.value,
         evidence_sha256=hashlib.sha256(submission.evidence).digest(),
         policy_hash=prepared.hash,
+        policy_version=outcome.choice.id,
         is_draft=prepared.is_draft,
         baseline=judged.baseline,
         evaluation_number=judged.number,

@@ -73,11 +73,13 @@ class EffectivePolicy:
         jws: As it was sent; a default policy as if nobody had signed it.
         text: None where there is none, so that there are no tokens.
         signer: Who signed it.
+        id: Which of the store's policies it is; None for a default policy.
     """
 
     jws: bytes
     text: str | None
     signer: PolicySigner | None = None
+    id: int | None = None
 
 
 def find_policy(
@@ -97,7 +99,8 @@ def find_policy(
         stored = AttestationView(replica).find_policy(tenant.name, kind.value)
         if stored is None or stored.jws is None:
             return _find_default(kind)
-        return read_effective(stored.jws)
+        effective = read_effective(stored.jws)
+        return dataclasses.replace(effective, id=stored.id)
 
     return replica.remember(f"effective {tenant.name} {kind.value}", read)
 

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 #: Of one tenant; each request that is signed is compared with all.
 MOST_CERTIFICATES: Final = 64
 _NEWEST: Final = """
-    SELECT tenant, type, jws, at, actor FROM attestation_policies
+    SELECT id, tenant, type, jws, at, actor FROM attestation_policies
      WHERE tenant = ? AND type = ? ORDER BY id DESC LIMIT 1
 """
 _PAST: Final = """
-    SELECT tenant, type, jws, at, actor FROM attestation_policies
+    SELECT id, tenant, type, jws, at, actor FROM attestation_policies
      WHERE tenant = ? AND type = ? ORDER BY id
 """
 _ALL: Final = """
-    SELECT tenant, type, jws, at, actor FROM attestation_policies ORDER BY id
+    SELECT id, tenant, type, jws, at, actor FROM attestation_policies
+     ORDER BY id
 """
 _CERTIFICATES: Final = """
     SELECT tenant, sha256, der, added, added_by FROM policy_certificates
@@ -46,9 +47,11 @@ _ALL_CERTIFICATES: Final = """
 class StoredPolicy:
     """
     A version of a tenant's policy for a *kind* of attestation, as *actor* sent
-    it; *jws* is None where it was reset.
+    it; *jws* is None where it was reset.  *id* tells it from all others of the
+    store.
     """
 
+    id: int
     tenant: str
     kind: str
     jws: bytes | None
@@ -119,10 +122,15 @@ class AttestationView:
 
 
 def _policy(row: tuple[Any, ...]) -> StoredPolicy:
-    tenant, kind, jws, at, actor = row
+    policy_id, tenant, kind, jws, at, actor = row
     with making_sense():
         return StoredPolicy(
-            tenant=tenant, kind=kind, jws=jws, at=from_stored(at), actor=actor
+            id=policy_id,
+            tenant=tenant,
+            kind=kind,
+            jws=jws,
+            at=from_stored(at),
+            actor=actor,
         )
 
 

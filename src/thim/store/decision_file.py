@@ -128,7 +128,7 @@ class Decision:
             it could not be read.
         policy_hash: As ``x-ms-policy-hash`` has it; empty where it did not
             come to that.
-        policy_version: Which one of the tenant's policies that is; None for a
+        policy_version: Which one of the store's policies that is; None for a
             default policy or a draft.
         is_draft: Whether a draft decided, and the token is not signed.
         baseline: The baseline's name, if one has decided.
