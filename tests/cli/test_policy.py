@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from tests.attestation.snp_made import make_report, make_submission
 from tests.simulate.quotes import INTEL
 from thim.attestation.kind import AttestationType
 from thim.attestation.policy.defaults import DEFAULT_POLICIES
@@ -126,6 +127,42 @@ class TestCheck:
         assert 1 == thim("policy", "check", own).code
         assert 1 == thim("policy", "check", tdx, "--type", "tdxvm").code
 
+    @pytest.mark.parametrize(
+        ("name", "value", "expected"),
+        [
+            ("x-ms-sgx-tcbidentifier", '"10"', 0),
+            ("x-ms-sgx-tcbidentifer", '"10"', 1),
+            ("x-ms-sgx-tcbidentifier", "10", 1),
+            ("x-thim-baseline", '"standard"', 0),
+        ],
+    )
+    def test_configuration(self, thim, write, name, value, expected):
+        """
+        What it configures is checked as when it is set.
+        """
+        file = write(
+            "version=1.1;configurationrules{=> issueproperty("
+            f'type="{name}", value={value});}};'
+        )
+        run = thim("policy", "check", file, "--type", "SgxEnclave", "--json")
+
+        assert expected == run.code
+        assert run.json["valid"] is (expected == 0)
+
+    def test_failing_configuration(self, thim, write):
+        """
+        So is that it can be worked out, for whatever type.
+        """
+        file = write(
+            'version=1.2;configurationrules{=> issueproperty(type="a", '
+            'value=JsonToClaimValue("{}"));};'
+        )
+        for words in ((), ("--type", "TdxVm")):
+            run = thim("policy", "check", file, "--json", *words)
+
+            assert 1 == run.code
+            assert not run.json["valid"]
+
     def test_too_large(self, thim, write):
         """
         What is too large is no policy.
@@ -207,6 +244,39 @@ class TestTest:
         assert 0 == run.code
         assert "sgx" == run.json["issued"]["tee"]
         assert not run.json["verified"]
+
+    def test_report(self, thim, write):
+        """
+        Evidence is read in the forms in which it is sent.
+        """
+        report = make_report(measurement=b"\7" * 48)
+        text = (
+            "version=1.0;authorizationrules{"
+            '[type=="x-ms-sevsnpvm-launchmeasurement", value=="'
+            f'{"07" * 48}"] => permit();}};'
+        )
+        for form in (report, make_submission(report)):
+            run = thim(
+                *("policy", "test", write(text)),
+                *("--evidence", write(form, "report")),
+            )
+
+            assert 0 == run.code
+            assert "attester_tcb_status" in run.err
+
+    def test_legacy_names(self, thim, write):
+        """
+        Old names are for enclaves alone, as with the service.
+        """
+        text = 'version=1.0;authorizationrules{[type=="$tee"] => permit();};'
+        claims = write('{"x-ms-attestation-type": "x"}', "claims.json")
+        for kind, expected in (("SgxEnclave", 0), ("TdxVm", 1)):
+            run = thim(
+                *("policy", "test", write(text), "--claims", claims),
+                *("--type", kind),
+            )
+
+            assert expected == run.code
 
     def test_not_permitted(self, thim, write):
         """

@@ -124,7 +124,7 @@ def make_world(vendor: Simulated, folder: Path) -> World:
     tenants.baseline("firm", "number: 20", floor=18)
     tenants.baseline("strict", "number: 18", amd=STRICT)
     tenants.write(store, vendor.anchors)
-    return World(vendor, *_equip(vendor, store), later)
+    return World(vendor, *equip(vendor, store), later)
 
 
 def _download(vendor: Simulated, path: str) -> bytes:
@@ -156,7 +156,10 @@ def _fetch(served: Served, *paths: str) -> None:
         assert 200 == got.status, (path, got)
 
 
-def _equip(vendor: Simulated, store: Path) -> tuple[bytes, str]:
+def equip(vendor: Simulated, store: Path) -> tuple[bytes, str]:
+    """
+    Give a store a key that signs tokens, and an administrator their token.
+    """
     key_file = store.with_name("thim.key")
     _write_key(key_file)
     place = SigningPlace(store=store, anchors=vendor.anchors, key_file=key_file)

@@ -13,11 +13,11 @@ import typer
 
 from thim.attestation.evidence import MAX_SIZE, decode_text, parse_evidence
 from thim.attestation.kind import AttestationType, find_type
-from thim.attestation.policy.claim import claims_of_service, with_legacy_names
-from thim.attestation.policy.evaluate import decide
+from thim.attestation.policy.evaluate import configure, decide
 from thim.attestation.policy.limits import MAX_POLICY_SIZE, Budget
 from thim.attestation.policy.parse import parse_policy
 from thim.attestation.policy.reserved import check_reserved, reserved_for
+from thim.attestation.snp_submission import read_snp_submission
 from thim.attestation.stated_claims import claims_of, find_kind
 from thim.cli.failing import tell
 from thim.cli.files import read_bounded
@@ -35,9 +35,11 @@ from thim.errors import (
     ParameterError,
 )
 from thim.intel.strict_json import MAX_JSON_SIZE, parse_strictly
+from thim.services.policy_shelf import list_incoming, read_policy
 
 
 if TYPE_CHECKING:
+    from thim.attestation.evidence import Evidence
     from thim.attestation.policy.parse import Policy
 
 app = typer.Typer(
@@ -45,8 +47,11 @@ app = typer.Typer(
 )
 
 _NOT_VERIFIED = (
-    "not verified: the claims are taken from the evidence as it states them"
+    "not verified: the claims are taken from the evidence as it states them; "
+    "what only the service finds out, such as x-thim-tcb-status and "
+    "attester_tcb_status, is not among them"
 )
+_BLANKS = b" \t\r\n"
 
 PolicyFile = Annotated[
     Path,
@@ -72,7 +77,8 @@ def check(
     """
     Say whether a policy can be set, and if not, where it goes wrong.
 
-    Exit code 1 if it cannot.
+    What it may configure and issue depends on --type.  Exit code 1 if it
+    cannot be set.
     """
     type_ = _find_type(kind)
     policy = _read_policy(file, type_, as_json)
@@ -115,12 +121,12 @@ def try_out(
     try:
         decision = decide(
             policy,
-            with_legacy_names(claims_of_service(found)),
+            list_incoming(type_ or AttestationType.SGX_ENCLAVE, found),
             reserved_for(type_, found),
             Budget(),
         )
     except MalformedError as e:
-        _end_with_error(e, None, as_json)
+        _end_with_error(e, None, as_json, is_valid=True)
     if as_json:
         account = {"verified": False, **account_for_decision(decision)}
         typer.echo(json.dumps(account, indent=2))
@@ -146,18 +152,26 @@ def _read_policy(
         msg = f"{file}: not UTF-8: {e}"
         raise OperatorError(msg, reason="unreadable") from None
     try:
+        if type_ is not None:
+            return read_policy(type_, text).policy
         policy = parse_policy(text)
         check_reserved(policy, reserved_for(type_))
+        configure(policy, Budget())
     except MalformedError as e:
         _end_with_error(e, text, as_json)
     return policy
 
 
 def _end_with_error(
-    error: MalformedError, text: str | None, as_json: bool
+    error: MalformedError,
+    text: str | None,
+    as_json: bool,
+    *,
+    is_valid: bool = False,
 ) -> NoReturn:
     if as_json:
-        typer.echo(json.dumps(account_for_error(error), indent=2))
+        account = account_for_error(error, is_valid=is_valid)
+        typer.echo(json.dumps(account, indent=2))
     else:
         write_error(error, text)
     raise typer.Exit(1) from None
@@ -174,9 +188,16 @@ def _find_claims(
         raise ParameterError("--claims", str(claims), expected)
     if claims is not None:
         return type_, _read_claims(claims)
-    raw = read_bounded(evidence or Path(), MAX_SIZE)
-    found = parse_evidence(raw if len(raw) > MAX_SIZE else decode_text(raw))
+    found = _read_evidence(read_bounded(evidence or Path(), MAX_SIZE))
     return type_ or find_kind(found), claims_of(found)
+
+
+def _read_evidence(raw: bytes) -> Evidence:
+    """Read evidence in whichever form it may be sent to the service."""
+    decoded = raw if len(raw) > MAX_SIZE else decode_text(raw)
+    if decoded.lstrip(_BLANKS).startswith(b"{"):
+        return read_snp_submission(decoded).evidence
+    return parse_evidence(decoded)
 
 
 def _read_claims(file: Path) -> dict[str, Any]:

@@ -55,12 +55,14 @@ def write_policy(policy: Policy) -> None:
     typer.echo(f"hash: {policy_hash(policy.text)}")
 
 
-def account_for_error(error: MalformedError) -> dict[str, Any]:
+def account_for_error(
+    error: MalformedError, *, is_valid: bool = False
+) -> dict[str, Any]:
     """
-    Say what is wrong with a policy, or with running it.
+    Say what is wrong with a policy, or, if it *is_valid*, with running it.
     """
     account: dict[str, Any] = {
-        "valid": isinstance(error, PolicyEvaluationError),
+        "valid": is_valid,
         "reason": error.reason,
         "detail": str(error),
     }

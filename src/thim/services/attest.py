@@ -20,13 +20,20 @@ from thim.attestation.appraisal import OF_COLLATERAL, OF_DOCUMENTS
 from thim.attestation.kind import AttestationType
 from thim.attestation.maa_code import INVALID_PARAMETER
 from thim.attestation.preview import to_preview_claims
-from thim.errors import FrequencyError, NotFoundError, ThimError
+from thim.collateral.records import Kind
+from thim.errors import (
+    FrequencyError,
+    NotFoundError,
+    ThimError,
+    UnavailableError,
+)
 from thim.services.attempts import Attempt, Attempts
 from thim.services.attestation_policies import find_policy
 from thim.services.judgement import JudgementDesk
 from thim.services.policy_shelf import PolicyShelf
 from thim.services.rate import SourceRate
 from thim.services.refused import RefusedError
+from thim.services.serve import MissingError
 from thim.services.verification import Ask
 from thim.store.decision_file import Decision as Record
 
@@ -52,6 +59,10 @@ LIFETIME: Final = 28_800
 _VERSION: Final = "1.0"
 _POLICY_EVALUATION: Final = "PolicyEvaluationError"
 _JTI_SIZE: Final = 32
+#: What is missing is no fault of the evidence.
+_OURS: Final = frozenset({"empty-archive", "signer-revoked"})
+#: Seconds until it may be there.
+_RETRY: Final = 60
 #: Of one address in a minute.
 _MOST_DRAFTS: Final = 120
 
@@ -241,13 +252,25 @@ class AttestDesk:
         raise _refuse_missing(submission, missing)
 
 
-def _refuse_missing(
-    submission: Submission, error: NotFoundError
-) -> RefusedError:
+def _refuse_missing(submission: Submission, error: NotFoundError) -> ThimError:
+    if _is_ours(error):
+        return UnavailableError(
+            str(error), reason=error.reason, retry_after=_RETRY
+        )
     is_report = submission.type is AttestationType.SEV_SNP_VM
     sentence = OF_COLLATERAL if is_report else OF_DOCUMENTS
     return RefusedError(
         INVALID_PARAMETER, sentence, str(error), reason=error.reason
+    )
+
+
+def _is_ours(error: NotFoundError) -> bool:
+    """Tell whether all evidence lacks what is missing for this."""
+    if error.reason in _OURS:
+        return True
+    # A TCB info is for some machines, the rest is for all.
+    return isinstance(error, MissingError) and (
+        error.key.kind is not Kind.TCB_INFO
     )
 
 

@@ -64,9 +64,16 @@ class EvidenceFiller:
         excuse: ThimError | None = None
         for query in list_queries(quote.tee, pck, ask):
             if self._is_missing(query, ask):
-                found = await self._filler.fill(query, source)
+                found = await self._fill(query, source)
                 excuse = excuse or found
         return excuse
+
+    async def _fill(self, query: Query, source: str) -> ThimError | None:
+        try:
+            return await self._filler.fill(query, source)
+        except NotFoundError as e:
+            # Only with all the rest can it be said whose fault that is.
+            return e
 
     def _is_missing(self, query: Query, ask: Ask) -> bool:
         try:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import Any
 
+    from thim.attestation.policy.claim import Claim
     from thim.attestation.policy.evaluate import Decision
     from thim.attestation.policy.parse import Policy
 
@@ -261,8 +262,16 @@ class PolicyShelf:
 def _run(prepared: Prepared, claims: Mapping[str, Any]) -> Decision:
     if prepared.types is not None:
         claims = {n: claims[n] for n in prepared.types if n in claims}
-    incoming = claims_of_service(claims)
-    if prepared.kind in _ENCLAVES:
-        incoming = with_legacy_names(incoming)
+    incoming = list_incoming(prepared.kind, claims)
     reserved = find_reserved(prepared.kind)
     return decide(prepared.policy, incoming, reserved, _budget())
+
+
+def list_incoming(
+    kind: AttestationType, claims: Mapping[str, Any]
+) -> list[Claim]:
+    """
+    List what a policy of that *kind* gets to see of the service's *claims*.
+    """
+    incoming = claims_of_service(claims)
+    return with_legacy_names(incoming) if kind in _ENCLAVES else incoming

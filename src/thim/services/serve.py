@@ -56,6 +56,16 @@ if TYPE_CHECKING:
 _NUMBERED = frozenset({Kind.TCB_INFO, Kind.IDENTITY})
 
 
+class MissingError(NotFoundError):
+    """
+    A document that is not known; *key* names it.
+    """
+
+    def __init__(self, message: str, key: CollateralKey, reason: str) -> None:
+        super().__init__(message, reason=reason)
+        self.key = key
+
+
 class Reader(CollateralReader, Protocol):
     """
     Reads verified collateral, and who is to have what of it.
@@ -374,31 +384,33 @@ def _find(reader: Reader, query: Query, number: int | None) -> Held:
     raise _missing(reader, query, number)
 
 
-def _missing(reader: Reader, query: Query, number: int | None) -> NotFoundError:
-    name = str(query.keys[0])
+def _missing(reader: Reader, query: Query, number: int | None) -> MissingError:
+    key = query.keys[0]
+    name = str(key)
     if number is not None:
         name = f"{name} of TCB evaluation data number {number}"
     begins = [reader.begin(key, number) for key in query.keys]
     first = min((begin for begin in begins if begin), default=None)
     if query.at is not None and first is not None and first > query.at:
         msg = f"{name}: the archive begins at {first:%FT%TZ}"
-        return NotFoundError(msg, reason="before-archive")
+        return MissingError(msg, key, "before-archive")
     if first is not None:
         msg = f"{name}: the signer of what we have is revoked"
-        return NotFoundError(msg, reason="signer-revoked")
-    return NotFoundError(f"{name} is not known", reason="unknown-document")
+        return MissingError(msg, key, "signer-revoked")
+    return MissingError(f"{name} is not known", key, "unknown-document")
 
 
 def _before_archive(
     reader: Reader, query: Query, numbers: Iterable[int]
-) -> NotFoundError:
+) -> MissingError:
+    key = query.keys[0]
     begins = (reader.begin(k, n) for k in query.keys for n in numbers)
     first = min((begin for begin in begins if begin), default=None)
     if first is None:
-        msg = f"{query.keys[0]} is not known"
-        return NotFoundError(msg, reason="unknown-document")
-    msg = f"{query.keys[0]}: the archive begins at {first:%FT%TZ}"
-    return NotFoundError(msg, reason="before-archive")
+        msg = f"{key} is not known"
+        return MissingError(msg, key, "unknown-document")
+    msg = f"{key}: the archive begins at {first:%FT%TZ}"
+    return MissingError(msg, key, "before-archive")
 
 
 def _answer(
