@@ -429,6 +429,7 @@ class TestFailures:
         raw = make("v3", certification_data=chain_pem(intel=STRANGER))
         found = refuse(raw=raw)
         assert (Refusal.EVIDENCE, OF_COLLATERAL) == (found.kind, found.sentence)
+        assert "InvalidParameter" == found.code
 
     def test_ended_chain(self):
         """

@@ -36,8 +36,6 @@ HOST = "attest.example"
 V = "2025-06-01"
 OLD = "2018-09-01-preview"
 ACME = "/tenant/acme"
-#: What default policies permit, and everything else.
-PERMIT_ALL = "version= 1.0;authorizationrules{=> permit();};issuancerules{};"
 
 
 def b64(raw: bytes) -> str:

@@ -140,7 +140,11 @@ class TestChain:
         got = attester.post(kind, {"quote": b64(quote)})
 
         status, code, reason = refused(got, kind)
-        assert (400, "InvalidQuote", "root-untrusted") == (status, code, reason)
+        assert (400, "InvalidParameter", "root-untrusted") == (
+            status,
+            code,
+            reason,
+        )
         assert OF_COLLATERAL == message_in(got)
 
     def test_revoked(self, attester, refused):
@@ -157,7 +161,7 @@ class TestChain:
         take(attester.vendor, attester.store, [crl])
         got = attester.sgx(quote)
 
-        assert (400, "InvalidQuote", "pck-revoked") == refused(got)
+        assert (400, "InvalidParameter", "pck-revoked") == refused(got)
         assert OF_COLLATERAL == message_in(got)
 
     def test_expired(self, attested_world, tmp_path):
@@ -172,7 +176,7 @@ class TestChain:
             got = attester.sgx(quote, ACME)
             (record,) = attester.await_decisions(1)
 
-        assert (400, "InvalidQuote", "certificate-dates") == error_in(got)
+        assert (400, "InvalidParameter", "certificate-dates") == error_in(got)
         assert "refused: certificate-dates" == record.result
 
 

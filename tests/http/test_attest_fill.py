@@ -160,7 +160,7 @@ class TestNothing:
         before = asked(empty.vendor)
         got = empty.sgx(make_sgx_quote_v3(Intel("stranger"), Platform()))
 
-        assert (400, "InvalidQuote", "root-untrusted") == error_in(got)
+        assert (400, "InvalidParameter", "root-untrusted") == error_in(got)
         assert before == asked(empty.vendor)
 
 

@@ -95,6 +95,9 @@ class Rejection:
     @property
     def code(self) -> str:
         """Azure's error code."""
+        is_of_chain = self.sentence == OF_COLLATERAL
+        if is_of_chain and self.kind is Refusal.EVIDENCE:
+            return INVALID_PARAMETER  # as that sentence has it in Azure
         return _CODES[self.kind]
 
     @property
