@@ -3,6 +3,7 @@ Bodies that ask for an attestation, as clients send them and as nobody should.
 """
 
 import base64
+import binascii
 import json
 
 import pytest
@@ -158,6 +159,30 @@ class TestReadSubmission:
         )
         for text in (url, standard, url.rstrip("="), standard.rstrip("=")):
             assert data == decode_base64(text, "quote", 3)
+
+    @given(
+        st.text(alphabet="AQgw+/-_=\n é", max_size=12)
+        | st.text(max_size=12)
+        | st.binary(max_size=40).map(lambda b: base64.b64encode(b).decode())
+    )
+    def test_strict_base64(self, text):
+        """
+        What is base64 is decided as the standard library does, strictly.
+        """
+        digits = text.rstrip("=")
+        padded = digits + "=" * (-len(digits) % 4)
+        standard = padded.replace("-", "+").replace("_", "/")
+        try:
+            expected = binascii.a2b_base64(standard, strict_mode=True)
+            assert len(text) - len(digits) <= 2
+        except (ValueError, AssertionError):
+            expected = None
+        try:
+            found = decode_base64(text, "quote", 40)
+        except SubmissionError:
+            found = None
+
+        assert expected == found
 
     @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
     def test_any_bytes(self, body):

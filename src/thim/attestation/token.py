@@ -11,6 +11,8 @@ Azure Attestation has them.
 from __future__ import annotations
 
 import base64
+import binascii
+import functools
 import hashlib
 import json
 
@@ -18,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_der_public_key,
 )
-from joserfc.jwk import RSAKey
-from joserfc.jws import JWSRegistry
 
 from thim.errors import MalformedError
 
@@ -39,7 +41,9 @@ ALGORITHM: Final = "RS256"
 UNSIGNED: Final = "none"
 #: Of a new key, as Azure's are.
 KEY_SIZE: Final = 2048
-_SIGNING: Final = JWSRegistry(algorithms=[ALGORITHM]).get_alg(ALGORITHM)
+#: What RS256 is.
+_PADDING: Final = PKCS1v15()
+_DIGEST: Final = SHA256()
 _ESCAPED: Final = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), allow_nan=False
 )
@@ -92,12 +96,11 @@ class Signer:
     Signs tokens with *key*, which is read once.
     """
 
-    __slots__ = ("_key", "kid", "private_key")
+    __slots__ = ("kid", "private_key")
 
     def __init__(self, key: RSAPrivateKey) -> None:
         self.private_key = key
         self.kid = key_id(key.public_key())
-        self._key = RSAKey.import_key(key)
 
     def __repr__(self) -> str:
         return f"Signer({self.kid})"
@@ -107,7 +110,7 @@ class Signer:
         Return the token with these *claims*; ``iss`` is the *issuer*.
         """
         signed = _write(ALGORITHM, self.kid, issuer, claims)
-        signature = _SIGNING.sign(signed, self._key)
+        signature = self.private_key.sign(signed, _PADDING, _DIGEST)
         return (signed + b"." + _encode(signature)).decode("ascii")
 
     def write_draft(self, issuer: str, claims: Mapping[str, Any]) -> str:
@@ -121,14 +124,19 @@ class Signer:
 def _write(
     algorithm: str, kid: str, issuer: str, claims: Mapping[str, Any]
 ) -> bytes:
+    payload = serialise({**claims, "iss": issuer})
+    return _write_header(algorithm, kid, issuer) + b"." + _encode(payload)
+
+
+@functools.lru_cache(maxsize=256)
+def _write_header(algorithm: str, kid: str, issuer: str) -> bytes:
     header = {
         "alg": algorithm,
         "jku": f"{issuer}/certs",
         "kid": kid,
         "typ": "JWT",
     }
-    payload = serialise({**claims, "iss": issuer})
-    return _encode(serialise(header)) + b"." + _encode(payload)
+    return _encode(serialise(header))
 
 
 def serialise(claims: Mapping[str, Any]) -> bytes:
@@ -144,7 +152,8 @@ def serialise(claims: Mapping[str, Any]) -> bytes:
 
 
 def _encode(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+    digits = binascii.b2a_base64(raw, newline=False).rstrip(b"=")
+    return digits.replace(b"+", b"-").replace(b"/", b"_")
 
 
 def write_jwks(certificates: Iterable[tuple[str, bytes]]) -> bytes:
