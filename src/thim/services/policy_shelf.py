@@ -2,8 +2,10 @@
 Attestation policies that are ready to be run.
 
 Reading one takes time, up to seconds for the longest, so it is done apart from
-the event loop and once.  Drafts are anybody's: they are read and run one after
-the other, and whoever comes while many wait is to come again.
+the event loop and once.  What one that was set makes of certain claims is
+always the same, and so it is remembered: one enclave has many quotes.  Drafts
+are anybody's: they are read and run one after the other, and whoever comes
+while many wait is to come again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import contextlib
 import dataclasses
 import time
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
 
 from thim.attestation.kind import ATTESTED, AttestationType
 from thim.attestation.maa_claims import NAMES
@@ -37,6 +41,7 @@ from thim.attestation.policy.reserved import (
     reserved_for,
 )
 from thim.errors import ParameterError, UnavailableError
+from thim.intel.kept import Kept
 
 
 if TYPE_CHECKING:
@@ -46,6 +51,8 @@ if TYPE_CHECKING:
     from thim.attestation.policy.claim import Claim
     from thim.attestation.policy.evaluate import Decision
     from thim.attestation.policy.parse import Policy
+
+_Key: TypeAlias = tuple[str, str, bytes]
 
 #: Azure's property for the baseline, and ours, which is for all evidence.
 TCB_IDENTIFIER: Final = "x-ms-sgx-tcbidentifier"
@@ -61,6 +68,10 @@ _ENCLAVES: Final = frozenset(
 #: Characters of policies that are kept.
 _MOST_KEPT: Final = 2 * MAX_POLICY_SIZE
 _MOST_DRAFTS: Final = 8
+#: Decisions that are remembered, and the bytes of the claims that go into one
+#: and come out of it.
+_MOST_DECISIONS: Final = 1024
+_LARGEST_DECISION: Final = 4096
 #: Seconds for one policy.
 _PATIENCE: Final = 0.05
 
@@ -192,6 +203,7 @@ class PolicyShelf:
         self._reading = asyncio.Lock()
         self._trying = asyncio.Lock()
         self._waiting = 0
+        self._decided: Kept[_Key, Decision] = Kept(_MOST_DECISIONS)
 
     async def prepare(self, kind: AttestationType, text: str) -> Prepared:
         """
@@ -242,9 +254,22 @@ class PolicyShelf:
             UnavailableError: It is a draft, and many others want the same.
         """
         if not prepared.is_draft:
-            return _run(prepared, claims)
+            return self._decide(prepared, claims)
         async with self._take_turn():
             return await asyncio.to_thread(_run, prepared, claims)
+
+    def _decide(
+        self, prepared: Prepared, claims: Mapping[str, Any]
+    ) -> Decision:
+        known_by = _find_key(prepared, claims)
+        if known_by is None:
+            return _run(prepared, claims)
+        found = self._decided.find(known_by)
+        if found is None:
+            found = dataclasses.replace(_run(prepared, claims), trace=())
+            if len(msgspec.json.encode(found.issued)) <= _LARGEST_DECISION:
+                self._decided.keep(known_by, found)
+        return found
 
     @contextlib.asynccontextmanager
     async def _take_turn(self) -> AsyncIterator[None]:
@@ -259,9 +284,32 @@ class PolicyShelf:
             self._waiting -= 1
 
 
+def _find_key(prepared: Prepared, claims: Mapping[str, Any]) -> _Key | None:
+    """
+    Find by what a decision can be remembered: the policy, and all that it looks
+    at.  None where that is much, or cannot be told.
+    """
+    if prepared.types is None:
+        return None
+    # JSON, since a dictionary would take 1 for true.
+    try:
+        text = msgspec.json.encode(_pick(prepared.types, claims))
+    except (ValueError, OverflowError):
+        return None  # half a character, or too large a number
+    if len(text) > _LARGEST_DECISION:
+        return None
+    return prepared.kind.value, prepared.hash, text
+
+
+def _pick(
+    types: frozenset[str], claims: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    return {name: claims[name] for name in types if name in claims}
+
+
 def _run(prepared: Prepared, claims: Mapping[str, Any]) -> Decision:
     if prepared.types is not None:
-        claims = {n: claims[n] for n in prepared.types if n in claims}
+        claims = _pick(prepared.types, claims)
     incoming = list_incoming(prepared.kind, claims)
     reserved = find_reserved(prepared.kind)
     return decide(prepared.policy, incoming, reserved, _budget())
