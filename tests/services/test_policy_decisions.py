@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thim.attestation.kind import AttestationType
+from thim.attestation.policy.errors import PolicyEvaluationError
 from thim.services.policy_shelf import PolicyShelf
 
 
@@ -34,7 +35,10 @@ async def decide(shelf, claims, kind=AttestationType.SGX_ENCLAVE):
     Run the policy on *claims*; leave out what only tells how it was run.
     """
     prepared = await shelf.prepare(kind, POLICY)
-    found = await shelf.decide(prepared, claims)
+    try:
+        found = await shelf.decide(prepared, claims)
+    except PolicyEvaluationError as e:
+        return str(e)
     return found.refusal, repr(found.issued)
 
 
