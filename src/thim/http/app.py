@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import random
 import time
 
@@ -204,6 +205,8 @@ async def _tell_webhooks(
 
 
 _UNKNOWN: Final = 404
+#: Objects more than before, at which garbage is looked for: some megabytes.
+_MOST_NEW: Final = 20_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -218,7 +221,19 @@ class AppFactory:
         """
         Make the application.
         """
-        return create_app(self.settings)
+        app = create_app(self.settings)
+        _collect_seldom()
+        return app
+
+
+def _collect_seldom() -> None:
+    """
+    Look for garbage less often than Python does on its own, and not at all in
+    what is loaded by now: requests that wait together look like garbage that
+    piles up, and most leave none.
+    """
+    gc.freeze()
+    gc.set_threshold(_MOST_NEW, 20, 100)
 
 
 async def _http_exception(_request: Request, e: Exception) -> ReplyResponse:

@@ -223,7 +223,8 @@ class EvidenceDesk:
         if found_at != self._found_at:
             self._found = Kept(_MOST_SETS)
             self._found_at = found_at
-        sought = tee, pck.fmspc, pck.ca, ask.wish
+        wish = ask.tenant, ask.baseline, ask.own, ask.number
+        sought = tee, pck.fmspc, pck.ca, *wish
         found = self._found.find(sought)
         if found is None:
             found = self._find_verifier(tee, pck, ask)
