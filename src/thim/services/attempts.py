@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import secrets
 
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,7 @@ from thim.errors import (
     UpstreamError,
 )
 from thim.services.rate import SourceRate
+from thim.services.token_ids import make_token_id
 from thim.store.decision_file import REFUSED, Decision
 
 
@@ -50,7 +50,6 @@ _PASSING: Final = (
     UpstreamError,
 )
 _NO_KIND: Final = "other"
-_ID_SIZE: Final = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +125,7 @@ def _make_record(
     if prepared is not None and prepared.baseline is not None:
         baseline = prepared.baseline
     return Decision(
-        jti=secrets.token_hex(_ID_SIZE),
+        jti=make_token_id(now),
         at=now,
         tenant=tenant.name,
         type=kind.value,

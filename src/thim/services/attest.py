@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import secrets
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -34,6 +33,7 @@ from thim.services.policy_shelf import PolicyShelf
 from thim.services.rate import SourceRate
 from thim.services.refused import RefusedError
 from thim.services.serve import MissingError
+from thim.services.token_ids import make_token_id
 from thim.services.verification import Ask
 from thim.store.decision_file import Decision as Record
 
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 LIFETIME: Final = 28_800
 _VERSION: Final = "1.0"
 _POLICY_EVALUATION: Final = "PolicyEvaluationError"
-_JTI_SIZE: Final = 32
 #: What is missing is no fault of the evidence.
 _OURS: Final = frozenset({"empty-archive", "signer-revoked"})
 #: Seconds until it may be there.
@@ -297,7 +296,7 @@ def _write_claims(
         **judged.claims,
         "exp": issued + LIFETIME,
         "iat": issued,
-        "jti": secrets.token_hex(_JTI_SIZE),
+        "jti": make_token_id(now),
         "nbf": issued,
         "x-ms-policy-hash": choice.prepared.hash,
         "x-ms-ver": _VERSION,
