@@ -10,7 +10,6 @@ From a submission to its token.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -138,12 +137,9 @@ class AttestDesk:
             UnavailableError: We cannot say now.
         """
         now, tenant = self._clock(), place.tenant
-        attempt = Attempt(
-            kind=submission.type, tenant=tenant, evidence=submission.evidence
-        )
+        choice: Choice | None = None
         try:
             choice = await self._choose(tenant, submission, source, now)
-            attempt = dataclasses.replace(attempt, prepared=choice.prepared)
             outcome = await self._decide(
                 choice, submission, tenant, source, now
             )
@@ -151,6 +147,12 @@ class AttestDesk:
                 place, submission, outcome, now, is_preview=is_preview
             )
         except ThimError as e:
+            attempt = Attempt(
+                kind=submission.type,
+                tenant=tenant,
+                evidence=submission.evidence,
+                prepared=choice.prepared if choice else None,
+            )
             self.attempts.note(attempt, e)
             raise
 

@@ -105,6 +105,7 @@ def find_policy(
     return replica.remember(f"effective {tenant.name} {kind.value}", read)
 
 
+@functools.cache
 def _find_default(kind: AttestationType) -> EffectivePolicy:
     text = DEFAULT_POLICIES.get(kind)
     return EffectivePolicy(jws=write_unsigned(text), text=text)
