@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_der_public_key,
 )
+from joserfc.jwk import RSAKey
+from joserfc.jws import JWSRegistry
 
 from thim.errors import MalformedError
 
@@ -41,9 +41,7 @@ ALGORITHM: Final = "RS256"
 UNSIGNED: Final = "none"
 #: Of a new key, as Azure's are.
 KEY_SIZE: Final = 2048
-#: What RS256 is.
-_PADDING: Final = PKCS1v15()
-_DIGEST: Final = SHA256()
+_SIGNING: Final = JWSRegistry(algorithms=[ALGORITHM]).get_alg(ALGORITHM)
 _ESCAPED: Final = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), allow_nan=False
 )
@@ -96,11 +94,12 @@ class Signer:
     Signs tokens with *key*, which is read once.
     """
 
-    __slots__ = ("kid", "private_key")
+    __slots__ = ("_key", "kid", "private_key")
 
     def __init__(self, key: RSAPrivateKey) -> None:
         self.private_key = key
         self.kid = key_id(key.public_key())
+        self._key = RSAKey.import_key(key)
 
     def __repr__(self) -> str:
         return f"Signer({self.kid})"
@@ -110,7 +109,7 @@ class Signer:
         Return the token with these *claims*; ``iss`` is the *issuer*.
         """
         signed = _write(ALGORITHM, self.kid, issuer, claims)
-        signature = self.private_key.sign(signed, _PADDING, _DIGEST)
+        signature = _SIGNING.sign(signed, self._key)
         return (signed + b"." + _encode(signature)).decode("ascii")
 
     def write_draft(self, issuer: str, claims: Mapping[str, Any]) -> str:
