@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thim.attestation.held_data import HeldData
+from thim.attestation.held_data import MOST_PARTS, HeldData
 from thim.errors import MalformedError
 
 
@@ -108,3 +108,15 @@ class TestHeldData:
         """
         text = b'{"a":-9223372036854775808,"b":18446744073709551615}'
         assert {"a": -(2**63), "b": 2**64 - 1} == read(text)
+
+
+class TestManyParts:
+    def test_most(self):
+        """
+        An object of so many members and elements is read, and no more.
+        """
+        most = b'{"x":[' + b",".join([b"1"] * (MOST_PARTS - 1)) + b"]}"
+
+        assert MOST_PARTS - 1 == len(read(most)["x"])
+        with pytest.raises(MalformedError, match="members and elements"):
+            read(most.replace(b"[", b"[1,"))

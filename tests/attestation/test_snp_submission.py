@@ -329,3 +329,19 @@ def _digest(claims):
 def _try(raw):
     with contextlib.suppress(MalformedError, UntrustedError):
         read_snp_submission(raw)
+
+
+def test_many_parts():
+    """
+    JSON of more members and elements than anybody sends is refused before it
+    is read, outside and inside.
+    """
+    raw = write(SnpReport=encode(REPORT), More=[1] * 1100)
+    inner = write(Uvm=[], More=[1] * 1100)
+
+    refused(raw, "members and elements", "too-large")
+    refused(
+        write(SnpReport=encode(REPORT), Endorsements=encode(inner)),
+        "Endorsements: .*members and elements",
+        "too-large",
+    )

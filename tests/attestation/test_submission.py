@@ -430,3 +430,28 @@ class TestLimits:
             error_with(quote="." * 5000),
         ):
             assert len(str(found)) < 300
+
+
+class TestManyParts:
+    """
+    What takes long to read for its size.
+    """
+
+    @pytest.mark.parametrize("part", [b"[]", b"{}", b"1", b'{"":[[]]}'])
+    def test_too_many(self, part):
+        """
+        A body of many small values is refused before it is read.
+        """
+        body = b'{"x":[' + b",".join([part] * 70_000) + b"]}"
+
+        assert "members and elements" in str(error(body))
+
+    def test_a_draft_has_none(self):
+        """
+        A draft may be as long as it may, whatever is in it.
+        """
+        draft = "," * MAX_DRAFT_SIZE
+
+        assert (
+            draft == submit(SGX, QUOTE, draftPolicyForAttestation=draft).draft
+        )

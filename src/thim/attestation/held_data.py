@@ -17,6 +17,8 @@ from thim.intel.strict_json import parse_strictly
 
 
 MAX_HELD_SIZE: Final = 256 * 1024
+#: Members and elements of an object.
+MOST_PARTS: Final = 32 * 1024
 #: What readers of JSON hold in a machine word.
 _LEAST_INTEGER: Final = -(2**63)
 _MOST_INTEGER: Final = 2**64 - 1
@@ -48,7 +50,9 @@ class HeldData:
 
 
 def _read_object(data: bytes) -> dict[str, Any]:
-    value = parse_strictly(data, MAX_HELD_SIZE, fractions=True)
+    value = parse_strictly(
+        data, MAX_HELD_SIZE, fractions=True, parts=MOST_PARTS
+    )
     if not isinstance(value, dict):
         msg = f"JSON is of type {_name_type(value)}, expected an object"
         raise MalformedError(msg, reason="json")

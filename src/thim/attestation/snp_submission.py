@@ -28,6 +28,8 @@ from thim.intel.strict_json import convert, parse_strictly
 MAX_SIZE: Final = 256 * 1024
 MOST_ENDORSEMENTS: Final = 4
 MAX_ENDORSEMENT_SIZE: Final = 32 * 1024
+#: Members and elements of JSON: more than anybody sends.
+_MOST_PARTS: Final = 1024
 _BLANKS: Final = b" \t\r\n"
 
 T = TypeVar("T")
@@ -108,7 +110,8 @@ def _read_parts(raw: bytes) -> SnpSubmission:
 
 def _parse(raw: bytes, kind: type[T], name: str) -> T:
     try:
-        return convert(parse_strictly(raw, MAX_SIZE), kind, "members")
+        value = parse_strictly(raw, MAX_SIZE, parts=_MOST_PARTS)
+        return convert(value, kind, "members")
     except MalformedError as e:
         msg = f"{name}: {e}"
         raise MalformedError(msg, reason=e.reason) from e

@@ -30,6 +30,8 @@ MAX_RUNTIME_SIZE: Final = 64 * 1024
 MAX_INIT_TIME_SIZE: Final = MAX_HELD_SIZE
 MAX_DRAFT_SIZE: Final = 64 * 1024
 MAX_NONCE_LENGTH: Final = 1024
+#: Members and elements; a draft's text is counted as if it had some.
+_MOST_PARTS: Final = MAX_DRAFT_SIZE + 1024
 
 #: Which member holds the evidence.
 EVIDENCE_MEMBERS: Final = {
@@ -113,7 +115,9 @@ def read_object(body: bytes) -> dict[str, Any]:
         SubmissionError: It is none.
     """
     try:
-        given = parse_strictly(body, MAX_BODY_SIZE, fractions=True)
+        given = parse_strictly(
+            body, MAX_BODY_SIZE, fractions=True, parts=_MOST_PARTS
+        )
     except MalformedError as e:
         expected = f"expected a JSON object: {e}"
         raise SubmissionError("body", body[:80], expected) from e
