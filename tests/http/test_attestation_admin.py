@@ -3,6 +3,7 @@ Providers as they are managed: who may, by which API, and what is refused.
 """
 
 import base64
+import concurrent.futures
 import contextlib
 import datetime
 import hashlib
@@ -860,3 +861,19 @@ class TestInstant:
             acme.claims(POLICY)["iat"], datetime.UTC
         )
         assert NOW == at
+
+
+def test_one_after_the_other(acme):
+    """
+    Changes of one provider are made one after the other; who comes while many
+    wait is to come again.
+    """
+    rules = '=>add(type="a",value=1);' * 2_500
+    raw = unsigned(policy(PERMIT.replace("rules{}", f"rules{{{rules}}}")))
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        got = list(pool.map(acme.put, [raw] * 12))
+
+    assert {200, 429} == {each.status for each in got}
+    refused = [each for each in got if each.status == 429]
+    assert (429, "TooManyRequests") == refusal(refused[0])

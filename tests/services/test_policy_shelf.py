@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -6,6 +7,7 @@ from thim.attestation.kind import AttestationType
 from thim.attestation.policy.claim import LEGACY_NAMES
 from thim.attestation.policy.defaults import DEFAULT_POLICIES
 from thim.errors import ParameterError, UnavailableError
+from thim.services import policy_shelf
 from thim.services.policy_shelf import PolicyShelf, read_policy
 
 
@@ -155,3 +157,68 @@ class TestShelf:
         ]
 
         assert 4 == len(refused)
+
+    def test_longest_apart(self):
+        """
+        The longest policies take no room from the others, and whoever needs
+        one of those does not wait until they are read.
+        """
+
+        async def prepare():
+            shelf, usual = PolicyShelf(), f"version=1.0;{PERMIT}"
+            first = await shelf.prepare(SGX, usual)
+            longest = [
+                asyncio.create_task(shelf.prepare(SGX, write_long(n)))
+                for n in range(3)
+            ]
+            await asyncio.sleep(0)
+            other = await shelf.prepare(SGX, f"{usual}//")
+            waiting = [not each.done() for each in longest]
+            await asyncio.gather(*longest)
+            return first, await shelf.prepare(SGX, usual), other, waiting
+
+        first, again, other, waiting = asyncio.run(prepare())
+
+        assert first is again
+        assert not other.is_draft
+        assert [True] * 3 == waiting
+
+    def test_slow_once(self):
+        """
+        A policy that takes long holds up others once: from then on it is run
+        beside the event loop.
+        """
+        rules = '[value!="z"]=>add(type="b",value="y");' * 300
+        slow = read_policy(
+            SGX, f"version=1.2;{PERMIT}issuancerules{{{rules}}};"
+        )
+
+        async def decide():
+            shelf, ran = PolicyShelf(), []
+            claims = {"a": "x"}
+            await shelf.decide(slow, claims)
+            task = asyncio.create_task(shelf.decide(slow, claims))
+            while not task.done():
+                ran.append(1)
+                await asyncio.sleep(0)
+            return len(ran)
+
+        assert asyncio.run(decide()) > 2
+
+    def test_time_of_its_own(self):
+        """
+        How busy the machine is does not count against a policy.
+        """
+        budget = policy_shelf.make_budget()
+        time.sleep(0.1)
+
+        assert budget.is_over is not None
+        assert not budget.is_over()
+
+
+def write_long(n):
+    """
+    Write a policy that takes a second to read, the *n*-th.
+    """
+    rules = '=>add(type="a",value=1);' * 8_000
+    return f"version=1.0;{PERMIT}issuancerules{{{rules}}};//{n}"

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import gc
 import random
+import sys
 import time
 
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from thim.http.settings import HttpSettings
+
+#: Seconds for which the event loop waits for a thread that computes.
+_SWITCH: Final = 0.0005
 
 
 def create_app(
@@ -221,6 +225,8 @@ class AppFactory:
         """
         Make the application.
         """
+        # What other threads are at is not to hold up the event loop.
+        sys.setswitchinterval(_SWITCH)
         app = create_app(self.settings)
         _collect_seldom()
         return app

@@ -115,10 +115,11 @@ class Managed:
                 )
                 return make(management)
 
-        try:
-            return await asyncio.to_thread(work)
-        finally:
-            service.catch_up()
+        async with self.context.take_turn(self.place.tenant.name):
+            try:
+                return await asyncio.to_thread(work)
+            finally:
+                service.catch_up()
 
     async def note_refusal(self, path: str, error: ThimError) -> None:
         """

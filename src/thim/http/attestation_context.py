@@ -5,9 +5,18 @@ version of the API, and tokens as answers.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import dataclasses
+
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.errors import MalformedError, NotFoundError, ParameterError
+from thim.errors import (
+    FrequencyError,
+    MalformedError,
+    NotFoundError,
+    ParameterError,
+)
 from thim.http.maa_errors import maa_reply
 from thim.http.query import parse_query
 from thim.http.tenancy import find_host
@@ -16,7 +25,7 @@ from thim.services.rate import SourceRate
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
 
     from starlette.types import Scope
 
@@ -40,6 +49,16 @@ VERSIONS: Final = (
 _LIFETIME: Final = 3600
 #: Of one tenant in a minute; each is kept for ever.
 _MOST_CHANGES: Final = 60
+#: Of one tenant at once: one is made, the others wait.
+_MOST_WAITING: Final = 8
+
+
+@dataclasses.dataclass(slots=True)
+class _Queue:
+    """Who changes one provider, and how many these are."""
+
+    lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    length: int = 0
 
 
 class AttestationContext:
@@ -59,6 +78,7 @@ class AttestationContext:
         self.signing = signing
         self.attest = attest
         self.changes = SourceRate(_MOST_CHANGES)
+        self._queues: dict[str, _Queue] = {}
         self._providers = Providers(
             service.replica, service.settings.attestation_url
         )
@@ -84,6 +104,28 @@ class AttestationContext:
             msg = "providers are not below /baseline or /at"
             raise NotFoundError(msg, reason="unknown-path")
         return self._providers.place(host, named, self.service.clock())
+
+    @contextlib.asynccontextmanager
+    async def take_turn(self, tenant: str) -> AsyncIterator[None]:
+        """
+        Wait until nobody else changes the provider of *tenant*: reading a
+        long policy takes seconds, in which others are to be served.
+
+        Raises:
+            FrequencyError: Too many others wait.
+        """
+        queue = self._queues.setdefault(tenant, _Queue())
+        if queue.length >= _MOST_WAITING:
+            msg = f"{queue.length} other changes of {tenant} are being made"
+            raise FrequencyError(msg, reason="changes")
+        queue.length += 1
+        try:
+            async with queue.lock:
+                yield
+        finally:
+            queue.length -= 1
+            if not queue.length:
+                del self._queues[tenant]
 
     async def answer(self, place: Place, claims: Mapping[str, Any]) -> Reply:
         """

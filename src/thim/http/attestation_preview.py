@@ -100,7 +100,8 @@ async def _prepare(managed: Managed) -> Reply:
     raw = read_member(managed.body, "PolicyJws")
     text = read_policy_jws(raw, is_preview=True).text
     if text is not None:
-        await asyncio.to_thread(check_policy, kind, text)
+        async with managed.context.take_turn(managed.place.tenant.name):
+            await asyncio.to_thread(check_policy, kind, text)
     claims = {
         _PREPARED: raw.decode("ascii"),
         "maa-policyHash": hashlib.sha256(raw).hexdigest(),

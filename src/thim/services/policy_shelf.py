@@ -2,10 +2,11 @@
 Attestation policies that are ready to be run.
 
 Reading one takes time, up to seconds for the longest, so it is done apart from
-the event loop and once.  What one that was set makes of certain claims is
-always the same, and so it is remembered: one enclave has many quotes.  Drafts
-are anybody's: they are read and run one after the other, and whoever comes
-while many wait is to come again.
+the event loop and once.  The longest have a place of their own, so that nobody
+waits for another's.  What one that was set makes of certain claims is always
+the same, and so it is remembered: one enclave has many quotes.  Drafts are
+anybody's: they are read and run one after the other, and whoever comes while
+many wait is to come again.
 """
 
 from __future__ import annotations
@@ -65,15 +66,19 @@ _WITH_FUNCTIONS: Final = "1.2"
 _ENCLAVES: Final = frozenset(
     {AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE}
 )
-#: Characters of policies that are kept.
+#: Characters of policies that are kept, and as many of the longest.
 _MOST_KEPT: Final = 2 * MAX_POLICY_SIZE
 _MOST_DRAFTS: Final = 8
 #: Decisions that are remembered, and the bytes of the claims that go into one
 #: and come out of it.
 _MOST_DECISIONS: Final = 1024
 _LARGEST_DECISION: Final = 4096
-#: Seconds for one policy.
+#: Seconds of the processor for one policy: whatever else the machine is at,
+#: a policy that is good enough once always is.
 _PATIENCE: Final = 0.05
+#: Seconds after which others should not have to wait.
+_LONG: Final = 0.005
+_MOST_SLOW: Final = 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +132,7 @@ def read_policy(
     most = MAX_DRAFT_SIZE if is_draft else MAX_POLICY_SIZE
     policy = parse_policy(text, most)
     check_reserved(policy, find_reserved(kind))
-    properties = configure(policy, _budget())
+    properties = configure(policy, make_budget())
     if kind in ATTESTED:
         _check_properties(kind, properties)
     return Prepared(
@@ -187,9 +192,34 @@ def _find_baseline(
     return None
 
 
-def _budget() -> Budget:
-    end = time.monotonic() + _PATIENCE
-    return Budget(is_over=lambda: time.monotonic() > end)
+def make_budget() -> Budget:
+    """
+    Return what a policy may take from now on, on this very thread.
+    """
+    end = time.thread_time() + _PATIENCE
+    return Budget(is_over=lambda: time.thread_time() > end)
+
+
+class _Room:
+    """
+    Where policies are kept, the oldest of which go first.
+    """
+
+    def __init__(self) -> None:
+        self.reading = asyncio.Lock()
+        self._kept: dict[tuple[AttestationType, str], Prepared] = {}
+        self._size = 0
+
+    def find(self, kind: AttestationType, text: str) -> Prepared | None:
+        return self._kept.get((kind, text))
+
+    def keep(self, prepared: Prepared, text: str) -> None:
+        self._kept[prepared.kind, text] = prepared
+        self._size += len(text)
+        while self._size > _MOST_KEPT:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._size -= len(oldest[1])
 
 
 class PolicyShelf:
@@ -198,9 +228,10 @@ class PolicyShelf:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[AttestationType, str], Prepared] = {}
-        self._size = 0
-        self._reading = asyncio.Lock()
+        self._usual, self._longest = _Room(), _Room()
+        #: What has taken long, and is not run on the event loop again.
+        self._slow: set[tuple[AttestationType, str]] = set()
+        self._running = asyncio.Lock()
         self._trying = asyncio.Lock()
         self._waiting = 0
         self._decided: Kept[_Key, Decision] = Kept(_MOST_DECISIONS)
@@ -212,23 +243,16 @@ class PolicyShelf:
         Raises:
             ThimError: As `read_policy`.
         """
-        found = self._kept.get((kind, text))
+        room = self._usual if len(text) <= MAX_DRAFT_SIZE else self._longest
+        found = room.find(kind, text)
         if found is not None:
             return found
-        async with self._reading:
-            found = self._kept.get((kind, text))
+        async with room.reading:
+            found = room.find(kind, text)
             if found is None:
                 found = await asyncio.to_thread(read_policy, kind, text)
-                self._keep(found, text)
+                room.keep(found, text)
         return found
-
-    def _keep(self, prepared: Prepared, text: str) -> None:
-        self._kept[prepared.kind, text] = prepared
-        self._size += len(text)
-        while self._size > _MOST_KEPT:
-            oldest = next(iter(self._kept))
-            del self._kept[oldest]
-            self._size -= len(oldest[1])
 
     async def prepare_draft(self, kind: AttestationType, text: str) -> Prepared:
         """
@@ -253,23 +277,44 @@ class PolicyShelf:
             PolicyEvaluationError: It cannot be run to its end.
             UnavailableError: It is a draft, and many others want the same.
         """
-        if not prepared.is_draft:
-            return self._decide(prepared, claims)
-        async with self._take_turn():
-            return await asyncio.to_thread(_run, prepared, claims)
+        if prepared.is_draft:
+            async with self._take_turn():
+                return await asyncio.to_thread(_run, prepared, claims)
+        key = _find_key(prepared, claims)
+        found = None if key is None else self._decided.find(key)
+        if found is not None:
+            return found
+        if (prepared.kind, prepared.hash) not in self._slow:
+            return self._run(prepared, claims, key)
+        async with self._running:
+            return await asyncio.to_thread(self._run, prepared, claims, key)
 
-    def _decide(
-        self, prepared: Prepared, claims: Mapping[str, Any]
+    def _run(
+        self, prepared: Prepared, claims: Mapping[str, Any], key: _Key | None
     ) -> Decision:
-        known_by = _find_key(prepared, claims)
-        if known_by is None:
-            return _run(prepared, claims)
-        found = self._decided.find(known_by)
-        if found is None:
-            found = dataclasses.replace(_run(prepared, claims), trace=())
-            if len(msgspec.json.encode(found.issued)) <= _LARGEST_DECISION:
-                self._decided.keep(known_by, found)
+        begun = time.thread_time()
+        try:
+            found = _run(prepared, claims)
+        finally:
+            is_slow = time.thread_time() - begun > _LONG
+            self._note(prepared, is_slow=is_slow)
+        if key is not None:
+            self._remember(key, found)
         return found
+
+    def _note(self, prepared: Prepared, *, is_slow: bool) -> None:
+        known_by = prepared.kind, prepared.hash
+        if not is_slow:
+            self._slow.discard(known_by)
+            return
+        if len(self._slow) >= _MOST_SLOW:
+            self._slow.clear()
+        self._slow.add(known_by)
+
+    def _remember(self, key: _Key, decision: Decision) -> None:
+        if len(msgspec.json.encode(decision.issued)) <= _LARGEST_DECISION:
+            kept = dataclasses.replace(decision, trace=())
+            self._decided.keep(key, kept)
 
     @contextlib.asynccontextmanager
     async def _take_turn(self) -> AsyncIterator[None]:
@@ -312,7 +357,7 @@ def _run(prepared: Prepared, claims: Mapping[str, Any]) -> Decision:
         claims = _pick(prepared.types, claims)
     incoming = list_incoming(prepared.kind, claims)
     reserved = find_reserved(prepared.kind)
-    return decide(prepared.policy, incoming, reserved, _budget())
+    return decide(prepared.policy, incoming, reserved, make_budget())
 
 
 def list_incoming(
