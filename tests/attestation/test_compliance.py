@@ -124,3 +124,19 @@ class TestFind:
         endorsement = dataclasses.replace(UVM, svn=svn)
 
         assert expected == status(entry, endorsements=[endorsement])
+
+
+class TestExposed:
+    def test_no_status(self):
+        """
+        What the host can look into, or what was not launched itself, has no
+        status, whatever is known of the rest.
+        """
+        known = {
+            "measurement": MEASUREMENT,
+            "id_key_digest": KEY,
+            "endorsements": [UVM],
+        }
+
+        assert None is status(*ENTRIES, **known, is_exposed=True)
+        assert "measured" == status(*ENTRIES, **known)

@@ -6,6 +6,10 @@ key, or issuer and feed of a UVM endorsement with the least SVN that counts,
 each with a status.  The first
 one that the evidence meets gives its status, in the order of the list; what
 meets none has no status, ever.
+
+Nor has evidence that is not the word of what was launched alone: the host can
+look into a guest under debug and change it, and at a VMPL above 0 others speak,
+whom the measurement does not cover.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ def find_compliance(
     measurement: bytes,
     id_key_digest: bytes = b"",
     endorsements: Sequence[UvmEndorsement] = (),
+    is_exposed: bool = False,
 ) -> Vouched | None:
     """
     Find what the first of *entries* that is met gives.
@@ -49,7 +54,11 @@ def find_compliance(
         id_key_digest: 48 bytes; zeros mean that there is no ID key, which no
             entry meets.
         endorsements: Of that measurement, verified.
+        is_exposed: Whether the guest is under debug, or the report was made
+            for a VMPL above 0.
     """
+    if is_exposed:
+        return None
     for entry in entries:
         if entry.measurement is not None:
             if entry.measurement == measurement:

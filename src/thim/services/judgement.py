@@ -9,6 +9,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.amd.report_fields import PolicyFlag
 from thim.attestation.appraisal import (
     appraise,
     list_dangers,
@@ -150,7 +151,9 @@ class JudgementDesk:
         vouched = None
         if not isinstance(body, SgxReportBody):
             vouched = find_compliance(
-                tenant.provider.compliance, measurement=body.mrtd
+                tenant.provider.compliance,
+                measurement=body.mrtd,
+                is_exposed=body.debug,
             )
         expired = appraisal.accepted_expired
         own = self._find_own(verified, expired, tenant)
@@ -226,6 +229,7 @@ class JudgementDesk:
             measurement=said.measurement,
             id_key_digest=said.id_key_digest,
             endorsements=_read_endorsements(found, said, ask.now),
+            is_exposed=PolicyFlag.DEBUG in said.policy.flags or said.vmpl > 0,
         )
         documents = list_documents(verified)
         claims = {
