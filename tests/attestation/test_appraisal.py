@@ -480,6 +480,15 @@ class TestFailures:
         finding = Finding(step=step, reason="reason", detail="what it is")
         assert Refusal.TRANSIENT is reject_finding(finding).kind
 
+    def test_early(self):
+        """
+        A genuine certificate that is not valid yet will be: a clock is wrong.
+        """
+        finding = Finding(
+            step=Step.PCK_CHAIN, reason="certificate-early", detail="early"
+        )
+        assert Refusal.TRANSIENT is reject_finding(finding).kind
+
     def test_platform(self):
         """
         A platform that our TCB info is not for has none, for good.

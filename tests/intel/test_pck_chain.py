@@ -44,7 +44,6 @@ LEAF = issue_pck_certificate(INTEL, PLATFORM)
 CHAIN_OF_THREE = (LEAF, INTEL.platform_ca, INTEL.root)
 DAY = datetime.timedelta(days=1)
 ISSUER = Step.PCK_CHAIN, "issuer"
-DATES = Step.PCK_CHAIN, "certificate-dates"
 UNTRUSTED = Step.PCK_CHAIN, "root-untrusted"
 
 
@@ -339,14 +338,18 @@ class TestDates:
             assert chain == judge(pem, now)
 
     @pytest.mark.parametrize(
-        "now", [NOW - 3 * DAY - SECOND, NOW + 3 * DAY + SECOND]
+        ("now", "reason"),
+        [
+            (NOW - 3 * DAY - SECOND, "certificate-early"),
+            (NOW + 3 * DAY + SECOND, "certificate-dates"),
+        ],
     )
-    def test_outside(self, pem, now):
+    def test_outside(self, pem, now, reason):
         """
         One second before or after, it is refused.
         """
         assert not judge(pem).holds(now)
-        assert DATES == refused(pem, now)
+        assert (Step.PCK_CHAIN, reason) == refused(pem, now)
 
 
 class TestLists:

@@ -117,7 +117,7 @@ class TestSigned:
             ([INTEL.platform_ca, INTEL.root], "wrong-issuer-chain"),
             ([*SIGNERS, INTEL.root], "wrong-issuer-chain"),
             ([signer(until=ISSUED - SECOND), INTEL.root], "certificate-dates"),
-            ([signer(since=ISSUED + SECOND), INTEL.root], "certificate-dates"),
+            ([signer(since=ISSUED + SECOND), INTEL.root], "certificate-early"),
         ],
     )
     def test_chain(self, name, chain, reason):

@@ -308,8 +308,9 @@ class TestKept:
 
         found = [why(judge.verify(quote, now)) for now in instants]
 
-        dates = Step.PCK_CHAIN, "certificate-dates"
-        assert [None, dates, None, None, dates, None] == found
+        early = Step.PCK_CHAIN, "certificate-early"
+        late = Step.PCK_CHAIN, "certificate-dates"
+        assert [None, early, None, None, late, None] == found
 
     def test_the_other_tee_with_a_kept_key(self):
         """

@@ -28,6 +28,7 @@ from thim.intel.names import Tee
 from thim.intel.quote_collateral import NOT_YET_ISSUED
 from thim.intel.steps import Finding, Step
 from thim.intel.tcb import TcbStatus
+from thim.x509.chain import EARLY
 
 
 if TYPE_CHECKING:
@@ -275,7 +276,8 @@ def _spell(finding: Finding) -> str:
 
 
 #: What failed at these steps, and what that says of whom.  A revocation list
-#: that is none of the chain's CAs, and a document of the future, are ours.
+#: that is none of the chain's CAs, and a document or a certificate of the
+#: future, are ours: the clock is behind.
 _BY_STEP: Final = {
     Step.PCK_CHAIN: (Refusal.EVIDENCE, OF_COLLATERAL),
     Step.CRLS: (Refusal.TRANSIENT, OF_COLLATERAL),
@@ -286,6 +288,7 @@ _BY_STEP: Final = {
 }
 _BY_REASON: Final = {
     NOT_YET_ISSUED: (Refusal.TRANSIENT, OF_DOCUMENTS),
+    EARLY: (Refusal.TRANSIENT, OF_COLLATERAL),
     "tdx-module-unknown": (Refusal.TCB, OF_TCB),
 }
 

@@ -40,6 +40,8 @@ MAX_PEM_SIZE: Final = 64 * 1024
 #: A vendor's clock may be ahead of ours by this much; what is issued later is
 #: refused as not yet valid (Intel's QVL never looks).
 CLOCK_SKEW: Final = timedelta(minutes=5)
+#: Why a genuine certificate does not count that will in time.
+EARLY: Final = "certificate-early"
 #: What cryptography raises for bytes that are no certificate.
 _UNREADABLE: Final = (ValueError, TypeError, x509.InvalidVersion)
 
@@ -178,7 +180,8 @@ def verify_chain(
 
     Raises:
         UntrustedError: With the reason ``root-untrusted``, ``issuer``,
-            ``not-a-ca``, ``certificate-dates`` or ``revoked``.
+            ``not-a-ca``, ``certificate-early``, ``certificate-dates`` or
+            ``revoked``.
     """
     root = chain[-1]
     _verify_issued(root, root)
@@ -262,7 +265,10 @@ def _verify_dates(certificate: x509.Certificate, at: datetime) -> None:
             f"{_name(certificate)} is valid {first:%FT%TZ} to "
             f"{last:%FT%TZ}, not at {at:%FT%TZ}"
         )
-        raise UntrustedError(msg, reason="certificate-dates")
+        is_early = at < first
+        raise UntrustedError(
+            msg, reason=EARLY if is_early else "certificate-dates"
+        )
 
 
 def verify_unrevoked(chain: Sequence[x509.Certificate], root_crl: Crl) -> None:
