@@ -416,6 +416,26 @@ class TestLog:
         assert [decision(9)] == view.list()
         assert "decision records are not written" in caplog.text
 
+    def test_logged_once(self, path, caplog):
+        """
+        Trouble is logged once, however many tokens it fails, and its end too.
+        """
+        caplog.set_level("INFO")
+        path.mkdir()
+
+        async def story(log):
+            for n in range(3):
+                with pytest.raises(UnavailableError):
+                    await log.add(decision(n))
+            path.rmdir()
+            await log.add(decision(8))
+            await log.add(decision(9))
+
+        logging(path, story)
+
+        assert 1 == caplog.text.count("are not written")
+        assert 1 == caplog.text.count("are written again")
+
     def test_full(self, path, view):
         """
         A full disk fails those who wait, not those who come when there is

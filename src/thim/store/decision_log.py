@@ -52,6 +52,7 @@ class DecisionLog:
         self._changed = threading.Condition()
         self._is_ended = False
         self._next = 0.0
+        self._trouble: str | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -125,14 +126,24 @@ class DecisionLog:
                 problem = str(e)
             except Exception as e:  # noqa: BLE001 - or all wait for ever
                 problem = repr(e)
+            self._note(problem)
             if problem is not None:
-                _log.error("decision records are not written: %s", problem)
                 # The next ones begin anew: the disk may have room by then.
                 _close(file)
                 file = None
                 self._keep(batch, counts)
             self._tell(batch, problem)
         _close(file)
+
+    def _note(self, problem: str | None) -> None:
+        """Log what goes wrong once, and not for each of the tokens."""
+        before, self._trouble = self._trouble, problem
+        if problem == before:
+            return
+        if problem is None:
+            _log.info("decision records are written again")
+        else:
+            _log.error("decision records are not written: %s", problem)
 
     def _take(self) -> tuple[list[_Waiting], Tallies]:
         """Return all that wait, and what was counted; nothing in the end."""
