@@ -16,6 +16,7 @@ from tests.attestation.uvm_made import (
     a_payload,
     ec_key,
     rsa_key,
+    slow_key,
 )
 from thim.attestation.cose import (
     ALG,
@@ -287,6 +288,17 @@ class TestVerify:
         )
 
         refused(raw, "RSA 1024", "cose-algorithm")
+
+    def test_slow_key(self):
+        """
+        A key that takes long to verify with is refused before it is tried.
+        """
+        chain = a_leaf(key=slow_key()), *a_chain()[1:]
+        raw = a_message(
+            header=a_header(chain, _1=-37), key=slow_key(), algorithm=-37
+        )
+
+        refused(raw, "RSA 2048", "cose-algorithm")
 
     def test_other_kind(self):
         """

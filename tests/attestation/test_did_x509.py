@@ -27,6 +27,7 @@ from tests.attestation.uvm_made import (
     fingerprint,
     name_of,
     rsa_key,
+    slow_key,
     usage,
 )
 from thim.attestation.did_x509 import DidX509, verify_path
@@ -361,6 +362,20 @@ class TestPath:
         short = rsa_key(1024)
         middle = a_middle(key=short)
         leaf = a_leaf(signer=short, digest=hashes.SHA256())
+
+        assert "path-algorithm" == broken(leaf, middle, ROOT)
+
+    @pytest.mark.parametrize(
+        "slow",
+        [slow_key(), ec.generate_private_key(ec.BrainpoolP512R1())],
+        ids=["RSA", "EC"],
+    )
+    def test_slow_key(self, slow):
+        """
+        Nor is a key tried that takes long to verify with.
+        """
+        middle = a_middle(key=slow)
+        leaf = a_leaf(signer=slow, digest=hashes.SHA256())
 
         assert "path-algorithm" == broken(leaf, middle, ROOT)
 

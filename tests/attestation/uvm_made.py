@@ -7,6 +7,7 @@ import datetime
 import functools
 import hashlib
 import json
+import math
 
 from typing import Any
 
@@ -67,6 +68,27 @@ def rsa_key(bits=2048):
     An RSA key.
     """
     return rsa.generate_private_key(65537, bits)
+
+
+@functools.cache
+def slow_key():
+    """
+    An RSA key whose public exponent is as long as it may be.
+    """
+    usual = rsa_key().private_numbers()
+    p, q = usual.p, usual.q
+    phi = (p - 1) * (q - 1)
+    e = next(e for e in range(phi - 3, 0, -2) if math.gcd(e, phi) == 1)
+    d = pow(e, -1, phi)
+    return rsa.RSAPrivateNumbers(
+        p=p,
+        q=q,
+        d=d,
+        dmp1=d % (p - 1),
+        dmq1=d % (q - 1),
+        iqmp=pow(q, -1, p),
+        public_numbers=rsa.RSAPublicNumbers(e, p * q),
+    ).private_key()
 
 
 def name_of(common_name, **more):

@@ -58,6 +58,8 @@ _PSS: Final[Mapping[object, hashes.HashAlgorithm]] = {
     -39: hashes.SHA512(),
 }
 _RSA_BITS: Final = range(2048, 8193)
+#: A key with a longer exponent takes a hundred times as long to verify with.
+_MOST_EXPONENT: Final = 2**32
 
 Header = Mapping[int | str, Any]
 
@@ -156,7 +158,7 @@ class Sign1:
         self, key: rsa.RSAPublicKey, algorithm: object, signed: bytes
     ) -> None:
         digest = _PSS.get(algorithm)
-        if digest is None or key.key_size not in _RSA_BITS:
+        if digest is None or not is_usual_rsa(key):
             _refuse_algorithm(algorithm, f"RSA {key.key_size}")
         pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
         key.verify(self.signature, signed, pss, digest)
@@ -175,6 +177,14 @@ class Sign1:
             for half in (self.signature[:size], self.signature[size:])
         )
         key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(digest))
+
+
+def is_usual_rsa(key: rsa.RSAPublicKey) -> bool:
+    """
+    Tell whether *key* is neither too weak nor made to take long.
+    """
+    is_short = key.public_numbers().e < _MOST_EXPONENT
+    return key.key_size in _RSA_BITS and is_short
 
 
 def _refuse(what: str, message: str) -> NoReturn:

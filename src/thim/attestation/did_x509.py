@@ -25,10 +25,11 @@ from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from thim.attestation.cose import is_usual_rsa
 from thim.errors import MalformedError, UntrustedError, shorten
 from thim.x509.chain import (
     EXTENSION_ERRORS,
@@ -77,7 +78,7 @@ _UNDERSTOOD: Final = {
     ExtensionOID.CERTIFICATE_POLICIES,
 }
 _HASHES: Final = {"sha256", "sha384", "sha512"}
-_RSA_BITS: Final = range(2048, 8193)
+_CURVES: Final = {"secp256r1", "secp384r1", "secp521r1"}
 
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
@@ -216,7 +217,7 @@ def verify_path(chain: Sequence[x509.Certificate], at: datetime | None) -> None:
 
     1. There is an authority at all.
     2. Each certificate is issued and signed by the next one, with a digest
-       and a key that hold today.
+       and a key that hold today, and with which that does not take long.
     3. Each issuer is a CA that may sign certificates, and has not too many
        below it.
     4. No extension is critical that is not judged here.
@@ -262,9 +263,13 @@ def _is_strong(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
         key = issuer.public_key()
     except (ValueError, UnsupportedAlgorithm):
         return False
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size not in _RSA_BITS:
-        return False
-    return digest is not None and digest.name in _HASHES
+    if isinstance(key, rsa.RSAPublicKey):
+        is_usual = is_usual_rsa(key)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        is_usual = key.curve.name in _CURVES
+    else:
+        is_usual = False
+    return is_usual and digest is not None and digest.name in _HASHES
 
 
 def _may_issue(issuer: x509.Certificate, below: int) -> bool:
