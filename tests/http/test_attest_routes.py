@@ -17,6 +17,7 @@ from tests.http.attesting import (
     error_in,
     header_in,
 )
+from thim.baseline.model import Quota
 
 
 OPENID = "/.well-known/openid-configuration"
@@ -273,6 +274,22 @@ class TestHost:
 
         assert 421 == got.status
         assert "attestation_url" in detail_in(got)
+
+
+class TestQuota:
+    def test_over(self, attester):
+        """
+        A tenant's quota counts its attestations as all else.
+        """
+        attester.change("acme", quota=Quota(requests=2))
+        quote = attester.quote()
+        found = [attester.sgx(quote, prefix="/tenant/acme") for _ in range(3)]
+
+        assert [200, 200, 503] == [got.status for got in found]
+        code, status, reason = 503, "ServiceUnavailable", "quota"
+        assert (code, status, reason) == error_in(found[2])
+        assert "30" == found[2]["retry-after"]
+        assert 200 == attester.sgx(quote, prefix="/tenant/lab").status
 
 
 class TestAnswer:

@@ -85,12 +85,14 @@ class AttestationContext:
 
     def place(self, scope: Scope) -> Place:
         """
-        Find out for which provider a request is.
+        Find out for which provider a request is, and take it out of the
+        tenant's quota.
 
         Raises:
             ParameterError: It has several host names.
             NotFoundError: It is below ``/baseline`` or ``/at``, where nothing
                 is attested; or there is no such tenant.
+            UnavailableError: Nothing is left of the quota.
             ThimError: As ``Providers.place``.
         """
         hosts = {v for k, v in scope["headers"] if k == b"host"}
@@ -103,7 +105,10 @@ class AttestationContext:
         if prefix and not (prefix.baseline is None and prefix.at is None):
             msg = "providers are not below /baseline or /at"
             raise NotFoundError(msg, reason="unknown-path")
-        return self._providers.place(host, named, self.service.clock())
+        now = self.service.clock()
+        place = self._providers.place(host, named, now)
+        self.service.tenancy.spend(place.tenant, scope, now)
+        return place
 
     @contextlib.asynccontextmanager
     async def take_turn(self, tenant: str) -> AsyncIterator[None]:

@@ -59,7 +59,7 @@ class Tenancy:
         check_instant(prefix.at, now)
         book = self._replica.book()
         standing = find_standing(placed.wish, book, prefix.at, now)
-        self._spend(standing.tenant, scope, now)
+        self.spend(standing.tenant, scope, now)
         return placed
 
     def _find_tenant(
@@ -103,7 +103,13 @@ class Tenancy:
         name = book.find_host(find_host(host), now) or ROOT.name
         return book.find_tenant(name, now, now).quota is not None
 
-    def _spend(self, tenant: Tenant, scope: Scope, now: datetime) -> None:
+    def spend(self, tenant: Tenant, scope: Scope, now: datetime) -> None:
+        """
+        Take a request out of the quota of *tenant*, if it has one.
+
+        Raises:
+            UnavailableError: Nothing is left of it.
+        """
         quota = tenant.quota
         if quota is None:
             return
