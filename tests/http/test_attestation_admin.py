@@ -868,11 +868,11 @@ def test_one_after_the_other(acme):
     Changes of one provider are made one after the other; who comes while many
     wait is to come again.
     """
-    rules = '=>add(type="a",value=1);' * 2_500
+    rules = '=>add(type="a",value=1);' * 400
     raw = unsigned(policy(PERMIT.replace("rules{}", f"rules{{{rules}}}")))
 
-    with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        got = list(pool.map(acme.put, [raw] * 12))
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        got = list(pool.map(acme.put, [raw] * 24))
 
     assert {200, 429} == {each.status for each in got}
     refused = [each for each in got if each.status == 429]
