@@ -279,26 +279,22 @@ class _Compiler:
         return flatten
 
     def _projection(self, node: Node) -> Run:
-        base, part = self._all(node["children"])
-
-        def project(value: Json, meter: Meter) -> Json:
-            meter.spend(1)
-            found = base(value, meter)
-            if found.__class__ is not list:
-                return None
-            return _each(found, part, meter)
-
-        return project
+        return self._project(node, list, iter)
 
     def _value_projection(self, node: Node) -> Run:
+        return self._project(node, dict, dict.values)
+
+    def _project(
+        self, node: Node, kind: type, elements: Callable[[Any], Iterable[Json]]
+    ) -> Run:
         base, part = self._all(node["children"])
 
         def project(value: Json, meter: Meter) -> Json:
             meter.spend(1)
             found = base(value, meter)
-            if found.__class__ is not dict:
+            if found.__class__ is not kind:
                 return None
-            return _each(found.values(), part, meter)
+            return _each(elements(found), part, meter)
 
         return project
 
