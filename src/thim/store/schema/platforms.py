@@ -4,9 +4,9 @@ Intel's platforms: identifiers, certificates, registrations, policies.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary
 
-from thim.store.schema.base import Big, table
+from thim.store.schema.base import Big, Text, table
 from thim.store.schema.collateral import issuer_chains
 
 

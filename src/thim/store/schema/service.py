@@ -4,9 +4,9 @@ The service itself: settings, counters, events, trust, tokens.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, LargeBinary, Text
+from sqlalchemy import Column, Integer, LargeBinary
 
-from thim.store.schema.base import Big, table
+from thim.store.schema.base import Big, Text, table
 
 
 #: Facts about the store itself: ``anchors``, its trust anchors' pins.
