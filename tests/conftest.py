@@ -13,6 +13,8 @@ import pytest
 
 from hypothesis import settings
 
+from tests.new_store import hang_up
+
 
 IN_CI = bool(os.environ.get("CI"))
 PROJECT = Path(__file__).parents[1]
@@ -77,3 +79,12 @@ def pytest_make_collect_report():
     report = yield
     forbid_skip(report)
     return report
+
+
+@pytest.fixture(autouse=True)
+def _hung_up():
+    """
+    No test leaves connections to a PostgreSQL behind.
+    """
+    yield
+    hang_up()

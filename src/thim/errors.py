@@ -14,6 +14,7 @@ Every error this package raises on purpose.
   - UpstreamError: a vendor service failed us; a retry may help
   - UnavailableError: we cannot answer now; a retry may help
   - OperatorError: a path, key or schema that the operator gave cannot work
+    - UnwritableError: what we keep cannot be changed now; a retry may help
 
 Each carries a *reason*: a short stable name in kebab-case for machines, beside
 the message for people.  HTTP status codes are not mentioned here: only the
@@ -174,3 +175,18 @@ class OperatorError(ThimError):
     """
 
     default_reason = "setting"
+
+
+class UnwritableError(OperatorError):
+    """
+    The store cannot be written at the moment: its disk is full, somebody holds
+    its lock, or its server is away; again after *retry_after* seconds.
+    """
+
+    default_reason = "store-write"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, retry_after: int = 5
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.retry_after = retry_after

@@ -53,6 +53,8 @@ class TestDefaults:
         assert list(SETTINGS) == list(found)
         assert {"default"} == {value.origin for value in found.values()}
         assert {
+            "ledger": None,
+            "node_name": None,
             "store": Path("/data/thim/thim.db"),
             "listen": Address(host="127.0.0.1", port=8080),
             "tls_cert": None,

@@ -28,7 +28,9 @@ from thim.cli.values import (
     parse_fill,
     parse_fmspcs,
     parse_hosts,
+    parse_ledger,
     parse_listen,
+    parse_name,
     parse_path,
     parse_profile,
     parse_share,
@@ -70,6 +72,20 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         parse=parse_store,
         default=None,
         meaning="sqlite:///PATH or a path; default: in the data folder",
+    ),
+    "ledger": Setting(
+        parse=parse_ledger,
+        default=None,
+        meaning="postgresql://USER@HOST/DATABASE: the ledger that several "
+        "nodes share, of which the store is a replica; default: the store is "
+        "the ledger",
+        may_hold_secrets=True,
+    ),
+    "node_name": Setting(
+        parse=parse_name,
+        default=None,
+        meaning="what this node is called among those of a ledger; default: "
+        "the host's name",
     ),
     "listen": Setting(
         parse=parse_listen, default="127.0.0.1:8080", meaning="HOST:PORT"

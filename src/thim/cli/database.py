@@ -14,7 +14,6 @@ from thim.cli.options import (
     Json,
     Store,
     configure,
-    find_place,
     find_store,
     place_of,
 )
@@ -26,13 +25,25 @@ app = typer.Typer(help="Make and check the store.", no_args_is_help=True)
 @app.command()
 def init(store: Store = None, config: Config = None) -> None:
     """
-    Make an empty store where there is none.
+    Make an empty store where there is none, or an empty ledger in an empty
+    PostgreSQL database, and a replica of it.
     """
-    from thim.store.create import create_store  # noqa: PLC0415 - loads Alembic
+    found = configure({"store": store}, config)
+    place, address = place_of(found), found["ledger"].value
+    if address is None:
+        from thim.store.create import (  # noqa: PLC0415 - loads Alembic
+            create_store,
+        )
 
-    place = find_place(store, config)
-    create_store(place.store, place.anchors)
-    typer.echo(f"An empty store is in {place.store}")
+        create_store(place.store, place.anchors)
+        typer.echo(f"An empty store is in {place.store}")
+        return
+    from thim.store import founding  # noqa: PLC0415 - loads SQLAlchemy
+
+    is_new = founding.provide_ledger(address, place.anchors)
+    founding.make_replica(place.store, address)
+    there = "An empty ledger was made" if is_new else "The ledger is there"
+    typer.echo(f"{there}; a replica of it is in {place.store}")
 
 
 @app.command()

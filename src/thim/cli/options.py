@@ -129,6 +129,7 @@ def place_of(found: Configuration) -> Place:
             asks_unknown=found["unknown_fmspcs"].value == "ask",
             wait=found["fill_wait"].value,
             key_file=found["key_file"].value,
+            is_one_of_several=found["ledger"].value is not None,
             source_rate=max(
                 1, found["fill_rate"].value // found["workers"].value
             ),

@@ -124,8 +124,13 @@ def _renewing(found: Configuration) -> Iterator[None]:
 def _provide_store(
     found: Configuration, place: Place, config: Path | None
 ) -> None:
-    path = place.store
-    if found["store"].origin == "default" and not path.exists():
+    path, address = place.store, found["ledger"].value
+    if address is not None:
+        # Who has one file needs none of this.
+        from thim.store.founding import provide_replica  # noqa: PLC0415
+
+        provide_replica(path, address)
+    elif found["store"].origin == "default" and not path.exists():
         # In a process of its own: a server has no use for the migrations.
         command = [sys.executable, "-m", "thim", "db", "init"]
         command += ["--store", str(path)]
@@ -220,6 +225,8 @@ def _find_url(address: Address, *, is_tls: bool) -> str | None:
 def _http_settings(found: Configuration, place: Place) -> HttpSettings:
     return HttpSettings(
         store=place.store,
+        ledger=found["ledger"].value,
+        node_name=found["node_name"].value or socket.gethostname(),
         anchors=place.anchors,
         vendors=place.vendors,
         webhooks=found["webhooks"].value,

@@ -34,6 +34,7 @@ _EXPIRING: Final = tuple(
     if kind not in {Kind.FMSPCS, Kind.PCK_CERTIFICATES}
 )
 _DURATION: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
+_NODE: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62})")
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _UNITS: Final = {
@@ -189,6 +190,35 @@ def parse_store(value: object) -> Path:
         return parse_location(parse_text(value))
     except OperatorError as e:
         raise ValueError(str(e)) from None
+
+
+def parse_ledger(value: object) -> str:
+    """
+    Take the address of a PostgreSQL ledger, without a password.
+    """
+    text = parse_text(value)
+    if not text.startswith(("postgresql://", "postgres://")):
+        msg = "expected postgresql://USER@HOST/DATABASE"
+        raise ValueError(msg)
+    # Who has one file needs none of this.
+    from thim.store.postgresql import read_conninfo  # noqa: PLC0415
+
+    try:
+        read_conninfo(text)
+    except OperatorError as e:
+        raise ValueError(str(e)) from None
+    return text
+
+
+def parse_name(value: object) -> str:
+    """
+    Take the name of a node.
+    """
+    text = parse_text(value)
+    if not _NODE.fullmatch(text):
+        msg = "expected up to 63 letters, digits, dots, dashes"
+        raise ValueError(msg)
+    return text
 
 
 def parse_profile(value: object) -> Profile:

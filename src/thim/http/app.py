@@ -10,8 +10,10 @@ import dataclasses
 import gc
 import random
 import sys
+import threading
 import time
 
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.applications import Starlette
@@ -41,6 +43,7 @@ from thim.http.reply import Reply
 from thim.http.service import Service
 from thim.services.clock import FileClock, utc_now
 from thim.services.judged_apart import find_outlooks, judge_number
+from thim.services.node import NodeSettings, follow_ledger
 from thim.services.watchman import Post, watch
 
 
@@ -75,6 +78,7 @@ def create_app(
         service = Service(settings, clock)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(service.close)
+            _follow_ledger(stack, service)
             await _run(stack, service.follow())
             await _run(stack, service.note())
             gate = Gate(service)
@@ -158,6 +162,27 @@ async def _run(
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(end)
+
+
+def _follow_ledger(stack: contextlib.AsyncExitStack, service: Service) -> None:
+    settings = service.settings
+    if settings.ledger is None:
+        return
+    node = NodeSettings(
+        name=settings.node_name,
+        version=metadata.version("thim"),
+        store=settings.store,
+        address=settings.ledger,
+    )
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=follow_ledger,
+        args=(node, service.clock, ended),
+        name="ledger",
+        daemon=True,
+    )
+    thread.start()
+    stack.callback(ended.set)
 
 
 def _make_post(service: Service) -> Post:

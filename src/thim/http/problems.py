@@ -8,7 +8,7 @@ from __future__ import annotations
 import http
 import re
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,7 @@ from thim.errors import (
     ThimError,
     UnauthenticatedError,
     UnavailableError,
+    UnwritableError,
 )
 from thim.http.reply import Reply
 
@@ -31,11 +32,13 @@ _TABLE: Final[tuple[tuple[type[ThimError], int, str], ...]] = (
     (NotFoundError, 404, "No cache data for this platform."),
     (ConflictError, 409, "Changed meanwhile."),
     (UnavailableError, 503, ""),
+    (UnwritableError, 503, ""),
     (UnauthenticatedError, 401, "Authentication failed."),
     (ForbiddenError, 403, "Not allowed."),
     (FrequencyError, 429, "Too many requests."),
     (MisdirectedError, 421, "Not a name of this service."),
 )
+_Later: TypeAlias = UnavailableError | UnwritableError | FrequencyError
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -73,9 +76,9 @@ def _reply(status: int, sentence: str, error: ThimError | None) -> Reply:
     ]
     if isinstance(error, UnauthenticatedError):
         headers.append((b"www-authenticate", b"Bearer"))
-    if isinstance(error, UnavailableError | FrequencyError):
+    if isinstance(error, _Later):
         headers.append((b"retry-after", b"%d" % error.retry_after))
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | UnwritableError):
         return Reply(status=status, headers=tuple(headers), body=b"")
     headers.insert(0, (b"content-type", b"text/plain; charset=utf-8"))
     text = _UNPRINTABLE.sub("?", f"{sentence}{detail}") + "\n"

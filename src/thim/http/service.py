@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import os
 import signal
+import time
 
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,7 @@ from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vcek import VcekQuery, find_vcek
 from thim.store.chip_view import ChipView
 from thim.store.endorsement_view import EndorsementView
+from thim.store.node_state import StateReader
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from thim.intel.names import Tee
     from thim.services.fill import Filler
     from thim.services.serve import Query
+    from thim.store.node_state import NodeState
 
 _POLL: Final = 0.05
 #: Seconds between two times that it is written down who asks.
@@ -69,6 +72,10 @@ _FILLED: Final = frozenset({"unknown-platform", "no-pck-certificate"})
 _MOST_CHANGES: Final = 10
 _SECOND: Final = datetime.timedelta(seconds=1)
 #: On what leads to other root keys than the vendor's.
+#: On what comes from a replica whose ledger cannot be reached.
+_AWAY: Final = (b"thim-replica", b"away")
+#: Seconds between two looks at how the node stands.
+_LOOK: Final = 1.0
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
 
 
@@ -104,6 +111,10 @@ class Service:
         self.judging = 0
         #: How often tenants go over to another baseline themselves.
         self.changes = SourceRate(_MOST_CHANGES)
+        #: Whether the ledger is, of which this serves a replica.
+        self.is_away = False
+        self._node = StateReader(settings.store)
+        self._node_looked = 0.0
         self._status: Status | None = None
         self._status_lock = asyncio.Lock()
         self._latest: datetime.datetime | None = None
@@ -183,10 +194,13 @@ class Service:
         """
         Add to *reply* what everybody must know of this service.
         """
-        if self.settings.is_dangerous:
-            headers = (*reply.headers, _DANGEROUS)
-            return dataclasses.replace(reply, headers=headers)
-        return reply
+        added = (
+            *((_DANGEROUS,) if self.settings.is_dangerous else ()),
+            *((_AWAY,) if self.is_away else ()),
+        )
+        if not added:
+            return reply
+        return dataclasses.replace(reply, headers=(*reply.headers, *added))
 
     def find_pck(self, query: PckQuery) -> HeldPck:
         """
@@ -391,6 +405,7 @@ class Service:
             await asyncio.sleep(_POLL)
             self._check_parent()
             self._check_clock()
+            self._check_ledger()
             self.catch_up()
             with contextlib.suppress(UnavailableError):
                 self._check_standing()
@@ -427,6 +442,28 @@ class Service:
         is_back = latest is not None and now < latest - _SECOND
         if is_back and self.memo is not None:
             self.memo.clear()
+
+    def _check_ledger(self) -> None:
+        if self.settings.ledger is None:
+            return
+        now = time.monotonic()
+        if now - self._node_looked < _LOOK:
+            return
+        self._node_looked = now
+        state = self._node.read()
+        is_away = state is None or state.is_away
+        if is_away != self.is_away:
+            self.is_away = is_away
+            self.pck_desk.forget()
+            if self.memo is not None:
+                self.memo.clear()
+
+    def node_state(self) -> NodeState | None:
+        """
+        Return how this node stands towards its ledger, None if nobody knows or
+        the store is the ledger.
+        """
+        return self._node.read() if self.settings.ledger else None
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:

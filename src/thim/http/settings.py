@@ -32,26 +32,29 @@ class HttpSettings:
     """
     What a serving process is told; it travels to each worker.
 
-    A store made for other *anchors* is refused.  *max_age* is the policy in
-    ``Cache-Control``; *old_api* whether PCS v2 and v3 are still answered;
-    *supervisor* is the process without which a worker ends;
-    *memo_bytes* bounds the memo of answers, 0 turns it off.  *vendors* says
-    whom to ask for what is missing or due; *refused_when_expired* are kinds
-    of which nothing expired is served.  *dangerous_clock* is a file that says
-    what time it is (``services.clock.FileClock``).  *key_file* holds the key
-    with which the store's secrets are sealed.  Where there is no TLS, tokens
-    are taken from this machine only, or with *dangerous_plain_http_tokens*
-    from everywhere.  Below ``/metadata`` the ``Host`` is an address, localhost
-    or one of *metadata_hosts* (lower case).  *max_broken* is the share of a
-    tenant's platforms (0 to 1) that a change of baseline may break.
-    *attestation_url* is what the attestation service calls itself.
-    *webhooks* are told of notices.  One key signs tokens for an
+    With a *ledger* (an address) the *store* is a replica of it, and this node
+    has a name among others. A store made for other *anchors* is refused.
+    *max_age* is the policy in ``Cache-Control``; *old_api* whether PCS v2 and
+    v3 are still answered; *supervisor* is the process without which a worker
+    ends; *memo_bytes* bounds the memo of answers, 0 turns it off. *vendors*
+    says whom to ask for what is missing or due; *refused_when_expired* are
+    kinds of which nothing expired is served. *dangerous_clock* is a file that
+    says what time it is (``services.clock.FileClock``). *key_file* holds the
+    key with which the store's secrets are sealed. Where there is no TLS,
+    tokens are taken from this machine only, or with
+    *dangerous_plain_http_tokens* from everywhere. Below ``/metadata`` the
+    ``Host`` is an address, localhost or one of *metadata_hosts* (lower case).
+    *max_broken* is the share of a tenant's platforms (0 to 1) that a change of
+    baseline may break. *attestation_url* is what the attestation service calls
+    itself. *webhooks* are told of notices. One key signs tokens for an
     *attestation_key_life*; *tsm_root* is the kernel's folder for evidence of
-    this machine.  Decision records are kept for a *decision_retention*.
+    this machine. Decision records are kept for a *decision_retention*.
     *openid* is whose tokens are taken beside our own.
     """
 
     store: Path
+    ledger: str | None = None
+    node_name: str = "node"
     anchors: TrustAnchors = VENDOR_ROOTS
     profile: Profile = Profile.PCCS
     max_age: timedelta = timedelta(hours=24)

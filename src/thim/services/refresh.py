@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from thim.collateral.freshness import next_look
+from thim.collateral.records import AMD, INTEL
 from thim.errors import ThimError
 from thim.services.chip_renewal import ChipRenewal
 from thim.services.chips import Chips
@@ -21,7 +22,7 @@ from thim.services.selecting import Selecting
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from thim.collateral.targets import Target
@@ -86,13 +87,18 @@ class Refresher:
     async def _step(self) -> None:
         self.trouble = None
         self._collect()
+        leads = self._side.find_leads()
+        if not leads:
+            return
         await self._promise()
         await self._prune()
-        await self._renewal.look()
-        self._start()
-        self._selecting.start()
-        if error := self._chips.start():
-            self._blame("chips", error)
+        self._start(leads)
+        if INTEL in leads:
+            self._selecting.start()
+        if AMD in leads:
+            await self._renewal.look()
+            if error := self._chips.start():
+                self._blame("chips", error)
 
     def _blame(self, what: str, error: BaseException) -> None:
         """Say what went wrong: in the log, and to who asks for `trouble`."""
@@ -168,12 +174,12 @@ class Refresher:
         if error := task.exception():
             self._blame(str(target), error)
 
-    def _start(self) -> None:
+    def _start(self, leads: Collection[str]) -> None:
         now = self._side.clock()
         free = _ABREAST - len(self._running)
         if free <= 0:
             return
-        due = self._side.watch.due(now, _ABREAST + free)
+        due = self._side.watch.due(now, _ABREAST + free, leads)
         for target in [t for t in due if t not in self._running][:free]:
             self._running[target] = asyncio.create_task(
                 self._side.fetcher.fetch(target, is_refresh=True)

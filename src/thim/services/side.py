@@ -12,8 +12,10 @@ import secrets
 
 from typing import TYPE_CHECKING, Final
 
+from thim.collateral.records import AMD, INTEL
 from thim.services.fetch import Fetcher
 from thim.store.ledger import Ledger
+from thim.store.node_state import StateReader
 from thim.store.replica import Replica
 from thim.store.watch import Watch
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from thim.x509.chain import TrustAnchors
 
 #: Jitter needs no secrecy.
+_ALL: Final = frozenset({INTEL, AMD})
 _RANDOM: Final = random.Random()  # noqa: S311
 
 
@@ -36,7 +39,7 @@ class VendorSide:
     The store as it is read and written, whom to ask, and when it is.
 
     Belongs to one event loop.  *draw* returns a number from 0 to 1, for
-    jitter.
+    jitter, *find_leads* the vendors whose documents this node refreshes.
     """
 
     replica: Replica
@@ -46,6 +49,7 @@ class VendorSide:
     settings: VendorSettings
     clock: Callable[[], datetime]
     draw: Callable[[], float]
+    find_leads: Callable[[], frozenset[str]]
 
     async def begin_anew(self) -> None:
         """
@@ -53,6 +57,21 @@ class VendorSide:
         has started a service or asks by hand, and may have mended it.
         """
         await self.fetcher.run(self.ledger.agenda.reopen, self.clock())
+
+
+def _leads_finder(
+    store: Path, settings: VendorSettings
+) -> Callable[[], frozenset[str]]:
+    if not settings.is_one_of_several:
+        return lambda: _ALL
+    reader = StateReader(store)
+
+    def find() -> frozenset[str]:
+        state = reader.read()
+        is_well = state is not None and not state.is_away
+        return frozenset(state.leads) if state and is_well else frozenset()
+
+    return find
 
 
 @contextlib.asynccontextmanager
@@ -88,6 +107,7 @@ async def facing_vendors(
                     settings=settings,
                     clock=clock,
                     draw=draw,
+                    find_leads=_leads_finder(store, settings),
                 )
         finally:
             await fetcher.close()

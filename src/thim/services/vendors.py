@@ -49,6 +49,8 @@ class VendorSettings:
             asked.
         tick: How often the agenda is looked at.
         key_file: Holds the key that platforms' manifests are sealed with.
+        is_one_of_several: Whether other nodes have the same ledger: then one
+            of them refreshes the documents of each vendor.
     """
 
     upstreams: tuple[Upstream, ...] = ()
@@ -59,6 +61,7 @@ class VendorSettings:
     source_rate: int = 60
     tick: timedelta = timedelta(seconds=0.5)
     key_file: Path | None = None
+    is_one_of_several: bool = False
 
     @property
     def kds(self) -> tuple[Upstream, ...]:

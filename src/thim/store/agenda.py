@@ -13,8 +13,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, case, delete, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import and_, case, delete, insert, literal, or_, select, update
 
 from thim.collateral.amd_keys import longest_plan
 from thim.collateral.targets import CLOCK_SKEW, LONGEST_LEASE
@@ -22,6 +21,7 @@ from thim.store import schema
 from thim.store.budget import refused_until, spend_one
 from thim.store.instants import from_stored, to_stored
 from thim.store.plans import Plans
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ class Agenda(Plans):
             "leased_by": None,
             "leased_until": None,
             "due": case(
-                (table.c.due.is_(None), None), else_=_stored(settlement.due)
+                (table.c.due.is_(None), None),
+                else_=literal(_stored(settlement.due), table.c.due.type),
             ),
         }
         if settlement.answered:

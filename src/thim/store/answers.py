@@ -13,7 +13,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.platforms import read_floors
 from thim.intel.names import Tee
@@ -22,6 +21,7 @@ from thim.intel.select import find_for, sort_by_floors
 from thim.store import schema
 from thim.store.numbers import PLACES, answer_key, split_raw_tcbs
 from thim.store.paging import pages, runs
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

@@ -338,13 +338,3 @@ def read_amd_chains(
         .order_by(r.c.issued.desc())
     )
     return connection.scalars(query).all()
-
-
-def find_orphans(connection: Connection) -> Sequence[str]:
-    """
-    Name what refers to a row that is not there.
-    """
-    found = connection.exec_driver_sql("PRAGMA foreign_key_check")
-    return [
-        f"{table} row {row} refers to no {to}" for table, row, to, _ in found
-    ]

@@ -12,7 +12,6 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, case, func, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.amd.kds import ChipTcb
 from thim.amd.tcb import ProductLine, TcbVersion
@@ -21,6 +20,7 @@ from thim.collateral.targets import LONGEST_ABSENCE
 from thim.errors import MalformedError
 from thim.store import schema
 from thim.store.instants import to_stored
+from thim.store.upsert import earlier, upsert
 
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _put(
         # whoever asks anew does not inherit that.
         set_={
             "due": case(
-                (is_before, func.min(table.c.due, values["due"])),
+                (is_before, earlier(table.c.due, values["due"])),
                 else_=values["due"],
             ),
             "rank": case((is_before, table.c.rank), else_=rank),

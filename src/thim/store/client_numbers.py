@@ -9,11 +9,11 @@ import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, func, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.store import schema
 from thim.store.client_view import AHEAD
 from thim.store.instants import to_stored
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.store import schema
 from thim.store.instants import from_stored, to_stored
 from thim.store.notice_view import LONGEST_LEASE, LONGEST_PLAN, Notice
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

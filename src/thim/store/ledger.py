@@ -15,22 +15,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import sqlite3
 
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import func, insert, select
-from sqlalchemy.exc import DBAPIError
 
 from thim.amd.authorities import CaChain
 from thim.collateral.records import ROOT_CA_CRL, Kind
 from thim.collateral.transition import Transition
-from thim.errors import OperatorError
 from thim.intel.names import PckCa
 from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
 from thim.store.attestation_policies import AttestationPolicies
+from thim.store.base import checkpoint, find_damage, open_base
 from thim.store.certificates import mark_revoked
 from thim.store.change_plans import ChangePlans
 from thim.store.chip_queue import ChipQueue
@@ -39,7 +37,6 @@ from thim.store.client_numbers import ClientNumbers
 from thim.store.definitions import Definitions
 from thim.store.deliveries import Notices
 from thim.store.endorsements import Endorsements
-from thim.store.engine import open_engine
 from thim.store.events import Events
 from thim.store.fleet_tcbs import FleetTcbs
 from thim.store.instants import to_stored
@@ -96,7 +93,8 @@ class Ledger:
     def __init__(self, path: Path, anchors: TrustAnchors) -> None:
         with contextlib.closing(Replica(path)) as replica:
             replica.check_anchors(anchors)
-        self._engine = open_engine(path)
+            address = replica.ledger_address()
+        self._base = open_base(path, address)
         self._path = path
         self._stamped = anchors
         self._whole: Connection | None = None
@@ -137,7 +135,7 @@ class Ledger:
         """
         Close the store.
         """
-        self._engine.dispose()
+        self._base.close()
 
     @contextlib.contextmanager
     def all_or_none(self) -> Iterator[None]:
@@ -160,25 +158,15 @@ class Ledger:
             with self._whole.begin_nested():
                 yield self._whole
             return
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DBAPIError as e:
-            msg = f"store {self._path}: {e.orig}"
-            raise OperatorError(msg, reason="store-write") from e
+        with self._base.transaction() as connection:
+            yield connection
 
     def checkpoint(self) -> None:
         """
         Write what is in SQLite's log back into the file, and begin the log
         anew: under readers who come and go it would grow for ever.
         """
-        try:
-            with self._engine.connect() as connection:
-                driver = connection.connection.driver_connection
-                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-        except (DBAPIError, sqlite3.Error) as e:
-            msg = f"store {self._path}: {e}"
-            raise OperatorError(msg, reason="store-write") from e
+        checkpoint(self._path)
 
     def add(self, record: Record) -> Transition:
         """
@@ -383,11 +371,7 @@ class Ledger:
         """
         Return what SQLite's own checks find wrong with the file.
         """
-        with self._transaction() as connection:
-            found = connection.exec_driver_sql("PRAGMA integrity_check")
-            lines = [str(row[0]) for row in found]
-            lines += archive.find_orphans(connection)
-        return [line for line in lines if line != "ok"]
+        return find_damage(self._path)
 
     def chains(self) -> Sequence[tuple[bytes, bool]]:
         """

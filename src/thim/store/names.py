@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.store import schema
 from thim.store.numbers import NAMES, PROVEN
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

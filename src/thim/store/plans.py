@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.amd_keys import AMD_TARGETS, VCEK_TARGETS
 from thim.collateral.targets import PCK_TARGETS
 from thim.store import schema
 from thim.store.instants import to_stored
+from thim.store.upsert import earlier, upsert
 
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Plans:
                 .values(name=str(target), due=at)
                 .on_conflict_do_update(
                     index_elements=["name"],
-                    set_={"due": func.min(func.coalesce(table.c.due, at), at)},
+                    set_={"due": earlier(func.coalesce(table.c.due, at), at)},
                 )
             )
 

@@ -18,7 +18,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.platforms import (
     KnownAs,
@@ -41,6 +40,7 @@ from thim.store.raw_tcbs import (
     note_raw_tcbs,
     pack,
 )
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.platforms import MOST_RAW_TCBS, PlatformId
 from thim.store import schema
 from thim.store.numbers import answer_key, split_raw_tcbs
 from thim.store.paging import pages
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.collateral.platforms import PlatformId, RegistrationState
 from thim.intel.pck import PckTcbm
@@ -21,6 +20,7 @@ from thim.store import schema
 from thim.store.instants import from_stored, to_stored
 from thim.store.numbers import PLACES, answer_key
 from thim.store.paging import pages
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

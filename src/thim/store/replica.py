@@ -106,6 +106,7 @@ _AWAITED: Final = """
 """
 _ANCHORS: Final = "SELECT value FROM settings WHERE name = 'anchors'"
 _ADDED_ANCHORS: Final = "SELECT spki_sha256 FROM added_anchors"
+_ADDRESS: Final = "SELECT address FROM replication"
 _COUNT: Final = """
     SELECT count(*), sum(r.next_update < ?)
       FROM heads h JOIN records r ON r.id = h.record_id
@@ -157,6 +158,13 @@ class Replica(StoreFile):
                 f"to its trust anchors for ever"
             )
             raise OperatorError(msg, reason="store-anchors")
+
+    def ledger_address(self) -> str | None:
+        """
+        Return where the ledger is that this follows, None if it is the ledger.
+        """
+        row = self.first(_ADDRESS)
+        return str(row[0]) if row else None
 
     def book(self) -> Book:
         """

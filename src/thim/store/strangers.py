@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from thim.store import schema
 from thim.store.instants import to_stored
+from thim.store.upsert import upsert
 
 
 if TYPE_CHECKING:

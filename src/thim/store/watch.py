@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.collateral.amd_keys import VCEK_TARGETS
-from thim.collateral.records import CollateralKey, Kind
+from thim.collateral.records import AMD, INTEL, CollateralKey, Kind
 from thim.collateral.targets import (
     CLOCK_SKEW,
     LONGEST_LEASE,
@@ -26,11 +26,12 @@ from thim.store.numbers import PLACES
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from thim.store.replica import Replica
 
+_VENDORS: Final = (INTEL, AMD)
 _COLUMNS: Final = """
     name, due, attempted, answered, failures, reason, detail, absent_until,
     leased_until
@@ -53,11 +54,12 @@ _FAILED: Final = f"""
     SELECT {_COLUMNS} FROM targets
      WHERE reason = ? AND due IS NOT NULL ORDER BY name
 """  # noqa: S608
+_IS_THEIRS: Final = "instr(?6, ' ' || substr(name, 1, instr(name, '/'))) > 0"
 _IS_FREE: Final = "(coalesce(leased_until, 0) <= ?1 OR leased_until > ?2)"
 #: Those that a clock which was ahead has planned or asked for are due, too.
 _DUE_DOCUMENTS: Final = f"""
     SELECT name FROM {_OF_DOCUMENTS}
-     WHERE {_IS_FREE}
+     WHERE {_IS_FREE} AND {_IS_THEIRS}
        AND (+due <= ?1 OR +due > ?3 OR (+due IS NOT NULL AND attempted > ?4))
      ORDER BY +due LIMIT ?5
 """  # noqa: S608
@@ -192,23 +194,34 @@ class Watch:
         with making_sense():
             return [_progress(row).target for row in rows]
 
-    def due(self, now: datetime, most: int) -> Sequence[Target]:
+    def due(
+        self, now: datetime, most: int, vendors: Collection[str] = _VENDORS
+    ) -> Sequence[Target]:
         """
-        Return *most* targets that are to be asked for, longest due first, and
-        documents before platforms.
+        Return *most* targets of *vendors* that are to be asked for, longest
+        due first, and documents before platforms.
         """
+        theirs = "".join(f" {vendor}/" for vendor in vendors)
         at = to_stored(now)
         too_late = to_stored(now + LONGEST_PLAN)
         too_long = to_stored(now + LONGEST_LEASE)
         ahead = to_stored(now + CLOCK_SKEW)
         rows = self._replica.rows(
-            _DUE_DOCUMENTS, (at, too_long, too_late, ahead, most)
+            _DUE_DOCUMENTS, (at, too_long, too_late, ahead, most, theirs)
         )
-        for query, *more in ((_DUE_PLATFORMS,), (_LATE_PLATFORMS, too_late)):
-            values = (at, too_long, most - len(rows), *more)
-            rows = [*rows, *self._replica.rows(query, values)]
+        if INTEL in vendors:
+            left = most - len(rows)
+            rows += self._due_platforms(at, too_long, too_late, left)
         with making_sense():
             return [Target.from_name(name) for (name,) in rows]
+
+    def _due_platforms(
+        self, at: int, too_long: int, too_late: int, most: int
+    ) -> list[tuple[Any, ...]]:
+        rows = self._replica.rows(_DUE_PLATFORMS, (at, too_long, most))
+        left = most - len(rows)
+        values = (at, too_long, left, too_late)
+        return rows + self._replica.rows(_LATE_PLATFORMS, values)
 
     def addresses(self) -> Sequence[AddressState]:
         """

@@ -31,7 +31,6 @@ replication = table(
     Column("epoch", Text, nullable=False),
     Column("timeline", Big, nullable=False),
     Column("position", Big, nullable=False),
-    Column("followed", Big, nullable=False),
 )
 
 #: In a PostgreSQL ledger alone: the nodes as they last told of themselves.

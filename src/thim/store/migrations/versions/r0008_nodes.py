@@ -40,7 +40,6 @@ def _create_nodes() -> None:
         sa.Column("epoch", sa.Text, nullable=False),
         sa.Column("timeline", _Big, nullable=False),
         sa.Column("position", _Big, nullable=False),
-        sa.Column("followed", _Big, nullable=False),
         sqlite_strict=True,
     )
     op.create_table(

@@ -1,0 +1,199 @@
+"""
+One process of each node follows the ledger: it brings changes into the
+replica, stands for election, tells of the node, and writes down how it goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import logging
+import os
+import threading
+import time
+
+from typing import TYPE_CHECKING, Final
+
+from thim.errors import ThimError
+from thim.store.node_state import NodeBeat, NodeState, write_state
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from thim.store.session import Beat, NodeSession
+
+_log: Final = logging.getLogger("thim.node")
+#: Seconds between two looks without a word from the ledger.
+_POLL: Final = 1.0
+_BEAT: Final = 2.0
+_COMPARE: Final = 60.0
+_TRIM: Final = 3600.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """
+    Which node this is: its *name*, its replica *store*, and the *address* of
+    the ledger.
+    """
+
+    name: str
+    version: str
+    store: Path
+    address: str
+
+
+def follow_ledger(
+    settings: NodeSettings,
+    clock: Callable[[], datetime],
+    ended: threading.Event,
+) -> None:
+    """
+    Follow until *ended*, as soon as no other process of the node does.
+    """
+    while not ended.wait(0):
+        with _only_one(settings.store) as is_ours:
+            if is_ours:
+                _Node(settings, clock, ended).run()
+        ended.wait(_POLL)
+
+
+@contextlib.contextmanager
+def _only_one(store: Path) -> Iterator[bool]:
+    # The lock is gone with the process, however that ends.
+    path = store.with_name(f"{store.name}-node.lock")
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(handle)
+
+
+class _Node:
+    def __init__(
+        self,
+        settings: NodeSettings,
+        clock: Callable[[], datetime],
+        ended: threading.Event,
+    ) -> None:
+        from thim.store.follow import Follower  # noqa: PLC0415 - SQLAlchemy
+
+        self._settings = settings
+        self._clock = clock
+        self._ended = ended
+        self._started = clock()
+        self._follower = Follower(settings.store, settings.address)
+        self._last: dict[str, float] = {}
+        self._trouble = ""
+        self._state = NodeState(
+            node=settings.name,
+            position=0,
+            ledger_position=0,
+            followed=None,
+            is_away=True,
+            leads=(),
+            trouble=None,
+            differs=False,
+            nodes=(),
+        )
+
+    def run(self) -> None:
+        """Follow until ended, whatever goes wrong."""
+        from thim.store.session import NodeSession  # noqa: PLC0415
+
+        while not self._ended.is_set():
+            # As wide as can be: a node whose follower a bug has ended would
+            # serve the same for ever, and nobody would hear of it.
+            try:
+                with NodeSession(self._settings.address) as session:
+                    self._follow(session)
+            except Exception as e:  # noqa: BLE001
+                self._blame(e)
+            self._ended.wait(_POLL)
+
+    def _blame(self, error: Exception) -> None:
+        trouble = str(error)
+        if trouble != self._trouble:
+            is_ours = isinstance(error, ThimError)
+            trace = None if is_ours else error
+            _log.warning("cannot follow: %s", trouble, exc_info=trace)
+        self._trouble = trouble
+        self._tell(is_away=True, leads=(), trouble=trouble)
+
+    def _follow(self, session: NodeSession) -> None:
+        while not self._ended.is_set():
+            leads = session.elect()
+            position = self._follower.catch_up()
+            if self._trouble:
+                _log.info("follows again, at position %d", position)
+                self._trouble = ""
+            self._tell(
+                is_away=False,
+                position=position,
+                ledger_position=session.last_position(),
+                followed=self._clock(),
+                leads=tuple(sorted(leads)),
+                trouble=None,
+            )
+            self._look_around(session, leads)
+            session.wait(_POLL)
+
+    def _look_around(self, session: NodeSession, leads: frozenset[str]) -> None:
+        if self._is_time("compare", _COMPARE):
+            self._tell(differs=not self._follower.is_same())
+        if self._is_time("beat", _BEAT):
+            mine = self._beat()
+            told = session.beat(mine, self._started)
+            self._tell(nodes=tuple(_describe(one, mine) for one in told))
+        if leads and self._is_time("trim", _TRIM):
+            session.trim()
+
+    def _beat(self) -> Beat:
+        from thim.store.session import Beat  # noqa: PLC0415 - psycopg
+
+        position, digest = self._follower.digest()
+        return Beat(
+            name=self._settings.name,
+            version=self._settings.version,
+            seen=self._clock(),
+            position=position,
+            digest=digest,
+        )
+
+    def _is_time(self, what: str, interval: float) -> bool:
+        now = time.monotonic()
+        is_time = now - self._last.get(what, -interval) >= interval
+        if is_time:
+            self._last[what] = now
+        return is_time
+
+    def _tell(self, **news: object) -> None:
+        self._state = _replace(self._state, news)
+        try:
+            write_state(self._settings.store, self._state)
+        except OSError as e:
+            _log.warning("the node's state cannot be written: %s", e)
+
+
+def _replace(state: NodeState, news: dict[str, object]) -> NodeState:
+    fields = {name: getattr(state, name) for name in state.__struct_fields__}
+    return NodeState(**{**fields, **news})
+
+
+def _describe(one: Beat, mine: Beat) -> NodeBeat:
+    is_comparable = one.position == mine.position
+    return NodeBeat(
+        name=one.name,
+        version=one.version,
+        seen=one.seen,
+        position=one.position,
+        digest_differs=is_comparable and one.digest != mine.digest,
+    )

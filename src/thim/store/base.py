@@ -1,0 +1,161 @@
+"""
+The database under a ledger: a SQLite file, or a PostgreSQL server with such a
+file as its replica.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sqlalchemy.exc import DBAPIError
+
+from thim.errors import OperatorError, ThimError, UnwritableError
+from thim.store.engine import open_engine
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from thim.store.follow import Follower
+
+_log: Final = logging.getLogger("thim.ledger")
+
+
+class Base(Protocol):
+    """What a ledger writes to."""
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """
+        Open a transaction, the only one that writes; what it has committed the
+        file has, too.
+
+        Raises:
+            UnwritableError: It cannot be written, the server is away, or has
+                another ledger or one that has gone back.
+        """
+
+    def close(self) -> None:
+        """
+        Give back what is only this one's.
+        """
+
+
+def open_base(path: Path, address: str | None) -> Base:
+    """
+    Open the ledger in the file *path*, or the one at *address* whose replica
+    the file is.
+
+    Raises:
+        OperatorError: The address cannot be read.
+    """
+    if address is None:
+        return _SqliteBase(path)
+    # Who has one file needs none of this.
+    from thim.store.follow import Follower  # noqa: PLC0415
+    from thim.store.postgresql import writing_engine  # noqa: PLC0415
+
+    engine = writing_engine(address)
+    return _PostgresqlBase(path, engine, Follower(path, address))
+
+
+class _SqliteBase:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = open_engine(path)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as e:
+            msg = f"store {self._path}: {e.orig}"
+            raise UnwritableError(msg) from e
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+class _PostgresqlBase:
+    def __init__(self, path: Path, engine: Engine, follower: Follower) -> None:
+        self._path = path
+        self._engine = engine
+        self._follower = follower
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        from thim.store.postgresql import explain, has_written  # noqa: PLC0415
+
+        try:
+            with self._engine.begin() as connection:
+                self._follower.check(connection)
+                yield connection
+                is_news = has_written(connection)
+        except DBAPIError as e:
+            raise explain(e) from e
+        if is_news:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        # It is kept, whatever becomes of the replica, which follows later.
+        try:
+            self._follower.catch_up()
+        except ThimError as e:
+            _log.warning("the replica %s is behind: %s", self._path, e)
+
+    def close(self) -> None:
+        """Leave the engine to who uses it next."""
+
+
+def checkpoint(path: Path) -> None:
+    """
+    Write what is in SQLite's log back into the file *path*, and begin the log
+    anew.
+
+    Raises:
+        UnwritableError: It cannot be written.
+    """
+    try:
+        with contextlib.closing(_connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as e:
+        msg = f"store {path}: {e}"
+        raise UnwritableError(msg) from e
+
+
+def find_damage(path: Path) -> list[str]:
+    """
+    Return what SQLite's own checks find wrong with the file *path*.
+
+    Raises:
+        OperatorError: It cannot be read.
+    """
+    try:
+        with contextlib.closing(_connect(path)) as db:
+            lines = [str(row[0]) for row in db.execute(_INTEGRITY)]
+            lines += [
+                f"{table} row {row} refers to no {to}"
+                for table, row, to, _ in db.execute(_ORPHANS)
+            ]
+    except sqlite3.Error as e:
+        msg = f"store {path}: {e}"
+        raise OperatorError(msg, reason="store-unreadable") from e
+    return [line for line in lines if line != "ok"]
+
+
+_INTEGRITY: Final = "PRAGMA integrity_check"
+_ORPHANS: Final = "PRAGMA foreign_key_check"
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
+    db.execute("PRAGMA busy_timeout = 10000")
+    return db

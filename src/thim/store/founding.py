@@ -1,0 +1,250 @@
+"""
+Making PostgreSQL ledgers, and replicas of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import sqlite3
+import uuid
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import insert, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from thim.errors import OperatorError, UnwritableError
+from thim.store import schema
+from thim.store.copying import copy_in, copy_out, make_tables
+from thim.store.feed import install_feed
+from thim.store.follow import (
+    Follower,
+    find_place,
+    open_replica,
+    read_place,
+    write_place,
+)
+from thim.store.ledger import stamp_anchors
+from thim.store.postgresql import AWAY, engine_at, explain, writing_engine
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection
+
+    from thim.x509.chain import TrustAnchors
+
+_log: Final = logging.getLogger("thim.replica")
+_EXISTS: Final = "ledger-exists"
+_VERSION: Final = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL "
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY)"
+)
+
+
+def make_ledger(address: str, anchors: TrustAnchors) -> None:
+    """
+    Make an empty ledger in the empty database at *address*.
+
+    Raises:
+        OperatorError: Something is there already.
+        UnwritableError: The server is away.
+    """
+    with _founding(address) as connection:
+        stamp_anchors(connection, anchors)
+        _name_ledger(connection, str(uuid.uuid4()))
+
+
+def provide_ledger(address: str, anchors: TrustAnchors) -> bool:
+    """
+    See to it that there is a ledger in the database at *address*; return
+    whether it is new.
+
+    Raises:
+        UnwritableError: The server is away.
+    """
+    try:
+        make_ledger(address, anchors)
+    except OperatorError as e:
+        if e.reason != _EXISTS:
+            raise
+        return False
+    return True
+
+
+def move_ledger(path: Path, address: str) -> None:
+    """
+    Make a ledger of the SQLite file *path* in the empty database at *address*,
+    under another identity, since the file goes on to be a ledger too.
+
+    Raises:
+        OperatorError: Something is there already.
+        UnwritableError: The server is away.
+        UnavailableError: The file cannot be read.
+    """
+    with _founding(address) as connection:
+        copy_in(path, connection)
+        connection.execute(
+            text("DELETE FROM settings WHERE name IN ('ledger', 'epoch')")
+        )
+        _name_ledger(connection, str(uuid.uuid4()))
+
+
+@contextlib.contextmanager
+def _founding(address: str) -> Iterator[Connection]:
+    try:
+        with writing_engine(address).begin() as connection:
+            _make_tables(connection)
+            yield connection
+            install_feed(connection)
+    except DBAPIError as e:
+        raise explain(e) from e
+
+
+def _make_tables(connection: Connection) -> None:
+    if inspect(connection).has_table("alembic_version"):
+        msg = "the database has a ledger already; nothing was changed"
+        raise OperatorError(msg, reason=_EXISTS)
+    schema.metadata.create_all(connection, checkfirst=False)
+    connection.execute(text(_VERSION))
+    connection.execute(
+        text("INSERT INTO alembic_version VALUES (:revision)"),
+        {"revision": schema.REVISION},
+    )
+
+
+def _name_ledger(connection: Connection, identity: str) -> None:
+    connection.execute(
+        insert(schema.settings),
+        [
+            {"name": "ledger", "value": identity},
+            {"name": "epoch", "value": str(uuid.uuid4())},
+            {"name": "feed-begins", "value": "0"},
+        ],
+    )
+
+
+def make_replica(path: Path, address: str) -> None:
+    """
+    Make a replica of the ledger at *address* in *path*, where nothing is.
+
+    Raises:
+        OperatorError: Something is there already, or there is no ledger.
+        UnwritableError: The server is away.
+    """
+    if os.path.lexists(path):
+        msg = f"store {path}: exists already; nothing was changed"
+        raise OperatorError(msg, reason="store-exists")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _copied(path, address) as new:
+        os.link(new, path)
+
+
+def provide_replica(path: Path, address: str) -> None:
+    """
+    See to it that in *path* is a sound replica of the ledger at *address*; one
+    that is damaged is made anew.  It may be behind, if the server is away.
+
+    Raises:
+        OperatorError: The store in *path* is a ledger of its own.
+        UnwritableError: The database has another ledger, or there is no
+            replica yet and the server is away.
+    """
+    if not os.path.lexists(path):
+        make_replica(path, address)
+        return
+    if not is_sound(path):
+        _log.error("the replica %s is damaged, and is made anew", path)
+        remake_replica(path, address)
+    readdress(path, address)
+    try:
+        Follower(path, address).catch_up()
+    except UnwritableError as e:
+        if e.reason != AWAY:
+            raise
+        _log.warning("%s is served as it is: %s", path, e)
+
+
+def is_sound(path: Path) -> bool:
+    """
+    Tell whether SQLite can make sense of the file *path*.
+    """
+    try:
+        with contextlib.closing(open_replica(path)) as db:
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            db.execute("SELECT version_num FROM alembic_version").fetchone()
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        return False
+    return bool(found == "ok")
+
+
+def readdress(path: Path, address: str) -> None:
+    """
+    Have the replica in *path* follow its ledger at *address* from now on.
+
+    Raises:
+        OperatorError: The store is a ledger of its own.
+    """
+    with contextlib.closing(open_replica(path)) as db:
+        try:
+            read_place(db)
+        except OperatorError as e:
+            msg = (
+                f"store {path}: a ledger of its own, and the setting ledger "
+                f"names another; `thim db move` brings what is in it there"
+            )
+            raise OperatorError(msg, reason=e.reason) from e
+        db.execute("UPDATE replication SET address = ?", (address,))
+
+
+def remake_replica(path: Path, address: str) -> None:
+    """
+    Put a new replica of the ledger at *address* in the place of the one in
+    *path*, which is damaged.
+
+    Raises:
+        UnwritableError: The server is away.
+    """
+    with _copied(path, address) as new:
+        # SQLite would take what is left of the old one's log for the new's.
+        path.rename(path.with_name(f"{path.name}.damaged"))
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        os.link(new, path)
+
+
+@contextlib.contextmanager
+def _copied(path: Path, address: str) -> Iterator[Path]:
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        make_tables(new)
+        _copy(new, address)
+        yield new
+    except OSError as e:
+        msg = f"store {path}: cannot be made ({e.strerror})"
+        raise OperatorError(msg, reason="store-unwritable") from e
+    except DBAPIError as e:
+        raise explain(e) from e
+    finally:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+
+
+def _copy(new: Path, address: str) -> None:
+    with (
+        engine_at(address).connect() as connection,
+        contextlib.closing(sqlite3.connect(new)) as db,
+    ):
+        connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin(), db:
+            place = find_place(connection).place
+            copy_out(connection, db)
+            write_place(db, address, place)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
