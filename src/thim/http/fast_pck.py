@@ -269,6 +269,8 @@ class PckDesk:
             self._is_reading = False
             with contextlib.suppress(UnavailableError):
                 self._replica.rows("COMMIT")
+        with contextlib.suppress(UnavailableError):
+            self._replica.generation()
 
     def answer(
         self, raw: bytes, now: float, server_headers: Headers

@@ -15,7 +15,7 @@ import time
 
 from typing import TYPE_CHECKING, Final
 
-from thim.errors import ThimError
+from thim.errors import ThimError, UnwritableError
 from thim.store.node_state import NodeBeat, NodeState, write_state
 
 
@@ -114,10 +114,19 @@ class _Node:
             # serve the same for ever, and nobody would hear of it.
             try:
                 with NodeSession(self._settings.address) as session:
-                    self._follow(session)
+                    self._follow_or_mend(session)
             except Exception as e:  # noqa: BLE001
                 self._blame(e)
             self._ended.wait(_POLL)
+
+    def _mend(self, error: UnwritableError) -> None:
+        """Make a damaged replica anew."""
+        from thim.store.founding import is_sound, remake_replica  # noqa: PLC0415
+
+        store = self._settings.store
+        if error.reason == "replica-write" and not is_sound(store):
+            _log.error("the replica is damaged, and is made anew: %s", error)
+            remake_replica(store, self._settings.address)
 
     def _blame(self, error: Exception) -> None:
         trouble = str(error)
@@ -127,6 +136,13 @@ class _Node:
             _log.warning("cannot follow: %s", trouble, exc_info=trace)
         self._trouble = trouble
         self._tell(is_away=True, leads=(), trouble=trouble)
+
+    def _follow_or_mend(self, session: NodeSession) -> None:
+        try:
+            self._follow(session)
+        except UnwritableError as e:
+            self._mend(e)
+            raise
 
     def _follow(self, session: NodeSession) -> None:
         while not self._ended.is_set():

@@ -12,7 +12,7 @@ import sqlite3
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import create_engine, func, insert, select, text
+from sqlalchemy import Integer, create_engine, func, insert, select, text
 
 from thim.errors import OperatorError, UnavailableError
 from thim.store import schema
@@ -36,6 +36,32 @@ def insert_statement(table: Table) -> str:
     names = ", ".join(column.name for column in table.columns)
     marks = ", ".join("?" for _ in table.columns)
     return f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608
+
+
+def has_own_rows(table: Table) -> bool:
+    """
+    Tell whether SQLite numbers the rows of *table* by itself, so that they
+    stand in the order in which they came.
+    """
+    key = list(table.primary_key.columns)
+    return len(key) > 1 or not isinstance(key[0].type, Integer)
+
+
+def upsert_statement(table: Table) -> str:
+    """
+    Return what puts a whole row of *table* into a SQLite file, at its place if
+    SQLite numbers the rows.
+    """
+    statement = insert_statement(table)
+    if not has_own_rows(table):
+        return statement
+    key = ", ".join(column.name for column in table.primary_key.columns)
+    values = ", ".join(
+        f"{column.name} = excluded.{column.name}"
+        for column in table.columns
+        if not column.primary_key
+    )
+    return f"{statement} ON CONFLICT ({key}) DO UPDATE SET {values}"
 
 
 def stamp_revision(db: sqlite3.Connection) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,6 +24,10 @@ T = TypeVar("T")
 
 #: Kept beside schema.REVISION, so that reading needs no SQLAlchemy.
 REVISION: Final = "0008"
+#: Seconds between two looks whether the file is another.
+_LOOK: Final = 0.5
+#: More than any file has.
+_GENERATIONS: Final = 2**40
 #: More than any store has; address space only.
 _MAPPED: Final = 2**36
 
@@ -38,8 +43,12 @@ class StoreFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._db = open_read_only(path)
-        found = path.stat()
-        self._file = (found.st_dev, found.st_ino)
+        self._execute = self._db.cursor().execute
+        self._file = _identify(path)
+        self._follows = _find_ledger(self._db)
+        self._is_mapped = False
+        self._opened = 0
+        self._looked = time.monotonic()
         self._remembered: dict[str, object] = {}
         self._remembered_at = -1
 
@@ -48,17 +57,17 @@ class StoreFile:
         Read by mapping the file into memory: the pages are the kernel's, and
         shared by all workers.
         """
-        self.rows(f"PRAGMA mmap_size = {_MAPPED}")
+        self._is_mapped = True
+        self._db.execute(f"PRAGMA mmap_size = {_MAPPED}")
 
     def is_in_place(self) -> bool:
         """
         Tell whether the file that was opened still is the one at its path.
         """
         try:
-            found = self._path.stat()
+            return _identify(self._path) == self._file
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == self._file
 
     def close(self) -> None:
         """
@@ -70,7 +79,34 @@ class StoreFile:
         """
         Return a number that changes when anybody has committed to the store.
         """
-        return int(self.first("PRAGMA data_version")[0])
+        now = time.monotonic()
+        if now - self._looked > _LOOK:
+            self._looked = now
+            self._renew()
+        version = int(self.first("PRAGMA data_version")[0])
+        return self._opened * _GENERATIONS + version
+
+    def _renew(self) -> bool:
+        """
+        Go over to the replica that was made in the place of a damaged one.
+        """
+        is_held = self._follows is None or self._db.in_transaction
+        if is_held or self.is_in_place():
+            return False
+        try:
+            new = open_read_only(self._path)
+        except OperatorError:
+            return False
+        if _find_ledger(new) != self._follows:
+            new.close()
+            return False
+        self._db.close()
+        self._db, self._execute = new, new.cursor().execute
+        self._file = _identify(self._path)
+        self._opened += 1
+        if self._is_mapped:
+            self.map_file()
+        return True
 
     def remember(self, name: str, make: Callable[[], T]) -> T:
         """
@@ -108,13 +144,23 @@ class StoreFile:
             UnavailableError: The file cannot be read at the moment.
         """
         try:
-            return self._db.execute(statement, values).fetchall()
+            return self._run(statement, values)
         except (OverflowError, UnicodeEncodeError):
             return []  # a value that no column can hold stands in no row
         except (sqlite3.Error, UnicodeDecodeError) as e:
             # SQLite's own message may hold what is damaged.
             msg = f"the store cannot be read: {e}"
             raise UnavailableError(msg, reason="store-unreadable") from e
+
+    def _run(
+        self, statement: str, values: tuple[object, ...]
+    ) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError:
+            if not self._renew():
+                raise
+        return self._db.execute(statement, values).fetchall()
 
     def prepare(
         self, statement: str
@@ -123,10 +169,9 @@ class StoreFile:
         Return what runs one *statement* for values, with as little around it
         as can be: only sqlite3's own errors come out of it.
         """
-        execute = self._db.cursor().execute
 
         def run(values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-            return execute(statement, values).fetchall()
+            return self._execute(statement, values).fetchall()
 
         return run
 
@@ -137,6 +182,20 @@ class StoreFile:
         Return the first of the rows, or an empty one.
         """
         return next(iter(self.rows(statement, values)), ())
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return (found.st_dev, found.st_ino)
+
+
+def _find_ledger(db: sqlite3.Connection) -> str | None:
+    """Return which ledger *db* is a replica of, None if it is one."""
+    try:
+        row = db.execute("SELECT ledger FROM replication").fetchone()
+    except sqlite3.Error:  # damaged: reading it says so
+        return None
+    return str(row[0]) if row else None
 
 
 @contextlib.contextmanager

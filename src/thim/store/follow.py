@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError, UnwritableError
 from thim.store import schema
-from thim.store.copying import copy_out, insert_statement
+from thim.store.copying import copy_out, has_own_rows, upsert_statement
 from thim.store.feed import followed_tables, last_position
 from thim.store.postgresql import engine_at, explain
 
@@ -308,24 +308,30 @@ def _explained() -> Iterator[None]:
 def _apply(ledger: Connection, db: sqlite3.Connection, position: int) -> None:
     changed = _changed_keys(ledger, position)
     for table in followed_tables():
-        keys = changed.get(table.name, set())
-        for page in _pages(list(keys)):
-            _forget(db, table, page)
-        for page in _pages(list(keys)):
-            rows = _read_rows(ledger, table, page)
-            db.executemany(insert_statement(table), rows)
+        keys = changed.get(table.name, [])
+        rows = {
+            key: row
+            for page in _pages(keys)
+            for key, row in _read_rows(ledger, table, page).items()
+        }
+        # All before any: a name that went from one row to another is free.
+        is_kept = has_own_rows(table)
+        gone = [key for key in keys if not (is_kept and key in rows)]
+        _forget(db, table, gone)
+        written = [rows[key] for key in keys if key in rows]
+        db.executemany(upsert_statement(table), written)
 
 
 def _changed_keys(
     ledger: Connection, position: int
-) -> dict[str, set[tuple[Any, ...]]]:
+) -> dict[str, list[tuple[Any, ...]]]:
     c = schema.changes.c
-    query = select(c.name, c.key).where(c.position > position).distinct()
+    query = select(c.name, c.key).where(c.position > position)
     tables = {table.name: table for table in followed_tables()}
-    changed: dict[str, set[tuple[Any, ...]]] = {}
-    for name, key in ledger.execute(query):
-        changed.setdefault(name, set()).add(_read_key(tables[name], key))
-    return changed
+    changed: dict[str, dict[tuple[Any, ...], None]] = {}
+    for name, key in ledger.execute(query.order_by(c.position)):
+        changed.setdefault(name, {})[_read_key(tables[name], key)] = None
+    return {name: list(keys) for name, keys in changed.items()}
 
 
 def _read_key(table: Table, key: str) -> tuple[Any, ...]:
@@ -351,11 +357,14 @@ def _forget(
 
 def _read_rows(
     ledger: Connection, table: Table, keys: Sequence[tuple[Any, ...]]
-) -> list[tuple[Any, ...]]:
+) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     columns = list(table.primary_key.columns)
     if len(columns) == 1:
         condition = columns[0].in_([key[0] for key in keys])
     else:
         condition = tuple_(*columns).in_(keys)
-    found = ledger.execute(select(table).where(condition))
-    return [tuple(row) for row in found]
+    names = [column.name for column in columns]
+    return {
+        tuple(getattr(row, name) for name in names): tuple(row)
+        for row in ledger.execute(select(table).where(condition))
+    }

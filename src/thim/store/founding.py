@@ -212,7 +212,8 @@ def remake_replica(path: Path, address: str) -> None:
     """
     with _copied(path, address) as new:
         # SQLite would take what is left of the old one's log for the new's.
-        path.rename(path.with_name(f"{path.name}.damaged"))
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(f"{path.name}.damaged"))
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         os.link(new, path)
