@@ -24,3 +24,6 @@ needs_node = pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")),
     reason="node and npm are not installed",
 )
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd is not installed"
+)

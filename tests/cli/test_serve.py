@@ -125,6 +125,41 @@ class TestServe:
 
         assert ("https", 200) == (found[1], status)
 
+    def test_own_listener(self, store, monkeypatch):
+        """
+        Operators are answered on their own listener alone, by every process.
+        """
+        monkeypatch.setenv("THIM_ADMIN_LISTEN", "127.0.0.1:0")
+        lines: list[str] = []
+        options = ("--store", store, "--workers", "2")
+        with serving(*options, said=lines) as (_, found):
+            text = "".join(lines)
+            own = re.search(r"metrics on http://127\.0\.0\.1:(\d+)", text)
+            assert own is not None
+            statuses = {
+                ask(http.client.HTTPConnection("127.0.0.1", int(port)), path)[0]
+                for port, path in (
+                    (found[2], "/metrics"),
+                    (own[1], "/certs"),
+                )
+                for _ in range(5)
+            }
+            connection = http.client.HTTPConnection("127.0.0.1", int(own[1]))
+            status, _ = ask(connection, "/metrics")
+
+        assert ({404}, 200) == (statuses, status)
+
+    def test_taken(self, store, thim, monkeypatch):
+        """
+        An address for operators that somebody else has is named.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            monkeypatch.setenv("THIM_ADMIN_LISTEN", f"127.0.0.1:{port}")
+            run = thim("serve", "--store", store, "--listen", "127.0.0.1:0")
+
+        assert f"cannot listen on 127.0.0.1:{port}: " in run.err
+
     def test_killed_parent(self, store):
         """
         When the supervising process is killed, its workers end too and the

@@ -29,12 +29,19 @@ from thim.http.access_log import ShortValues
             "/SevSnpVM/certificates/12121212…/1",
         ),
         ("/vcek/v1/Turin/" + "ab" * 8, "/vcek/v1/Turin/abababab…"),
+        ("/a?Api-Key=b&c=d", "/a?Api-Key=…&c=d"),
+        ("/a?user_token=b", "/a?user_token=…"),
+        ("/0123456789ab." + "c-_9" * 10, "/0123456789ab.…"),
+        ("/a?b=0123456789ab%2E" + "c" * 30, "/a?b=0123456789ab%2E…"),
+        ("/eyJhbGciOiJub25lIn0.eyJ9.abc/d", "/eyJ…/d"),
+        ("/a?b=postgresql://c:d@e/f", "/a?b=postgresql://…@e/f"),
+        ("/postgresql%3A/c%3Ad%40e/f", "/postgresql%3A/…@e/f"),
     ],
 )
 def test_cut(target, shown):
     """
-    A long value is cut out, whatever its name, and what names a chip; the
-    rest stays.
+    A long value is cut out, whatever its name, what names a chip, and what is
+    a secret by its name or its look; the rest stays.
     """
     record = logging.LogRecord(
         "uvicorn.access",

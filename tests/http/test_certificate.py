@@ -13,12 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.cli.day_zero import closed
 from thim.errors import OperatorError
-from thim.http import certificate
-from thim.http.certificate import (
-    CertificateFiles,
-    ContextFactory,
-    LiveCertificate,
-)
+from thim.http import live_tls
+from thim.http.certificate import CertificateFiles, LiveCertificate
+from thim.http.live_tls import LiveTls, TlsFiles
 from thim.services.pki import make_ca, make_server
 from thim.services.secrets import replace
 from thim.x509.chain import to_pem
@@ -266,7 +263,7 @@ class TestFollow:
         In a running server new connections get the new certificate, and an old
         one goes on.
         """
-        monkeypatch.setattr(certificate, "_POLL", 0.01)
+        monkeypatch.setattr(live_tls, "_POLL", 0.01)
         trust = ssl.create_default_context(
             cadata=to_pem([CA.certificate]).decode()
         )
@@ -283,9 +280,10 @@ class TestFollow:
             return int(cert["serialNumber"], 16)
 
         async def run():
-            context = ContextFactory(files)(None, None)
+            tls = LiveTls(TlsFiles(certificates=(files,)))
+            following = asyncio.create_task(tls.follow())
             server = await asyncio.start_server(
-                echo, "127.0.0.1", 0, ssl=context
+                echo, "127.0.0.1", 0, ssl=tls.context
             )
             port = server.sockets[0].getsockname()[1]
             old = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
@@ -300,5 +298,6 @@ class TestFollow:
             assert first == await ask(*old)
             old[1].close()
             server.close()
+            following.cancel()
 
         asyncio.run(asyncio.wait_for(run(), 10))

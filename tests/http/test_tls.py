@@ -1,11 +1,12 @@
 import contextlib
 import socket
 import threading
+import time
 
 import pytest
 
 from tests.http.test_fast import find, get
-from tests.http.tiny import certify, serving
+from tests.http.tiny import certify, serving, status
 from thim.http.limits import Limits
 
 
@@ -82,3 +83,38 @@ def test_end_of_the_service(tmp_path):
         wire.ask(get(b"/a"))
 
         assert tiny.end()
+
+
+def test_unread_answers(tmp_path):
+    """
+    A client that never reads its answers loses its connection here too.
+    """
+    limits = Limits(stall_seconds=0.1)
+    tls = certify(tmp_path)
+    with (
+        serving(tls=tls, limits=limits, loop="uvloop") as tiny,
+        tiny.connect() as wire,
+    ):
+        with contextlib.suppress(OSError):
+            for _ in range(90):
+                wire.send(get(b"/large"))
+        deadline = time.monotonic() + 20
+        while tiny.server.server_state.connections:
+            time.sleep(0.01)
+            assert time.monotonic() < deadline
+
+
+def test_slow_headers(tmp_path):
+    """
+    Headers that take too long are refused here too.
+    """
+    limits = Limits(header_seconds=0.2, linger_seconds=0.1)
+    tls = certify(tmp_path)
+    with (
+        serving(tls=tls, limits=limits, loop="uvloop") as tiny,
+        tiny.connect() as wire,
+    ):
+        wire.send(b"GET /a HTTP/1.1\r\nHost: ")
+
+        assert 408 == status(wire.answer())
+        assert wire.is_ended()

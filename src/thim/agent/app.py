@@ -76,7 +76,8 @@ class Agent:
             clock = FileClock(settings.dangerous_clock)
         trust = Trust(settings.anchors, clock)
         self._cache = Cache(settings.state, settings.anchors)
-        self._service = ThimService(settings.service, settings.ca_file)
+        own = settings.client_cert, settings.client_key
+        self._service = ThimService(settings.service, settings.ca_file, own)
         self._forwarder = Forwarder()
         self.keeper: Keeper | None = None
         if settings.chip is not None:

@@ -85,14 +85,23 @@ class ThimService:
     """
     The service at *url*; close it when done.
 
+    Its TLS chain ends in *ca_file*, if that is not None, and the certificate
+    and key in the files *own* are shown to it.
+
     Raises:
-        OperatorError: *ca_file* cannot be used.
+        OperatorError: *ca_file* or *own* cannot be used.
     """
 
-    def __init__(self, url: str, ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        ca_file: Path | None,
+        own: tuple[Path | None, Path | None] = (None, None),
+    ) -> None:
         self._url = url
-        self._patient = Transport(_upstream(url, ca_file, _PATIENT))
-        self._prompt = Transport(_upstream(url, ca_file, _PROMPT))
+        upstream = _upstream(url, ca_file, own)
+        self._patient = Transport(_waiting(upstream, _PATIENT))
+        self._prompt = Transport(_waiting(upstream, _PROMPT))
 
     async def close(self) -> None:
         """
@@ -258,14 +267,21 @@ async def _at_once() -> None:
     return
 
 
-def _upstream(url: str, ca_file: Path | None, timeout: timedelta) -> Upstream:
+def _waiting(upstream: Upstream, timeout: timedelta) -> Upstream:
+    return dataclasses.replace(upstream, timeout=timeout)
+
+
+def _upstream(
+    url: str, ca_file: Path | None, own: tuple[Path | None, Path | None]
+) -> Upstream:
     return Upstream(
         vendor="amd",
         service=Service.THIM,
         url=url,
         static_url=url,
         ca_file=ca_file,
-        timeout=timeout,
+        client_cert=own[0],
+        client_key=own[1],
         # A token in the clear is for this machine only, and no proxy.
         proxy="none" if url.startswith("http://") else None,
     )

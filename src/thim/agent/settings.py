@@ -33,6 +33,8 @@ class AgentSettings:
         chip: How to learn which chip this is; None where there is none.
         ca_file: Certificates (PEM) that the service's TLS chain may end in,
             instead of the system's.
+        client_cert: A certificate chain (PEM) to be shown to the service, ...
+        client_key: ... and its key.
         token_file: Where the agent's token is, or is put; None: in *state*.
         enrol_token_file: A one-time token to get it with.
         networks: Which may ask; None: link-local ones and those of the
@@ -56,6 +58,8 @@ class AgentSettings:
     name: str
     chip: Chip | None = None
     ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
     token_file: Path | None = None
     enrol_token_file: Path | None = None
     networks: tuple[Network, ...] | None = None

@@ -73,6 +73,15 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         meaning="PEM certificates that the service's TLS chain may end in, "
         "instead of the system's",
     ),
+    "client_cert": Setting(
+        parse=parse_file,
+        default=None,
+        meaning="PEM certificate chain to show to the service, which may ask "
+        "agents for one",
+    ),
+    "client_key": Setting(
+        parse=parse_file, default=None, meaning="its private key, PEM"
+    ),
     "state": Setting(
         parse=parse_path,
         default=None,
@@ -178,6 +187,7 @@ def load_agent(
     found = _gather(flags, environment, file)
     _check_danger(found)
     _check_pass_through(found)
+    _check_own_certificate(found)
     settings = _settle(found)
     _check_tokens_travel_safely(settings)
     return settings
@@ -240,12 +250,22 @@ def _check_pass_through(found: Configuration) -> None:
         raise OperatorError(msg, reason="config-value")
 
 
+def _check_own_certificate(found: Configuration) -> None:
+    names = ("client_cert", "client_key")
+    missing = [name for name in names if found[name].value is None]
+    if len(missing) == 1:
+        msg = f"{missing[0]} is missing: a certificate and its key go together"
+        raise OperatorError(msg, reason="config-tls")
+
+
 def _settle(found: Configuration) -> AgentSettings:
     listen = found["listen"].value
     anchors = found["dangerous_test_anchors"].value
     same = (
         "service",
         "ca_file",
+        "client_cert",
+        "client_key",
         "token_file",
         "enrol_token_file",
         "networks",

@@ -66,6 +66,7 @@ class _Service:
 
     url: str
     ca_file: Path | None
+    own: tuple[Path, Path] | None
     clock: Callable[[], datetime]
 
     def connect(self, issuer: str | None = None) -> AttestationClient:
@@ -77,7 +78,11 @@ class _Service:
         )
 
         return AttestationClient(
-            self.url, issuer=issuer, ca_file=self.ca_file, clock=self.clock
+            self.url,
+            issuer=issuer,
+            ca_file=self.ca_file,
+            client_cert=self.own,
+            clock=self.clock,
         )
 
 
@@ -174,6 +179,16 @@ def attest(
             metavar="FILE", help="PEM: whom the service's TLS is trusted by."
         ),
     ] = None,
+    client_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="PEM: a certificate for a service that asks clients for one.",
+        ),
+    ] = None,
+    client_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its private key, PEM.")
+    ] = None,
     config: Config = None,
 ) -> None:
     """
@@ -203,9 +218,20 @@ def attest(
         service = _Service(
             url=url if tenant is None else _below(url, tenant),
             ca_file=ca_file,
+            own=_pair(client_cert, client_key),
             clock=find_clock(configure({}, config)),
         )
         _write(_ask(service, attested, wish), wish)
+
+
+def _pair(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    if cert is not None and key is not None:
+        return cert, key
+    if cert is None and key is None:
+        return None
+    name = "--client-cert" if cert is None else "--client-key"
+    other = "--client-key" if cert is None else "--client-cert"
+    raise ParameterError(name, "", f"expected beside {other}")
 
 
 def _below(url: str, tenant: str) -> str:

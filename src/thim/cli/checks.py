@@ -8,6 +8,7 @@ import asyncio
 
 from typing import TYPE_CHECKING
 
+from thim.cli.listening import make_door
 from thim.http.certificate import CertificateFiles
 from thim.services.pki import PkiFiles
 from thim.services.secrets import is_absent
@@ -33,6 +34,10 @@ def check_settings(found: Configuration) -> None:
     files = certificate_files(found)
     if files is not None and not absent_of_server(found):
         files.check()
+    door = make_door(found, files)
+    for tls in (door.tls, door.admin_tls):
+        if tls is not None:
+            tls.check_others()
     if found["fill"].value.value != "offline":
         asyncio.run(_check_upstreams(found))
 

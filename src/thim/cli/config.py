@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from thim.cli.listening import (
+    parse_certificates,
+    parse_own_listener,
+    parse_rate,
+    settle_listeners,
+)
 from thim.cli.openid import parse_openid
 from thim.cli.upstreams import parse_amd_upstreams, parse_intel_upstreams
 from thim.cli.values import (
@@ -50,6 +57,8 @@ if TYPE_CHECKING:
 DEFAULT_FILE: Final = Path("/etc/thim/thim.toml")
 #: The table of the agent's settings, which are not the service's.
 AGENT: Final = "agent"
+#: User and password in a URL, which no error repeats.
+_USER: Final = re.compile(r"//[^/@\s]*@")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +105,12 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "tls_key": Setting(
         parse=parse_path, default=None, meaning="its private key, PEM"
     ),
+    "tls_certificates": Setting(
+        parse=parse_certificates,
+        default="none",
+        meaning="further certificates, as tables; a client gets the one that "
+        "has the name it asks for (SNI), or else that of tls_cert",
+    ),
     "tls_ca_cert": Setting(
         parse=parse_path,
         default=None,
@@ -104,6 +119,34 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     ),
     "tls_ca_key": Setting(
         parse=parse_path, default=None, meaning="the CA's private key, PEM"
+    ),
+    "tls_client_ca": Setting(
+        parse=parse_file,
+        default=None,
+        meaning="PEM certificates of CAs: their clients may show certificates",
+    ),
+    "tls_clients": Setting(
+        parse=one_of("agents", "all"),
+        default="agents",
+        meaning="who has to show one of tls_client_ca: agents, beside their "
+        "tokens; or all who connect to listen",
+    ),
+    "tls_client_crl": Setting(
+        parse=parse_file,
+        default=None,
+        meaning="PEM revocation lists, one of each CA of clients",
+    ),
+    "admin_listen": Setting(
+        parse=parse_own_listener,
+        default=None,
+        meaning="HOST:PORT for the admin API and /metrics alone, or same for "
+        "one listener; default: same, or 127.0.0.1:8081 with a ledger",
+    ),
+    "admin_tls_client_ca": Setting(
+        parse=parse_file,
+        default=None,
+        meaning="PEM certificates of CAs: who connects to admin_listen has to "
+        "show a certificate of one of them",
     ),
     "key_file": Setting(
         parse=parse_path,
@@ -165,6 +208,32 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         parse=whole_number(1, 1_000_000),
         default="60",
         meaning="how often in a minute one address may have vendors asked",
+    ),
+    "collateral_rate": Setting(
+        parse=parse_rate,
+        default="none",
+        meaning="how often in a minute one caller may ask for collateral; "
+        "with a limit no answer is remembered",
+    ),
+    "attestation_rate": Setting(
+        parse=parse_rate,
+        default="none",
+        meaning="the same for attestation and its policies",
+    ),
+    "admin_rate": Setting(
+        parse=parse_rate,
+        default="6000",
+        meaning="the same for the admin API and PCCS's administration",
+    ),
+    "max_connections": Setting(
+        parse=whole_number(16, 1_000_000),
+        default="10000",
+        meaning="open connections of each listener in each process",
+    ),
+    "max_connections_per_source": Setting(
+        parse=whole_number(1, 1_000_000),
+        default="2000",
+        meaning="how many of them one other machine may have",
     ),
     "expired": Setting(
         parse=parse_expired,
@@ -289,6 +358,7 @@ def load(
     if found["key_file"].value is None:
         beside: Path = found["store"].value.with_name("thim.key")
         found["key_file"] = Value(value=beside, origin="default")
+    settle_listeners(found)
     _check_tls(found)
     _check_danger(found)
     return found
@@ -405,7 +475,8 @@ def parse_setting(
     try:
         return setting.parse(raw)
     except ValueError as e:
-        got = "" if setting.may_hold_secrets else f"got {shorten(raw)}, "
+        said = _USER.sub("//…@", raw) if isinstance(raw, str) else raw
+        got = "" if setting.may_hold_secrets else f"got {shorten(said)}, "
         msg = f"{name} ({origin}): {got}{e}"
         raise OperatorError(msg, reason="config-value") from None
 

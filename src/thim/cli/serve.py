@@ -9,13 +9,14 @@ import dataclasses
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 import uvicorn
@@ -25,16 +26,15 @@ from uvicorn.supervisors import Multiprocess
 from thim.baseline.provider_definition import parse_issuer
 from thim.cli.checks import certificate_files, check_settings, pki_files
 from thim.cli.config import Configuration
+from thim.cli.listening import make_door, make_rates
 from thim.cli.logs import find_logging
 from thim.cli.options import Config, Place, Store, configure, place_of
 from thim.cli.values import Address
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError, ParameterError
 from thim.http.app import AppFactory
-from thim.http.certificate import ContextFactory
-from thim.http.fast import FastHttpProtocol
+from thim.http.door import Accepted, DoorSettings
 from thim.http.settings import HttpSettings
-from thim.http.tls import TlsHttpProtocol
 from thim.services.clock import utc_now
 from thim.services.renewal import Renewer
 from thim.services.secrets import check_key
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("uvicorn.error")
 _BACKLOG: Final = 2048
 _KEEP_ALIVE: Final = 60
+#: Beside connections: the store, its log, vendors.
+_OTHER_FILES: Final = 512
 _SHUTDOWN: Final = 10
 
 
@@ -150,20 +152,54 @@ def _run(found: Configuration, place: Place) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     address: Address = found["listen"].value
-    with _listen(address) as listener:
-        port = listener.getsockname()[1]
+    own: Address | None = found["admin_listen"].value
+    _open_more_files(found["max_connections"].value)
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(_listen(address))]
+        door = make_door(found, certificate_files(found))
+        if own is not None:
+            listener = stack.enter_context(_listen(own))
+            listeners.append(listener)
+            bound = listener.getsockname()[:2]
+            door = dataclasses.replace(door, admin=bound)
+            own = dataclasses.replace(own, port=bound[1])
+        port = listeners[0].getsockname()[1]
         address = dataclasses.replace(address, port=port)
-        config = _uvicorn_config(found, place, address)
-        scheme = "https" if config.is_ssl else "http"
-        _log.info(
-            "thim serves on %s://%s from %s", scheme, address, place.store
-        )
-        if place.anchors != VENDOR_ROOTS:
-            _log.warning("test anchors: nothing that is served can be trusted")
+        config = _uvicorn_config(found, place, address, door)
+        _introduce(place, address, own, door)
         if config.workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            Multiprocess(config, sockets=listeners).run()
         else:
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(config).run(sockets=listeners)
+
+
+def _introduce(
+    place: Place, address: Address, own: Address | None, door: DoorSettings
+) -> None:
+    scheme = "http" if door.tls is None else "https"
+    _log.info("thim serves on %s://%s from %s", scheme, address, place.store)
+    if own is not None:
+        _log.info("admin API and metrics on %s://%s", scheme, own)
+    if place.anchors != VENDOR_ROOTS:
+        _log.warning("test anchors: nothing that is served can be trusted")
+
+
+def _open_more_files(connections: int) -> None:
+    """
+    Raise the limit of open files as far as may be needed and is allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        _log.warning(
+            "max_connections is %d, and this user may open %d files: raise "
+            "LimitNOFILE, or ulimit -n",
+            connections,
+            hard,
+        )
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(address: Address) -> socket.socket:
@@ -180,15 +216,13 @@ def _listen(address: Address) -> socket.socket:
 
 
 def _uvicorn_config(
-    found: Configuration, place: Place, address: Address
+    found: Configuration, place: Place, address: Address, door: DoorSettings
 ) -> uvicorn.Config:
-    files = certificate_files(found)
-    protocol: Any = TlsHttpProtocol if files else FastHttpProtocol
     url = found["attestation_url"].value or _find_url(
-        address, is_tls=files is not None
+        address, is_tls=door.tls is not None
     )
     settings = dataclasses.replace(
-        _http_settings(found, place), attestation_url=url
+        _http_settings(found, place), attestation_url=url, door=door
     )
     return uvicorn.Config(
         AppFactory(settings),
@@ -196,7 +230,7 @@ def _uvicorn_config(
         interface="asgi3",
         lifespan="on",
         loop="uvloop",
-        http=protocol,
+        http=Accepted,
         ws="none",
         log_config=find_logging(),
         workers=found["workers"].value,
@@ -205,7 +239,6 @@ def _uvicorn_config(
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_SHUTDOWN,
-        ssl_context_factory=ContextFactory(files) if files else None,
     )
 
 
@@ -245,4 +278,5 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         decision_retention=found["decision_retention"].value,
         supervisor=os.getpid() if found["workers"].value > 1 else None,
         memo_bytes=found["memo_bytes"].value,
+        rates=make_rates(found),
     )

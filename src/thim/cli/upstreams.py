@@ -134,6 +134,9 @@ def _from_table(table: Mapping[str, object], vendor: str) -> Upstream:
     if "url" not in found:
         msg = "expected a url in each"
         raise ValueError(msg)
+    if ("client_cert" in found) != ("client_key" in found):
+        msg = "expected client_cert and client_key together"
+        raise ValueError(msg)
     static = _INTEL_STATIC if found["url"] == _INTEL else found["url"]
     usual = _usual(vendor, found)
     return Upstream(vendor=vendor, **{"static_url": static, **usual, **found})
@@ -193,6 +196,8 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "region": ("region", parse_text),
     "proxy": ("proxy", _parse_proxy),
     "ca_file": ("ca_file", parse_file),
+    "client_cert": ("client_cert", parse_file),
+    "client_key": ("client_key", parse_file),
     "timeout": ("timeout", duration("10ms", "1m")),
     "interval": ("interval", duration("0s", "1h")),
     "burst": ("burst", whole_number(1, 10_000)),

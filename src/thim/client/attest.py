@@ -57,6 +57,8 @@ from thim.errors import OperatorError
 if TYPE_CHECKING:
     import os
 
+    from thim.client.exchange import OwnFiles
+
 __all__ = [
     "AsyncAttestationClient",
     "AttestationClient",
@@ -103,6 +105,7 @@ class Settings(TypedDict, total=False):
     leeway: datetime.timedelta
     timeout: float
     ca_file: str | os.PathLike[str] | None
+    client_cert: OwnFiles | None
     dangerous_plain_http: bool
     clock: Callable[[], datetime.datetime]
 
@@ -119,6 +122,7 @@ class _Base:
         leeway: datetime.timedelta = LEEWAY,
         timeout: float = 30.0,
         ca_file: str | os.PathLike[str] | None = None,
+        client_cert: OwnFiles | None = None,
         dangerous_plain_http: bool = False,
         clock: Callable[[], datetime.datetime] = _utc_now,
     ) -> None:
@@ -130,6 +134,7 @@ class _Base:
         self._url = url
         self._seconds = timeout
         self._ca_file = ca_file
+        self._own = client_cert
         self._leeway = leeway
         self._clock = clock
         self._provider = Provider(url, issuer or url, clock, lifetime)
@@ -172,6 +177,8 @@ class AttestationClient(_Base):
         timeout: How many seconds each call may take, all attempts included.
         ca_file: Certificates in PEM that verify the service's, in the place of
             the system's.
+        client_cert: A certificate chain and its key, two PEM files, to be
+            shown to a service that asks clients for one.
         dangerous_plain_http: Ask also over plain HTTP, and not only this
             machine.
         clock: The current instant, aware.
@@ -182,7 +189,7 @@ class AttestationClient(_Base):
 
     def __init__(self, url: str, **settings: Unpack[Settings]) -> None:
         super().__init__(url, **settings)
-        self._wire = SyncWire(self._ca_file)
+        self._wire = SyncWire(self._ca_file, self._own)
 
     def __enter__(self) -> Self:
         return self
@@ -279,7 +286,7 @@ class AsyncAttestationClient(_Base):
 
     def __init__(self, url: str, **settings: Unpack[Settings]) -> None:
         super().__init__(url, **settings)
-        self._wire = AsyncWire(self._ca_file)
+        self._wire = AsyncWire(self._ca_file, self._own)
 
     async def __aenter__(self) -> Self:
         return self

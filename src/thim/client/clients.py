@@ -25,6 +25,7 @@ from thim.intel.pck import PckTcbm
 if TYPE_CHECKING:
     import os
 
+    from thim.client.exchange import OwnFiles
     from thim.client.steps import Steps
 
 #: A cache, the folder below which one is made, None for none.
@@ -92,6 +93,7 @@ class Settings(TypedDict, total=False):
     stale_if_error: datetime.timedelta | None
     timeout: float
     ca_file: str | os.PathLike[str] | None
+    client_cert: OwnFiles | None
     clientid: str | None
     clock: Callable[[], datetime.datetime]
 
@@ -109,6 +111,7 @@ class _Base:
         stale_if_error: datetime.timedelta | None = None,
         timeout: float = 10.0,
         ca_file: str | os.PathLike[str] | None = None,
+        client_cert: OwnFiles | None = None,
         clientid: str | None = None,
         clock: Callable[[], datetime.datetime] = _utc_now,
     ) -> None:
@@ -117,6 +120,7 @@ class _Base:
             raise OperatorError(msg, reason="client-timeout")
         self._seconds = timeout
         self._ca_file = ca_file
+        self._own = client_cert
         self._questions = _Questions(
             sources=Sources(
                 url=url,
@@ -157,6 +161,8 @@ class Client(_Base):
         timeout: How many seconds each call may take, all attempts included.
         ca_file: Certificates in PEM that verify the service's, in the place of
             the system's.
+        client_cert: A certificate chain and its key, two PEM files, to be
+            shown to a service that asks clients for one.
         clientid: What the service may know this program by.
         clock: The current instant, aware.
 
@@ -166,7 +172,7 @@ class Client(_Base):
 
     def __init__(self, url: str, **settings: Unpack[Settings]) -> None:
         super().__init__(url, **settings)
-        self._wire = SyncWire(self._ca_file)
+        self._wire = SyncWire(self._ca_file, self._own)
 
     def __enter__(self) -> Self:
         return self
@@ -236,7 +242,7 @@ class AsyncClient(_Base):
 
     def __init__(self, url: str, **settings: Unpack[Settings]) -> None:
         super().__init__(url, **settings)
-        self._wire = AsyncWire(self._ca_file)
+        self._wire = AsyncWire(self._ca_file, self._own)
 
     async def __aenter__(self) -> Self:
         return self

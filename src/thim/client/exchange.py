@@ -9,7 +9,7 @@ import logging
 import ssl
 import time
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import httpx2
 import stamina
@@ -23,6 +23,8 @@ from thim.errors import OperatorError
 if TYPE_CHECKING:
     import os
 
+#: A certificate chain and its key, both PEM.
+OwnFiles: TypeAlias = "tuple[str | os.PathLike[str], str | os.PathLike[str]]"
 #: More than any document has; a CRL may have a megabyte, twice that in hex.
 MOST_BYTES: Final = 5 * 512 * 1024
 #: Each piece costs time, however small it is.
@@ -62,20 +64,40 @@ class Deadline:
         return max(0.0, self._end - time.monotonic())
 
 
-def make_context(ca_file: str | os.PathLike[str] | None) -> ssl.SSLContext:
+def make_context(
+    ca_file: str | os.PathLike[str] | None, own: OwnFiles | None = None
+) -> ssl.SSLContext:
     """
     Return how certificates are verified: always, with *ca_file* or the
-    system's.
+    system's; and with what certificate and key this end is known, if any.
 
     Raises:
-        OperatorError: The file cannot be used.
+        OperatorError: A file cannot be used.
     """
     try:
         # OpenSSL's own places, and SSL_CERT_FILE, unless a file is named.
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except OSError as e:
         msg = f"ca_file {ca_file}: expected certificates in PEM ({e})"
         raise OperatorError(msg, reason="client-ca-file") from e
+    if own is not None:
+        _load_own(context, own)
+    return context
+
+
+def _load_own(context: ssl.SSLContext, own: OwnFiles) -> None:
+    cert, key = own
+    try:
+        context.load_cert_chain(cert, key, password=_no_password)
+    except (OSError, ValueError) as e:
+        msg = f"client_cert {cert} and {key}: {e}"
+        raise OperatorError(msg, reason="client-certificate") from e
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL would ask on the terminal.
+    msg = "the key is encrypted, expected one without a password"
+    raise ValueError(msg)
 
 
 def client_settings(source: Source, context: ssl.SSLContext) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from thim.client.steps import Ask, Call, Outcome, Pause, Request, Source
 if TYPE_CHECKING:
     import os
 
+    from thim.client.exchange import OwnFiles
     from thim.client.steps import Steps
 
 T = TypeVar("T")
@@ -45,11 +46,15 @@ class SyncWire:
     Does what steps want done, and waits for it.
 
     Raises:
-        OperatorError: The CA file cannot be used.
+        OperatorError: The CA file, or those in *own*, cannot be used.
     """
 
-    def __init__(self, ca_file: str | os.PathLike[str] | None) -> None:
-        context = make_context(ca_file)
+    def __init__(
+        self,
+        ca_file: str | os.PathLike[str] | None,
+        own: OwnFiles | None = None,
+    ) -> None:
+        context = make_context(ca_file, own)
         self._clients = {
             source: httpx2.Client(**client_settings(source, context))
             for source in Source
@@ -117,11 +122,15 @@ class AsyncWire:
     Does what steps want done, on the running loop, questions at once.
 
     Raises:
-        OperatorError: The CA file cannot be used.
+        OperatorError: The CA file, or those in *own*, cannot be used.
     """
 
-    def __init__(self, ca_file: str | os.PathLike[str] | None) -> None:
-        context = make_context(ca_file)
+    def __init__(
+        self,
+        ca_file: str | os.PathLike[str] | None,
+        own: OwnFiles | None = None,
+    ) -> None:
+        context = make_context(ca_file, own)
         self._clients = {
             source: httpx2.AsyncClient(**client_settings(source, context))
             for source in Source

@@ -18,13 +18,28 @@ _CHIP: Final = re.compile(
     r"(?![0-9a-f])",
     re.IGNORECASE,
 )
+#: A parameter that is a secret by its name.  It has no business in a target:
+#: everything on the way writes that down.
+_SECRET: Final = re.compile(
+    r"([?&][^=&\s]*(?:token|key|secret|passw|credential|authorization)"
+    r"[^=&\s]*=)[^&\s]+",
+    re.IGNORECASE,
+)
+#: Our own tokens wherever they stand: what is before the dot is no secret.
+_TOKEN: Final = re.compile(
+    r"(?<![0-9a-f])([0-9a-f]{12}(?:\.|%2[eE]))[\w-]{20,}"
+)
+_JWT: Final = re.compile(r"eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?")
+#: User and password in a URL.
+_USER: Final = re.compile(
+    r"((?::|%3A)(?:/|%2F){1,2})[^/@\s]+?(?:@|%40)", re.IGNORECASE
+)
 
 
 class ShortValues(logging.Filter):
     """
-    Cuts long values out of the targets of requests.
-
-    They name machines, or are keys that somebody sent in the wrong place.
+    Cuts out of the targets of requests what names machines, and secrets that
+    somebody sent in the wrong place.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -39,4 +54,6 @@ class ShortValues(logging.Filter):
 def _cut(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return _CHIP.sub(r"\1\2…", _LONG.sub(r"\1…", value))
+    value = _SECRET.sub(r"\1…", _LONG.sub(r"\1…", value))
+    value = _JWT.sub("eyJ…", _TOKEN.sub(r"\1…", value))
+    return _CHIP.sub(r"\1\2…", _USER.sub(r"\1…@", value))

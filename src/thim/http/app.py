@@ -29,12 +29,14 @@ from thim.http.attestation_admin import attestation_admin_routes
 from thim.http.attestation_preview import attestation_preview_routes
 from thim.http.attesting import fill_evidence, open_attestation
 from thim.http.auth import Gate
+from thim.http.door import Door
 from thim.http.endpoints import (
     Prefixed,
     collateral_routes,
     metadata_routes,
 )
 from thim.http.finish import ReplyResponse
+from thim.http.front import Front
 from thim.http.health import health_routes
 from thim.http.metrics import metrics_routes
 from thim.http.pccs import Pccs, policy_routes
@@ -72,6 +74,7 @@ def create_app(
     """
     clock = clock or _find_clock(settings)
     pccs = Pccs()
+    is_counted = settings.rates.collateral is not None
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -81,6 +84,8 @@ def create_app(
             _follow_ledger(stack, service)
             await _run(stack, service.follow())
             await _run(stack, service.note())
+            door = Door(settings.door, settings.limits)
+            await _run(stack, door.follow())
             gate = Gate(service)
             await _run(stack, gate.follow())
             await _run(stack, watch(_make_post(service)))
@@ -96,8 +101,10 @@ def create_app(
                 "service": service,
                 "gate": gate,
                 "attestation": attestation,
-                "memo": service.memo,
-                "pck": service.pck_desk,
+                "door": door,
+                # Each request is counted where there is a limit to them.
+                "memo": None if is_counted else service.memo,
+                "pck": None if is_counted else service.pck_desk,
                 "limits": settings.limits,
                 "now": _to_seconds(clock),
             }
@@ -135,6 +142,8 @@ def create_app(
             Exception: _internal_error,
         },
     )
+    if settings.door.admin is not None or settings.rates.is_any:
+        app.add_middleware(Front, rates=settings.rates, clock=clock)
     app.router.redirect_slashes = False  # Azure's client follows none
     return app
 

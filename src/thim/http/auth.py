@@ -9,8 +9,8 @@ token.  A token with two dots is a JWT, of the OpenID issuer if there is one.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
-import ipaddress
 import logging
 
 from typing import TYPE_CHECKING, Final
@@ -19,10 +19,12 @@ from thim.errors import (
     ForbiddenError,
     FrequencyError,
     MalformedError,
+    ThimError,
     UnauthenticatedError,
     UntrustedError,
 )
-from thim.services.rate import SourceRate
+from thim.services.clock import utc_now
+from thim.services.rate import SourceRate, is_loopback
 from thim.services.tokens import (
     ALLOWED,
     Permission,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
+    from thim.http.client_trust import ClientCertificate
     from thim.http.service import Service
     from thim.http.settings import HttpSettings
     from thim.services.openid import OpenIdDesk
@@ -58,6 +61,10 @@ _USUAL: Final = {
     Permission.OPERATE: "admin-token",
     Permission.ADMINISTER: "admin-token",
 }
+#: Who shows a certificate where agents have to.
+_AGENTS: Final = frozenset({Role.AGENT, Role.ENROLMENT})
+#: Where in a request's state it is kept who asks.
+_FOUND: Final = "principal"
 #: How often in a minute one address may be wrong about one token.
 _FAILURES: Final = 10
 
@@ -71,6 +78,7 @@ class Gate:
         settings = service.settings
         self._clock = service.clock
         self._allows_plain = settings.dangerous_plain_http_tokens
+        self._needs_certificates = settings.door.agents_show_certificates
         self._tokens = TokenCheck(
             service.replica, settings.store, settings.anchors
         )
@@ -142,15 +150,54 @@ class Gate:
         if any(other != text for _, other in shown):
             msg = "the request has several tokens"
             raise UnauthenticatedError(msg, reason="token-ambiguous")
-        principal = self._check(scope, text)
+        principal = self._check_once(scope, text)
         for header, _ in shown:
             if principal.role not in _TAKES[header]:
                 msg = _misplaced(principal, header, permission)
                 raise UnauthenticatedError(msg, reason="token-header")
+        return self._add_certificate(scope, principal)
+
+    def is_shown(self, scope: Scope) -> bool:
+        """
+        Tell whether a request carries a token, whatever it is.
+        """
+        return any(True for _ in _shown(scope))
+
+    def _check_once(self, scope: Scope, text: str) -> Principal:
+        # A token that does not count is one failure of a request, however
+        # often it is asked who sent that.
+        state = scope.get("state", {})
+        found = state.get(_FOUND)
+        if found is None:
+            try:
+                found = self._check(scope, text)
+            except ThimError as e:
+                found = e
+            state[_FOUND] = found
+        if isinstance(found, ThimError):
+            raise found
+        principal: Principal = found
+        return principal
+
+    def _add_certificate(self, scope: Scope, principal: Principal) -> Principal:
+        state = scope.get("state", {})
+        certificate: ClientCertificate | None = state.get("certificate")
+        # A connection may outlive it.  Dates are the machine's, as in TLS.
+        if certificate is not None and certificate.not_after <= utc_now():
+            msg = "the client's certificate has expired on this connection"
+            raise ForbiddenError(msg, reason="client-certificate")
+        if certificate is not None:
+            return dataclasses.replace(principal, certificate=certificate.name)
+        if self._needs_certificates and principal.role in _AGENTS:
+            msg = (
+                f"{principal} is an agent's, and counts here beside a client "
+                f"certificate only"
+            )
+            raise ForbiddenError(msg, reason="client-certificate")
         return principal
 
     def _check_transport(self, scope: Scope) -> None:
-        is_safe = scope["scheme"] == "https" or _is_loopback(_source(scope))
+        is_safe = scope["scheme"] == "https" or is_loopback(_source(scope))
         if not is_safe and not self._allows_plain:
             msg = (
                 "a token over plain HTTP is taken from this machine only: use "
@@ -247,13 +294,3 @@ def _either(roles: Iterable[Role]) -> str:
 def _source(scope: Scope) -> str:
     client = scope["client"]
     return str(client[0]) if client else ""
-
-
-def _is_loopback(source: str) -> bool:
-    try:
-        address = ipaddress.ip_address(source)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback

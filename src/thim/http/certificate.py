@@ -8,7 +8,6 @@ line in the log, and what was in force stays.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import errno
@@ -17,7 +16,9 @@ import os
 import ssl
 import stat
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
 
 from thim.errors import MalformedError, OperatorError, ThimError
 from thim.services.clock import utc_now
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _log: Final = logging.getLogger(__name__)
-_POLL: Final = 1.0
 #: Far more than any chain has.
 _MOST_BYTES: Final = 1024 * 1024
 
@@ -44,25 +44,32 @@ class CertificateFiles:
     """
     A certificate chain and its key, both PEM.
 
-    A key that *is_ours* must be nobody else's to read.
+    A key that *is_ours* must be nobody else's to read.  Errors call the two
+    by *names*, those of the settings.  The certificate is for the host names
+    *hosts*, or else for those in it.
     """
 
     cert: Path
     key: Path
     is_ours: bool
+    names: tuple[str, str] = ("tls_cert", "tls_key")
+    hosts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.cert)
 
     def stamp(self) -> Stamp:
         """
         Return what changes when one of the files does.
         """
-        return tuple(map(_stamp, (self.cert, self.key)))
+        return tuple(map(stamp_of, (self.cert, self.key)))
 
     def load(
         self, context: ssl.SSLContext, now: datetime.datetime | None = None
-    ) -> datetime.datetime:
+    ) -> x509.Certificate:
         """
         Load both into *context*, which stays as it is if they cannot be used
-        together; return until when the certificate holds.
+        together; return the certificate.
 
         With *now*, one that has expired by then is not used either.
 
@@ -70,19 +77,20 @@ class CertificateFiles:
             OperatorError: They cannot be used.
         """
         try:
-            chain = _read_regular(self.cert)
-            last = parse_pem_chain(chain)[0].not_valid_after_utc
+            chain = read_regular(self.cert)
+            leaf = parse_pem_chain(chain)[0]
         except OSError as e:
-            msg = f"tls_cert {self.cert}: {e.strerror}"
+            msg = f"{self.names[0]} {self.cert}: {e.strerror}"
             raise OperatorError(msg, reason="tls") from e
         except MalformedError as e:
             raise self._error(_NO_CHAIN) from e
+        last = leaf.not_valid_after_utc
         if now is not None and last <= now:
             why = f"the certificate expired on {last:%FT%TZ}"
             raise self._error(why)
         read = read_secret if self.is_ours else read_provided_secret
         try:
-            with _named(chain) as cert, _named(read(self.key)) as key:
+            with named(chain) as cert, named(read(self.key)) as key:
                 # A context that has failed is left with half of a pair.
                 for each in (ssl.SSLContext(_SERVER), context):
                     each.load_cert_chain(cert, key, password=_no_password)
@@ -90,7 +98,7 @@ class CertificateFiles:
             if getattr(e, "reason", None) in _NO_PAIR:
                 raise self._no_pair() from e
             raise self._error(e) from e
-        return last
+        return leaf
 
     def check(self) -> None:
         """
@@ -102,14 +110,16 @@ class CertificateFiles:
         self.load(ssl.SSLContext(_SERVER))
 
     def _no_pair(self) -> OperatorError:
+        cert, key = self.names
         msg = (
-            f"the key in tls_key {self.key} does not belong to the "
-            f"certificate in tls_cert {self.cert}"
+            f"the key in {key} {self.key} does not belong to the "
+            f"certificate in {cert} {self.cert}"
         )
         return OperatorError(msg, reason="tls")
 
     def _error(self, why: object) -> OperatorError:
-        msg = f"tls_cert {self.cert}, tls_key {self.key}: {why}"
+        cert, key = self.names
+        msg = f"{cert} {self.cert}, {key} {self.key}: {why}"
         return OperatorError(msg, reason="tls")
 
 
@@ -119,7 +129,13 @@ _NO_PAIR: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 _NO_CHAIN: Final = "the first is no PEM certificate chain"
 
 
-def _read_regular(path: Path) -> bytes:
+def read_regular(path: Path) -> bytes:
+    """
+    Read the file *path*.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
     # Not to wait for a writer, should it be a pipe: workers serve meanwhile.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(handle, "rb") as opened:  # noqa: PTH123
@@ -128,7 +144,10 @@ def _read_regular(path: Path) -> bytes:
         return opened.read(_MOST_BYTES)
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def stamp_of(path: Path) -> tuple[int, ...] | None:
+    """
+    Return what changes when the file *path* does; None if it is not there.
+    """
     try:
         found = path.stat()
     except OSError:
@@ -137,8 +156,10 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
 
 
 @contextlib.contextmanager
-def _named(content: bytes) -> Iterator[str]:
-    """Give *content* a path, since OpenSSL reads nothing else, in memory."""
+def named(content: bytes) -> Iterator[str]:
+    """
+    Give *content* a path, since OpenSSL reads nothing else, in memory.
+    """
     handle = os.memfd_create("pem", os.MFD_CLOEXEC)
     try:
         with open(handle, "wb", closefd=False) as opened:
@@ -173,16 +194,18 @@ class LiveCertificate:
         self._clock = clock
         self._loaded = self._seen = files.stamp()
         self._refused: Stamp | None = None
-        self._until = files.load(context)
+        self._leaf = files.load(context)
 
-    def follow(self, loop: asyncio.AbstractEventLoop) -> None:
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The context, always the same."""
+        return self._context
+
+    def hosts(self) -> tuple[str, ...]:
         """
-        Look again and again, for as long as *loop* runs.
+        Return for which host names it is, in lower case; ``*.`` may begin one.
         """
-        try:
-            self.look()
-        finally:
-            loop.call_later(_POLL, self.follow, loop)
+        return self._files.hosts or host_names(self._leaf)
 
     def look(self) -> None:
         """
@@ -193,35 +216,31 @@ class LiveCertificate:
         if seen == self._loaded or not is_at_rest:
             return
         try:
-            until = self._files.load(self._context, self._clock())
+            leaf = self._files.load(self._context, self._clock())
         except ThimError as e:
             if seen != self._refused:
                 self._refused = seen
                 _log.error(
                     "the new certificate is not used, the one until %s stays "
                     "in force: %s",
-                    f"{self._until:%FT%TZ}",
+                    f"{self._leaf.not_valid_after_utc:%FT%TZ}",
                     e,
                 )
             return
-        self._loaded, self._refused, self._until = seen, None, until
-        until_text = f"{until:%FT%TZ}"
+        self._loaded, self._refused, self._leaf = seen, None, leaf
+        until_text = f"{leaf.not_valid_after_utc:%FT%TZ}"
         _log.info("a new certificate is in force, until %s", until_text)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ContextFactory:
+def host_names(leaf: x509.Certificate) -> tuple[str, ...]:
     """
-    Makes the TLS context of each worker, for uvicorn; can be sent to one.
+    Return the host names in a certificate, in lower case.
     """
-
-    files: CertificateFiles
-
-    def __call__(self, _config: Any, _default: Any) -> ssl.SSLContext:  # noqa: ANN401
-        """
-        Make it, and keep it to its files from now on.
-        """
-        context = ssl.SSLContext(_SERVER)
-        live = LiveCertificate(self.files, context)
-        live.follow(asyncio.get_running_loop())
-        return context
+    try:
+        names = leaf.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    found = names.value.get_values_for_type(x509.DNSName)
+    return tuple(name.lower() for name in found)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -31,6 +32,8 @@ class ClosingHttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.limits: Limits = app_state.get("limits") or Limits()
+        #: Told of the end of the connection.
+        self.when_lost: Callable[[None], None] | None = None
         self._stall_clock: asyncio.TimerHandle | None = None
         self._linger_clock: asyncio.TimerHandle | None = None
 
@@ -39,6 +42,8 @@ class ClosingHttpProtocol(HttpToolsProtocol):
         Stop the clocks.
         """
         super().connection_lost(exc)
+        if self.when_lost is not None:
+            self.when_lost(None)
         self._unset_keepalive_if_required()
         for clock in (self._stall_clock, self._linger_clock):
             if clock is not None:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from thim.attestation.signing_key import LIFE
 from thim.collateral.anchors import VENDOR_ROOTS
+from thim.http.door import DoorSettings
 from thim.http.limits import Limits
 from thim.http.pcs import Profile
+from thim.http.rates import RateSettings
 from thim.services.decisions import RETENTION
 from thim.services.tsm import TSM
 from thim.services.vendors import VendorSettings
@@ -49,7 +51,8 @@ class HttpSettings:
     itself. *webhooks* are told of notices. One key signs tokens for an
     *attestation_key_life*; *tsm_root* is the kernel's folder for evidence of
     this machine. Decision records are kept for a *decision_retention*.
-    *openid* is whose tokens are taken beside our own.
+    *openid* is whose tokens are taken beside our own. *door* says what
+    listeners there are, *rates* how often one caller may ask.
     """
 
     store: Path
@@ -75,6 +78,8 @@ class HttpSettings:
     supervisor: int | None = None
     memo_bytes: int = 32 * 1024 * 1024
     limits: Limits = dataclasses.field(default_factory=Limits)
+    door: DoorSettings = dataclasses.field(default_factory=DoorSettings)
+    rates: RateSettings = dataclasses.field(default_factory=RateSettings)
 
     @property
     def is_dangerous(self) -> bool:

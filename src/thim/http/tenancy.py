@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from thim.baseline.model import ROOT, Per
 from thim.baseline.select import find_standing
-from thim.errors import ParameterError, ThimError, UnavailableError
+from thim.errors import ParameterError, UnavailableError
+from thim.http.rates import find_caller
 from thim.services.rate import SourceRate
 from thim.services.serve import check_instant
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from thim.baseline.model import Quota, Tenant
-    from thim.http.auth import Gate
     from thim.http.prefixes import Prefix
     from thim.store.replica import Replica
 
@@ -139,10 +139,6 @@ def find_host(header: bytes) -> str:
 
 def _caller(quota: Quota, scope: Scope) -> str:
     if quota.per is Per.TOKEN:
-        gate: Gate = scope["state"]["gate"]
-        try:
-            return f"token {gate.identify(scope).id}"
-        except ThimError:
-            pass  # who has none is counted by the address
+        return find_caller(scope)
     client = scope["client"]
     return str(client[0]) if client else ""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from thim.http.client_trust import ClientCertificate
 from thim.http.fast import FastHttpProtocol
 
 
@@ -50,8 +51,14 @@ class TlsHttpProtocol(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """
-        Hand on.
+        Hand on, and with it who the client has shown to be.
         """
+        connection = transport.get_extra_info("ssl_object")
+        der = connection.getpeercert(binary_form=True)
+        if der is not None:
+            certificate = ClientCertificate.from_der(der)
+            state = {**self._inner.app_state, "certificate": certificate}
+            self._inner.app_state = state
         self._inner.connection_made(transport)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:

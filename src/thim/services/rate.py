@@ -59,6 +59,19 @@ class SourceRate:
         return is_allowed
 
 
+def is_loopback(source: str) -> bool:
+    """
+    Tell whether the address *source* is this machine's own.
+    """
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
+
+
 def network_of(source: str) -> str:
     """
     Write the network that counts as one *source*: itself, or an IPv6 /64.

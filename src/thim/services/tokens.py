@@ -87,6 +87,8 @@ class Principal:
 
     The token is our own, or that of another *issuer*; then *name* is what the
     issuer calls the bearer, and no *id* of ours looks like the *id*.
+
+    *certificate* names the client's, if one was shown on the connection.
     """
 
     id: str
@@ -95,6 +97,7 @@ class Principal:
     expires: datetime.datetime | None
     tenant: str | None = None
     issuer: str | None = None
+    certificate: str | None = None
 
     def may(self, permission: Permission) -> bool:
         """
@@ -103,9 +106,10 @@ class Principal:
         return permission in ALLOWED[self.role]
 
     def __str__(self) -> str:
+        shown = f", certificate {self.certificate}" if self.certificate else ""
         if self.issuer is not None:
-            return f"openid {self.name} ({self.issuer})"
-        return f"token {self.id} ({self.name})"
+            return f"openid {self.name} ({self.issuer}){shown}"
+        return f"token {self.id} ({self.name}){shown}"
 
 
 def make_token(  # noqa: PLR0913 - what a token has

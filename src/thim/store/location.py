@@ -31,7 +31,8 @@ def parse_location(text: str) -> Path:
     if text.startswith(_SCHEME):
         text = text.removeprefix(_SCHEME)
     elif separator:
-        msg = f"store {text!r}: scheme {scheme!r}, expected sqlite:///PATH"
+        # What follows may have a password in it.
+        msg = f"store: scheme {scheme!r}, expected sqlite:///PATH"
         raise OperatorError(msg, reason="store-url")
     if not text or "\0" in text:
         msg = "store: the path is empty"

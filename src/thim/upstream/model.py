@@ -50,6 +50,8 @@ class Upstream:
             the environment says.
         ca_file: Certificates (PEM) that its TLS chain may end in, instead of
             the system's.
+        client_cert: A certificate chain (PEM) to be shown to it, ...
+        client_key: ... and its key.
         timeout: For one attempt, from connecting to the last byte.
         interval: One request in each, on average, ...
         burst: ... and so many at once.
@@ -63,6 +65,8 @@ class Upstream:
     region: str | None = None
     proxy: str | None = None
     ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
     timeout: timedelta = timedelta(seconds=10)
     interval: timedelta = timedelta(milliseconds=500)
     burst: int = 20

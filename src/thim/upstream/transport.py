@@ -16,6 +16,7 @@ import httpx2
 import stamina
 
 from thim.errors import OperatorError, UpstreamError
+from thim.upstream.client_certificate import OwnCertificate
 from thim.upstream.model import Response
 
 
@@ -47,11 +48,16 @@ class Transport:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._seconds = upstream.timeout.total_seconds()
+        self._own: OwnCertificate | None = None
         try:
-            self._client = _client(upstream)
+            context = _make_context(upstream)
+            self._client = _client(upstream, context)
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as e:
             msg = f"upstream {upstream.url}: {_blame(upstream, e)}"
             raise OperatorError(msg, reason="upstream-setting") from e
+        cert, key = upstream.client_cert, upstream.client_key
+        if cert is not None and key is not None:
+            self._own = OwnCertificate(cert, key, context)
 
     async def close(self) -> None:
         """
@@ -92,6 +98,8 @@ class Transport:
         raise AssertionError  # retry_context ends by returning or raising
 
     async def _get_once(self, request: Request) -> Response:
+        if self._own is not None:
+            self._own.look()
         with _one_error(request):
             async with asyncio.timeout(self._seconds):
                 return await self._read(request)
@@ -122,12 +130,17 @@ def _blame(upstream: Upstream, error: Exception) -> str:
     return str(error)
 
 
-def _client(upstream: Upstream) -> httpx2.AsyncClient:
+def _make_context(upstream: Upstream) -> ssl.SSLContext:
+    if upstream.ca_file is not None:
+        return ssl.create_default_context(cafile=str(upstream.ca_file))
+    if upstream.client_cert is not None:
+        # That of all the others is no place for a key.
+        return ssl.create_default_context()
+    return system_roots(trust_env=upstream.proxy is None)
+
+
+def _client(upstream: Upstream, context: ssl.SSLContext) -> httpx2.AsyncClient:
     trust_env = upstream.proxy is None
-    if upstream.ca_file is None:
-        context = system_roots(trust_env=trust_env)
-    else:
-        context = ssl.create_default_context(cafile=str(upstream.ca_file))
     is_direct = upstream.proxy == "none"
     seconds = upstream.timeout.total_seconds()
     # It counts for TCP and for TLS, one after the other.  If the attempt ended
