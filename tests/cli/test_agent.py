@@ -47,6 +47,14 @@ class TestSources:
         assert found.interface is found.pass_through is found.networks is None
         assert not found.is_dangerous
 
+    def test_logs(self, read):
+        """
+        Logs are lines for people, or what it says.
+        """
+        found = read(environment={"THIM_AGENT_LOG_FORMAT": "json"})
+        assert ("json", "info") == (found.log_format, found.log_level)
+        assert "text" == read('log_level = "error"').log_format
+
     def test_order(self, read):
         """
         A flag beats the environment, which beats the file.

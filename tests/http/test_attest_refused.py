@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from tests.http.attesting import ACME, OLD, b64, error_in
-from tests.http.test_metrics import read
+from tests.http.scraping import read
 from tests.policy_signers import DENY
 from tests.vendors import await_so
 from thim.services.attempts import MOST_RECORDS

@@ -1,7 +1,6 @@
 import pytest
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from tests.http.scraping import read
 from tests.vendors import (
     DAY,
     ICE,
@@ -24,38 +23,23 @@ def simulated():
         yield running
 
 
-def read(served):
-    """
-    Return each sample's value by its name and labels.
-    """
-    got = served.get("/metrics")
-    assert 200 == got.status
-    assert got["content-type"].startswith("text/plain")
-    families = text_string_to_metric_families(got.body.decode())
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in families
-        for sample in family.samples
-    }
-
-
 class TestMetrics:
     def test_autonomy(self, simulated, tmp_path):
         """
-        Autonomy is given in hours, and falls while the vendor is away.
+        Autonomy is given in seconds, and falls while the vendor is away.
         """
         store = tmp_path / "thim.db"
         with facing(simulated, store) as served:
             served.get(f"{SGX}/tcb?fmspc={ICE}")
             settle(store, simulated)
-            before = read(served)[("thim_autonomy_hours",)]
+            before = read(served)[("thim_autonomy_seconds",)]
             simulated.stop_listening()
             simulated.clock.advance(DAY)
             await_quiet(store, simulated)
-            after = read(served)[("thim_autonomy_hours",)]
+            after = read(served)[("thim_autonomy_seconds",)]
 
-        assert 24 == pytest.approx(before - after)
-        assert 29 * 24 < before < 30 * 24
+        assert 86_400 == pytest.approx(before - after)
+        assert 29 * 86_400 < before < 30 * 86_400
 
     def test_counts(self, simulated, tmp_path):
         """
@@ -72,8 +56,11 @@ class TestMetrics:
             found = read(served)
 
         assert found["thim_promised_documents", "fresh"] > 20
-        assert found["thim_vendor_requests_total", simulated.url] > 20
-        assert 0 == found["thim_vendor_failures_in_a_row", simulated.url]
+        assert found["thim_vendor_answers_total", simulated.url, "200"] > 20
+        assert found["thim_vendor_requests_total", simulated.url, "intel"] > 20
+        assert (
+            0 == found["thim_vendor_failures_in_a_row", simulated.url, "intel"]
+        )
         assert found["thim_refused_total", "root-untrusted"] >= 2
         assert 2 == found["thim_concerns", "root-untrusted"]
         assert 1 == found["thim_concerns", "refused"]

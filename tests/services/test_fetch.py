@@ -662,6 +662,45 @@ class TestBudget:
         assert refreshed + called <= 13
 
 
+class TestTold:
+    def ask(self, bench, *faults, **limits):
+        """
+        Ask twice for documents; return what was told of the answers.
+        """
+        told = []
+        for fault in faults:
+            bench.bad.faults.add(fault)
+
+        async def work(side):
+            side.fetcher.tell = lambda *what: told.append(what)
+            for target in (NUMBERS, TCB):
+                await side.fetcher.fetch(target, is_refresh=False)
+
+        bench.run(work, [bench.at_bad(**limits)])
+        assert {bench.bad.url} == {address for address, _ in told}
+        return [code for _, code in told]
+
+    def test_status(self, bench):
+        """
+        Each answer is told with its status, whatever it is.
+        """
+        codes = self.ask(bench, Status(route="tcb", code=429))
+
+        assert ["200", "429"] == codes
+
+    def test_reason(self, bench):
+        """
+        Where there is no answer it is told why.
+        """
+        assert ["status-5xx"] * 2 == self.ask(bench, Status(code=500))
+
+    def test_not_asked(self, bench):
+        """
+        What was not sent is told as such.
+        """
+        assert ["200", "not-now"] == self.ask(bench, interval=HOUR, burst=1)
+
+
 class TestBreaker:
     def fail(self, bench, times):
         """

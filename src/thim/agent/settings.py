@@ -49,6 +49,8 @@ class AgentSettings:
         refresh: How often the chip is read again.
         anchors: The root keys to trust.
         dangerous_clock: A file that says what time it is.
+        log_format: How it logs: "text" or "json".
+        log_level: The least that it logs.
     """
 
     service: str
@@ -72,6 +74,8 @@ class AgentSettings:
     refresh: timedelta = timedelta(hours=1)
     anchors: TrustAnchors = VENDOR_ROOTS
     dangerous_clock: Path | None = None
+    log_format: str = "text"
+    log_level: str = "info"
 
     @property
     def is_dangerous(self) -> bool:

@@ -29,7 +29,9 @@ def main() -> None:
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         # The command line wrote it into memory that nobody else has.
         settings: AgentSettings = pickle.load(file)  # noqa: S301
-    logging.config.dictConfig(find_logging())
+    logging.config.dictConfig(
+        find_logging(settings.log_format, settings.log_level, settings.name)
+    )
     with failing_in_one_line():
         run(settings, LimitedHttpProtocol, Limits())
 

@@ -37,6 +37,7 @@ from thim.cli.config import (
 )
 from thim.cli.values import (
     duration,
+    one_of,
     parse_anchors,
     parse_boolean,
     parse_file,
@@ -158,6 +159,16 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         default="1h",
         meaning="how often the chip is read again",
     ),
+    "log_format": Setting(
+        parse=one_of("text", "json"),
+        default="text",
+        meaning="lines for people (text), or for a collector (json)",
+    ),
+    "log_level": Setting(
+        parse=one_of("debug", "info", "warning", "error"),
+        default="info",
+        meaning="the least that is logged: debug, info, warning, error",
+    ),
     "dangerous_test_anchors": Setting(
         parse=parse_anchors,
         default=None,
@@ -275,6 +286,8 @@ def _settle(found: Configuration) -> AgentSettings:
         "quote_service",
         "refresh",
         "dangerous_clock",
+        "log_format",
+        "log_level",
     )
     is_added = found["add_address"].value
     return AgentSettings(

@@ -299,6 +299,16 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "access_log": Setting(
         parse=parse_boolean, default="false", meaning="a line for each request"
     ),
+    "log_format": Setting(
+        parse=one_of("text", "json"),
+        default="text",
+        meaning="lines for people (text), or for a collector (json)",
+    ),
+    "log_level": Setting(
+        parse=one_of("debug", "info", "warning", "error"),
+        default="info",
+        meaning="the least that is logged: debug, info, warning, error",
+    ),
     "dangerous_plain_http_tokens": Setting(
         parse=parse_boolean,
         default="false",

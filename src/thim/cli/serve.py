@@ -14,9 +14,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 import uvicorn
@@ -43,7 +45,6 @@ from thim.store.replica import Replica
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _log: Final = logging.getLogger("uvicorn.error")
 _BACKLOG: Final = 2048
@@ -165,7 +166,8 @@ def _run(found: Configuration, place: Place) -> None:
             own = dataclasses.replace(own, port=bound[1])
         port = listeners[0].getsockname()[1]
         address = dataclasses.replace(address, port=port)
-        config = _uvicorn_config(found, place, address, door)
+        tallies = stack.enter_context(_sharing(found))
+        config = _uvicorn_config(found, place, address, door, tallies)
         _introduce(place, address, own, door)
         if config.workers > 1:
             Multiprocess(config, sockets=listeners).run()
@@ -215,14 +217,40 @@ def _listen(address: Address) -> socket.socket:
     return listener
 
 
+@contextlib.contextmanager
+def _sharing(found: Configuration) -> Iterator[Path | None]:
+    """
+    Provide a folder in which several workers share what they count.
+    """
+    if found["workers"].value == 1:
+        yield None
+        return
+    options: Any = {"prefix": "thim-metrics-", "ignore_cleanup_errors": True}
+    try:
+        folder = tempfile.TemporaryDirectory(**options)
+    except OSError:  # where nothing but the store may be written
+        beside = found["store"].value.parent
+        folder = tempfile.TemporaryDirectory(dir=beside, **options)
+    with folder as name:
+        yield Path(name)
+
+
 def _uvicorn_config(
-    found: Configuration, place: Place, address: Address, door: DoorSettings
+    found: Configuration,
+    place: Place,
+    address: Address,
+    door: DoorSettings,
+    tallies: Path | None,
 ) -> uvicorn.Config:
     url = found["attestation_url"].value or _find_url(
         address, is_tls=door.tls is not None
     )
     settings = dataclasses.replace(
-        _http_settings(found, place), attestation_url=url, door=door
+        _http_settings(found, place),
+        attestation_url=url,
+        door=door,
+        tallies=tallies,
+        tls_certificates=_certificates(door),
     )
     return uvicorn.Config(
         AppFactory(settings),
@@ -232,7 +260,11 @@ def _uvicorn_config(
         loop="uvloop",
         http=Accepted,
         ws="none",
-        log_config=find_logging(),
+        log_config=find_logging(
+            found["log_format"].value,
+            found["log_level"].value,
+            found["node_name"].value or socket.gethostname(),
+        ),
         workers=found["workers"].value,
         access_log=found["access_log"].value,
         proxy_headers=False,
@@ -240,6 +272,12 @@ def _uvicorn_config(
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_SHUTDOWN,
     )
+
+
+def _certificates(door: DoorSettings) -> tuple[Path, ...]:
+    both = [tls for tls in (door.tls, door.admin_tls) if tls is not None]
+    files = (each.cert for tls in both for each in tls.certificates)
+    return tuple(dict.fromkeys(files))
 
 
 def _find_url(address: Address, *, is_tls: bool) -> str | None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from thim.attestation.signing_key import LIFE
 from thim.cli.ending import ending_concerns
 from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.collateral.anchors import VENDOR_ROOTS
+from thim.services.key_concerns import find_key_concerns
 from thim.services.status import Level, Status, read_status
 from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vendors import FillMode
@@ -35,9 +37,10 @@ _VERDICTS = {
 }
 
 
-def open_status(place: Place) -> Status:
+def open_status(place: Place, life: timedelta = LIFE) -> Status:
     """
-    Read how the service over *place* stands.
+    Read how the service over *place* stands, whose signing keys sign for *life*
+    each.
 
     Raises:
         OperatorError: The store is missing, or made for other trust anchors.
@@ -46,6 +49,7 @@ def open_status(place: Place) -> Status:
         replica.check_anchors(place.anchors)
         now = place.clock()
         found = read_status(replica, Watch(replica), place.vendors, now)
+        found = found.add(find_key_concerns(replica, now, life))
         return found.add(find_tenant_concerns(replica, now))
 
 
@@ -60,7 +64,8 @@ def status(
     """
     configuration = configure({"store": store}, config)
     place = place_of(configuration)
-    found = open_status(place).add(ending_concerns(configuration))
+    life = configuration["attestation_key_life"].value
+    found = open_status(place, life).add(ending_concerns(configuration))
     is_dangerous = place.anchors != VENDOR_ROOTS
     if as_json:
         value = _status_json(found, is_dangerous=is_dangerous)

@@ -38,11 +38,13 @@ from thim.http.endpoints import (
 from thim.http.finish import ReplyResponse
 from thim.http.front import Front
 from thim.http.health import health_routes
+from thim.http.measured import Measured
 from thim.http.metrics import metrics_routes
 from thim.http.pccs import Pccs, policy_routes
 from thim.http.problems import to_reply
 from thim.http.reply import Reply
 from thim.http.service import Service
+from thim.http.workers import share
 from thim.services.clock import FileClock, utc_now
 from thim.services.judged_apart import find_outlooks, judge_number
 from thim.services.node import NodeSettings, follow_ledger
@@ -86,10 +88,12 @@ def create_app(
             await _run(stack, service.note())
             door = Door(settings.door, settings.limits)
             await _run(stack, door.follow())
+            await _run(stack, share(service.workers, service.tallies))
             gate = Gate(service)
             await _run(stack, gate.follow())
             await _run(stack, watch(_make_post(service)))
             attestation = await open_attestation(stack, service, _run)
+            attestation.attest.tell = service.tallies.count_verdict
             if settings.vendors.is_on:
                 await _face_vendors(stack, service)
             if service.filler is not None:
@@ -107,6 +111,7 @@ def create_app(
                 "pck": None if is_counted else service.pck_desk,
                 "limits": settings.limits,
                 "now": _to_seconds(clock),
+                "tallies": service.tallies,
             }
 
     collateral = [*collateral_routes(), *amd_routes()]
@@ -144,6 +149,7 @@ def create_app(
     )
     if settings.door.admin is not None or settings.rates.is_any:
         app.add_middleware(Front, rates=settings.rates, clock=clock)
+    app.add_middleware(Measured)
     app.router.redirect_slashes = False  # Azure's client follows none
     return app
 
@@ -221,6 +227,7 @@ async def _face_vendors(
             settings.store, settings.anchors, settings.vendors, service.clock
         )
     )
+    side.fetcher.tell = service.tallies.count_answer
     await side.begin_anew()
     service.filler = Filler(side)
     service.want_platform = service.filler.fetch_platform

@@ -18,6 +18,7 @@ from thim.errors import (
     ParameterError,
 )
 from thim.http.maa_errors import maa_reply
+from thim.http.measured import note_tenant
 from thim.http.query import parse_query
 from thim.http.tenancy import find_host
 from thim.services.providers import Providers
@@ -107,6 +108,7 @@ class AttestationContext:
             raise NotFoundError(msg, reason="unknown-path")
         now = self.service.clock()
         place = self._providers.place(host, named, now)
+        note_tenant(scope, place.tenant.name)
         self.service.tenancy.spend(place.tenant, scope, now)
         return place
 

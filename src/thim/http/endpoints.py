@@ -15,6 +15,7 @@ from thim.http import pcs
 from thim.http.answer import write_fmspcs
 from thim.http.bodies import TooLargeError, read_body
 from thim.http.finish import finish
+from thim.http.measured import note_tenant
 from thim.http.metadata import Metadata
 from thim.http.miss import Miss
 from thim.http.pck import (
@@ -122,8 +123,10 @@ class Endpoint:
             parameters = read_named(body)
         service: Service = scope["state"]["service"]
         prefix = scope.get("thim.prefix", Prefix(path=path))
+        placed = service.place(prefix, scope)
+        note_tenant(scope, placed.wish.tenant)
         return pcs.Request(
-            prefix=service.place(prefix, scope),
+            prefix=placed,
             names=scope.get("path_params", {}),
             version=self.version,
             parameters=parameters,

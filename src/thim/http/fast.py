@@ -35,12 +35,23 @@ from uvicorn.server import ServerState
 
 from thim.http.connection import LimitedHttpProtocol, Phase
 from thim.http.fast_pck import PckDesk
+from thim.http.measured import REQUEST_ID
 from thim.http.outbox import Outbox
 from thim.http.reply import (
     Reply,
     RequestIds,
     count_age,
+    find_request_id,
     lasting_headers,
+)
+from thim.http.tallies import (
+    MEMO_BYTES,
+    MEMO_ENTRIES,
+    MEMO_HITS,
+    MEMO_MISSES,
+    Meter,
+    Meters,
+    Sheet,
 )
 
 
@@ -86,7 +97,7 @@ class Entry:
     __slots__ = (
         "body",
         "head",
-        "hits",
+        "meter",
         "note",
         "raw",
         "reply",
@@ -95,12 +106,12 @@ class Entry:
         "written_until",
     )
 
-    def __init__(self, raw: bytes, reply: Reply) -> None:
+    def __init__(self, raw: bytes, reply: Reply, meter: Meter) -> None:
         self.raw = raw
         self.reply = reply
         self.body = reply.body
         self.note = reply.note
-        self.hits = 0
+        self.meter = meter
         # All up to the request's ID, as it was last written.
         self.head = b""
         self.written_for: Headers | None = None
@@ -142,7 +153,8 @@ class Memo:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.size = 0
-        self.hits = 0
+        self.misses = 0
+        self.meters = Meters()
         self._ids = RequestIds()
         self._clearings = 0
         self._entries: collections.OrderedDict[bytes, Entry] = (
@@ -151,6 +163,23 @@ class Memo:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def hits(self) -> int:
+        """
+        How often it had the answer.
+        """
+        return self.meters.hits
+
+    def read(self) -> Sheet:
+        """
+        Return what is counted here.
+        """
+        misses = ((MEMO_MISSES,), self.misses)
+        return Sheet(
+            counts=(*self.meters.read(MEMO_HITS), misses),
+            gauges={MEMO_BYTES: self.size, MEMO_ENTRIES: len(self)},
+        )
 
     def lookup(self, raw: bytes, now: float) -> Entry | None:
         """
@@ -163,8 +192,7 @@ class Memo:
             self._forget(entry)
             return None
         self._entries.move_to_end(raw)
-        entry.hits += 1
-        self.hits += 1
+        entry.meter.hits += 1
         return entry
 
     def offer(self, raw: bytes) -> bytes:
@@ -175,9 +203,12 @@ class Memo:
         offer.clearings = self._clearings
         return offer
 
-    def remember(self, raw: bytes, reply: Reply) -> None:
+    def remember(
+        self, raw: bytes, reply: Reply, family: str = "", tenant: str = ""
+    ) -> None:
         """
-        Keep *reply* for the request *raw*.
+        Keep *reply* for the request *raw*, whose hits are counted for its
+        *family* and *tenant*.
 
         An answer that may not be given again is left out, and so is one to an
         offer older than the last `clear`: it may come from before the change.
@@ -185,8 +216,9 @@ class Memo:
         is_late = isinstance(raw, _Offer) and raw.clearings != self._clearings
         if reply.status != _OK or reply.until is None or is_late:
             return
+        self.misses += 1
         self.discard(raw)
-        entry = Entry(bytes(raw), reply)
+        entry = Entry(bytes(raw), reply, self.meters.find(family, tenant))
         if entry.size > self.capacity:
             return
         self._entries[entry.raw] = entry
@@ -281,8 +313,10 @@ class FastHttpProtocol(LimitedHttpProtocol):
         now = self._now()
         state = self.server_state
         entry = None if memo is None else memo.lookup(data, now)
+        answer: bytes | None
         if memo is not None and entry is not None:
-            self.transport.write(memo.write(entry, state.default_headers, now))
+            answer = memo.write(entry, state.default_headers, now)
+            self.transport.write(answer)
             note = entry.note
             if note is not None and note.round is not self._noted:
                 note.note(self.client, now)
@@ -296,7 +330,7 @@ class FastHttpProtocol(LimitedHttpProtocol):
             return
         state.total_requests += 1
         if self.access_log:
-            self._log(data)
+            self._log(data, answer)
         # To set a timer would cost as much again: the one that runs is left
         # alone, and looks at the time when it fires.
         self._idle_since = self.loop.time()
@@ -322,7 +356,8 @@ class FastHttpProtocol(LimitedHttpProtocol):
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
-    def _log(self, raw: bytes) -> None:
+    def _log(self, raw: bytes, answer: bytes) -> None:
+        token = REQUEST_ID.set(find_request_id(answer))
         self.access_logger.info(
             '%s - "%s %s HTTP/%s" %d',
             get_client_addr({"client": self.client}),  # type: ignore[arg-type]
@@ -331,6 +366,8 @@ class FastHttpProtocol(LimitedHttpProtocol):
             "1.1",
             _OK,
         )
+        # The next request comes in the same context.
+        REQUEST_ID.reset(token)
 
     def timeout_keep_alive_handler(self) -> None:
         """

@@ -28,6 +28,7 @@ from thim.http.answer import encode_chain
 from thim.http.pck import Shape, choose_shape, write_json, write_pck
 from thim.http.query import parse_query
 from thim.http.reply import RequestIds
+from thim.http.tallies import PCK_HITS, Meter, Meters, Sheet
 from thim.intel.names import Tee
 from thim.intel.pck import PckTcbm
 from thim.services.sightings import MOST_SEEN, Sightings
@@ -53,6 +54,7 @@ _ENC_PPID: Final = b"encrypted_ppid"
 _ENC_PPID_DIGITS: Final = 768
 #: There is one for each client program and way to configure it.
 _MOST_FORMS: Final = 256
+_FAMILY: Final = "pcs"
 #: Seconds that a read transaction lasts at most, and more.
 _SLACK: Final = 10
 
@@ -65,11 +67,17 @@ class Form:
         raw: One of them, a whole plain GET.
         places: Where its values begin, by their names.
         shape: How it is answered.
+        meter: Where its answers are counted.
     """
 
     def __init__(
-        self, raw: bytes, places: dict[bytes, slice], shape: Shape
+        self,
+        raw: bytes,
+        places: dict[bytes, slice],
+        shape: Shape,
+        meter: Meter,
     ) -> None:
+        self.meter = meter
         self.is_json = shape is Shape.JSON
         self.values = operator.itemgetter(*(places[n] for n in _VALUES))
         self.enc_ppid = places.get(_ENC_PPID)
@@ -99,9 +107,12 @@ def _is_odd(values: bytes) -> bool:
     return values[-2] == 0 and values[-1] != 0
 
 
-def find_form(raw: bytes, paths: Collection[bytes]) -> Form | None:
+def find_form(
+    raw: bytes, paths: Collection[bytes], meter: Meter | None = None
+) -> Form | None:
     """
     Take *raw*, a whole plain GET, apart; None if it is nothing for here.
+    Answers to its form are counted in *meter*.
     """
     target = raw[len(b"GET ") : raw.index(b" HTTP/1.1\r\n")]
     path, _, query = target.partition(b"?")
@@ -122,7 +133,8 @@ def find_form(raw: bytes, paths: Collection[bytes]) -> Form | None:
     if sizes.get(_ENC_PPID, _ENC_PPID_DIGITS) != _ENC_PPID_DIGITS:
         return None
     holes = {n: s for n, s in places.items() if n in _VALUES or n == _ENC_PPID}
-    return Form(raw, holes, choose_shape(parse_query(query)))
+    shape = choose_shape(parse_query(query))
+    return Form(raw, holes, shape, meter or Meter())
 
 
 def _find_hosts(raw: bytes) -> set[bytes]:
@@ -188,6 +200,7 @@ class PckDesk:
         sightings: Where is noted who was answered.
         is_limited: Tells of a ``Host`` header whether its requests are
             counted, so that they are nothing for here.
+        name_tenant: Tells for which tenant requests to a ``Host`` are.
 
     Raises:
         OperatorError: The store cannot be opened.
@@ -202,8 +215,11 @@ class PckDesk:
         sightings: Sightings,
         *,
         is_limited: Callable[[bytes], bool] = lambda _host: False,
+        name_tenant: Callable[[bytes], str] = lambda _host: "",
     ) -> None:
         self._is_limited = is_limited
+        self._name_tenant = name_tenant
+        self._meters = Meters()
         self._replica = Replica(store)
         self._replica.map_file()
         self._read = self._replica.prepare(PLAIN_ANSWER)
@@ -227,7 +243,6 @@ class PckDesk:
         self._ids = RequestIds()
         self._sightings = sightings
         self._is_noting = True
-        self.hits = 0
 
     def close(self) -> None:
         """
@@ -235,13 +250,29 @@ class PckDesk:
         """
         self._replica.close()
 
+    @property
+    def hits(self) -> int:
+        """
+        How many it has answered.
+        """
+        return self._meters.hits
+
+    def read(self) -> Sheet:
+        """
+        Return what is counted here.
+        """
+        return Sheet(counts=self._meters.read(PCK_HITS))
+
     def learn(self, raw: bytes) -> None:
         """
         Know requests of the form of *raw*, a whole plain GET, from now on.
         """
         try:
-            form = find_form(raw, self._paths)
-            if form is None or any(map(self._is_limited, _find_hosts(raw))):
+            hosts = _find_hosts(raw)
+            tenants = {self._name_tenant(host) for host in hosts}
+            meter = self._meters.find(_FAMILY, min(tenants))
+            form = find_form(raw, self._paths, meter)
+            if form is None or any(map(self._is_limited, hosts)):
                 return
         except ThimError:
             return
@@ -299,7 +330,7 @@ class PckDesk:
         number, family, tcbm, serial, dictionary, body = row
         if self._is_noting:
             self._sightings.seen[number] = None
-        self.hits += 1
+        form.meter.hits += 1
         head = self._heads[form.is_json][family]
         if head.written_for is not server_headers:
             head.write(server_headers)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
+from thim.http.measured import find_asked
 from thim.http.reply import Reply, send_reply
 from thim.services.metadata import choose_request_id
 
@@ -30,7 +31,12 @@ async def finish(scope: Scope, send: Send, reply: Reply) -> None:
     is_read = scope["method"] in _READ
     if is_read and _is_unchanged(reply, headers.get(b"if-none-match")):
         reply = _not_modified(reply)
-    request_id = choose_request_id(headers.get(b"request-id", b""))
+    asked = find_asked(scope)
+    request_id = (
+        asked.request_id
+        if asked is not None
+        else choose_request_id(headers.get(b"request-id", b""))
+    )
     # Asked for only where it is needed: an error is answered without a clock.
     now = scope["state"]["now"]() if reply.aged_since is not None else 0.0
     await send_reply(scope, send, reply, request_id=request_id, now=now)
@@ -40,7 +46,9 @@ def _remember(scope: Scope, reply: Reply) -> None:
     raw = scope.get("extensions", {}).get("thim.memo")
     memo = scope["state"].get("memo")
     if raw is not None and memo is not None and reply.until is not None:
-        memo.remember(raw, reply)
+        asked = find_asked(scope)
+        labels = (asked.family, asked.tenant) if asked is not None else ()
+        memo.remember(raw, reply, *labels)
 
 
 def _note(scope: Scope, reply: Reply) -> None:

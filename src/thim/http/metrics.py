@@ -1,81 +1,178 @@
 """
-``/metrics`` for Prometheus: how the service stands towards its vendors.
+``/metrics`` for Prometheus: how the service stands and what it does.
 
-Everything comes from the store, so each worker says the same.
+What is made from the store is the same whichever worker says it; what workers
+count is added up over all of them.  A part that cannot be read is left out, and
+named: who looks at it at night needs the others all the more.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
+import contextlib
+import datetime
+import logging
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
 from starlette.routing import Route
 
-from thim.errors import OperatorError, UnavailableError
+from thim.errors import ThimError
 from thim.http.finish import ReplyResponse
-from thim.http.problems import to_reply
+from thim.http.metric_rows import gauges
+from thim.http.metrics_collateral import collateral_metrics, ending_metrics
+from thim.http.metrics_keys import (
+    certificate_metrics,
+    disk_metrics,
+    signing_key_metrics,
+)
+from thim.http.metrics_node import node_metrics
+from thim.http.metrics_serving import serving_metrics
+from thim.http.metrics_tenants import (
+    notice_metrics,
+    tenant_metrics,
+    verdict_metrics,
+)
+from thim.http.metrics_vendors import answer_metrics, vendor_metrics
 from thim.http.reply import Reply
-from thim.services.number_watch import NEW_NUMBER
-from thim.services.status import Level
-from thim.services.tenant_states import list_states
-from thim.store.decision_file import find_decisions
-from thim.store.decision_view import DecisionView
-from thim.store.notice_view import NoticeView
-from thim.store.outlook_view import OutlookView
-from thim.store.watch import Watch
+from thim.http.scrape import Scrape, StoreScrape
+from thim.store.expiry_view import ExpiryView
+from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TypeAlias
 
     from prometheus_client.metrics_core import Metric
     from starlette.requests import Request
 
-    from thim.collateral.chips import ChipCounts
     from thim.http.service import Service
     from thim.services.status import Status
 
-_HOUR = 3600
-_MOST_NOTICES = 200
+    Part: TypeAlias = tuple[str, Callable[[], Iterable[Metric]]]
+
+_log: Final = logging.getLogger("thim.metrics")
+#: For how long certificates that end are not counted again.
+_COUNTED: Final = datetime.timedelta(minutes=10)
+_PARTS: Final = (
+    ("serving", serving_metrics),
+    ("answers", answer_metrics),
+    ("verdicts", verdict_metrics),
+    ("certificates", certificate_metrics),
+    ("disk", disk_metrics),
+    ("nodes", node_metrics),
+)
+_STORE_PARTS: Final = (
+    ("collateral", collateral_metrics),
+    ("vendors", vendor_metrics),
+    ("tenants", tenant_metrics),
+    ("notices", notice_metrics),
+    ("signing-keys", signing_key_metrics),
+)
 
 
 def metrics_routes() -> list[Route]:
     """
     Return ``/metrics``.
     """
-    return [Route("/metrics", _metrics, methods=["GET"])]
+    return [Route("/metrics", MetricsRoute().answer, methods=["GET"])]
 
 
-async def _metrics(request: Request) -> ReplyResponse:
-    registry = CollectorRegistry()
-    try:
+class MetricsRoute:
+    """
+    Answers one scrape after the other, away from the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._endings: Sequence[Metric] = ()
+        self._counted: datetime.datetime | None = None
+
+    async def answer(self, request: Request) -> ReplyResponse:
+        """
+        Answer a scrape.
+        """
         service: Service = request.state.service
-        registry.register(_Collector(service, await service.status()))
-        body = generate_latest(registry)
-    except UnavailableError as e:
-        return ReplyResponse(to_reply(e))
-    return ReplyResponse(
-        Reply(
-            status=200,
-            headers=(
-                (b"content-type", CONTENT_TYPE_LATEST.encode("ascii")),
-                (b"cache-control", b"no-store"),
-            ),
-            body=body,
+        async with self._turn:
+            body = await self._write(service)
+        return ReplyResponse(
+            Reply(
+                status=200,
+                headers=(
+                    (b"content-type", CONTENT_TYPE_LATEST.encode("ascii")),
+                    (b"cache-control", b"no-store"),
+                ),
+                body=body,
+            )
         )
-    )
+
+    async def _write(self, service: Service) -> bytes:
+        sheet, workers = service.tallies.gather(), service.workers
+        pids = [service.pid]
+        if workers is not None:
+            sheet = await asyncio.to_thread(workers.add_others, sheet)
+            pids = workers.pids()
+        scrape = Scrape(
+            settings=service.settings,
+            now=service.clock(),
+            sheet=sheet,
+            pids=pids,
+            node=service.node_state(),
+        )
+        status: Status | None = None
+        with contextlib.suppress(ThimError):
+            status = await service.status()
+        return await asyncio.to_thread(self._render, scrape, status)
+
+    def _render(self, scrape: Scrape, status: Status | None) -> bytes:
+        parts: list[Part] = [(n, partial(make, scrape)) for n, make in _PARTS]
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(ThimError):
+                replica = Replica(scrape.settings.store)
+                stack.enter_context(contextlib.closing(replica))
+                parts += self._of_store(scrape, status, replica)
+            registry = CollectorRegistry()
+            registry.register(_Collector(parts, is_readable=status is not None))
+            return generate_latest(registry)
+
+    def _of_store(
+        self, scrape: Scrape, status: Status | None, replica: Replica
+    ) -> Iterator[Part]:
+        if status is None:
+            return
+        found = StoreScrape(
+            settings=scrape.settings,
+            now=scrape.now,
+            sheet=scrape.sheet,
+            pids=scrape.pids,
+            replica=replica,
+            status=status,
+        )
+        for name, make in _STORE_PARTS:
+            yield name, partial(make, found)
+        yield "endings", partial(self._count_endings, replica, scrape.now)
+
+    def _count_endings(
+        self, replica: Replica, now: datetime.datetime
+    ) -> Iterator[Metric]:
+        counted = self._counted
+        if counted is None or not counted <= now < counted + _COUNTED:
+            self._endings = list(ending_metrics(ExpiryView(replica), now))
+            self._counted = now
+        yield from self._endings
 
 
-class _Collector:
+class _Collector(Collector):
     """Writes all metrics at once, when they are asked for."""
 
-    def __init__(self, service: Service, status: Status) -> None:
-        self._service = service
-        self._status = status
+    def __init__(self, parts: Sequence[Part], *, is_readable: bool) -> None:
+        self._parts = parts
+        self._is_readable = is_readable
 
     def describe(self) -> list[Metric]:
         """
@@ -87,212 +184,18 @@ class _Collector:
         """
         Read the metrics.
         """
-        yield from _document_metrics(self._status)
-        yield GaugeMetricFamily(
-            "thim_refresh_failed",
-            "Whether refreshing went wrong in this worker's last step.",
-            value=self._service.find_trouble() is not None,
+        missing = [] if self._is_readable else ["store"]
+        for name, make in self._parts:
+            try:
+                found = list(make())
+            except ThimError as e:
+                missing.append(name)
+                _log.warning("/metrics has nothing about %s: %s", name, e)
+            else:
+                yield from found
+        yield gauges(
+            "scrape_missing",
+            "Parts of this answer that could not be read.",
+            ["part"],
+            (([name], 1) for name in missing),
         )
-        yield from _platform_metrics(self._status)
-        yield from _amd_metrics(self._status.amd)
-        yield from _vendor_metrics(self._status)
-        yield from _tenant_metrics(self._service)
-        yield from _attestation_metrics(self._service)
-        yield from _counters(Watch(self._service.replica))
-
-
-def _document_metrics(status: Status) -> Iterator[Metric]:
-    if status.autonomy is not None:
-        yield GaugeMetricFamily(
-            "thim_autonomy_hours",
-            "How long all promised documents stay valid without any vendor.",
-            value=status.autonomy.total_seconds() / _HOUR,
-        )
-    promised = GaugeMetricFamily(
-        "thim_promised_documents",
-        "Documents that are kept fresh, by state.",
-        labels=["state"],
-    )
-    for state, count in status.states.items():
-        promised.add_metric([state], count)
-    yield promised
-    concerns = GaugeMetricFamily(
-        "thim_concerns",
-        "What an operator should look at, by reason; 1 soon, 2 now.",
-        labels=["reason"],
-    )
-    levels: dict[str, Level] = {}
-    for concern in status.concerns:
-        worst = max(levels.get(concern.reason, Level.WELL), concern.level)
-        levels[concern.reason] = worst
-    for reason, level in levels.items():
-        concerns.add_metric([reason], level)
-    yield concerns
-
-
-def _platform_metrics(status: Status) -> Iterator[Metric]:
-    yield from _gauges(
-        ("platforms", "Platforms that are known.", status.platforms),
-        (
-            "platforms_without_certificates",
-            "Platforms in service that have no PCK certificate yet.",
-            status.bare_platforms,
-        ),
-        (
-            "platforms_revoked",
-            "Platforms with a current PCK certificate that is revoked.",
-            status.revoked_platforms,
-        ),
-    )
-
-
-def _amd_metrics(amd: ChipCounts) -> Iterator[Metric]:
-    yield from _gauges(
-        ("chips", "AMD chips that are registered and in service.", amd.chips),
-        (
-            "chips_confirmed",
-            "Those that a report has confirmed.",
-            amd.confirmed,
-        ),
-        (
-            "chips_without_vcek",
-            "Those without the VCEK for their TCB.",
-            amd.bare,
-        ),
-        ("vceks", "VCEKs that are held.", amd.vceks),
-        ("vceks_waited_for", "VCEKs that are waited for.", amd.waiting),
-    )
-
-
-def _tenant_metrics(service: Service) -> Iterator[Metric]:
-    number = GaugeMetricFamily(
-        "thim_tenant_evaluation_number",
-        "The TCB evaluation data number that answers a tenant.",
-        labels=["tenant", "baseline"],
-    )
-    signed = GaugeMetricFamily(
-        "thim_tenant_number_signed",
-        "Whether the vendor still signs it.",
-        labels=["tenant", "baseline"],
-    )
-    for state in list_states(service.replica, service.clock()):
-        if state.number is not None:
-            labels = [state.tenant, state.baseline]
-            number.add_metric(labels, state.number)
-            signed.add_metric(labels, state.is_signing)
-    yield number
-    yield signed
-    yield from _fleet_metrics(OutlookView(service.replica))
-    yield from _notice_metrics(NoticeView(service.replica))
-
-
-def _attestation_metrics(service: Service) -> Iterator[Metric]:
-    attestations = CounterMetricFamily(
-        "thim_attestations",
-        "Attestations by what became of them: issued, or why there is no "
-        "token.",
-        labels=["type", "result"],
-    )
-    view = DecisionView(find_decisions(service.settings.store))
-    try:
-        tallies = view.tallies()
-    except (OperatorError, UnavailableError):
-        return  # the rest is true all the same
-    for labels, count in tallies.items():
-        attestations.add_metric(labels, count)
-    yield attestations
-
-
-def _notice_metrics(view: NoticeView) -> Iterator[Metric]:
-    numbers = GaugeMetricFamily(
-        "thim_evaluation_number_noticed_timestamp_seconds",
-        "When a TCB evaluation data number was first noticed.",
-        labels=["number"],
-    )
-    for notice in view.recent(_MOST_NOTICES):
-        if notice.kind == NEW_NUMBER:
-            numbers.add_metric([notice.subject], notice.at.timestamp())
-    yield numbers
-    deliveries = GaugeMetricFamily(
-        "thim_webhook_notices",
-        "Notices for a webhook, by what became of them.",
-        labels=["webhook", "state"],
-    )
-    for hook, tally in view.tallies().items():
-        deliveries.add_metric([hook, "delivered"], tally.delivered)
-        deliveries.add_metric([hook, "waiting"], tally.waiting)
-        deliveries.add_metric([hook, "given-up"], tally.given_up)
-    yield deliveries
-
-
-def _fleet_metrics(view: OutlookView) -> Iterator[Metric]:
-    platforms = GaugeMetricFamily(
-        "thim_fleet_platforms",
-        "A tenant's platforms by how they stand under its number.",
-        labels=["tenant", "tee", "standing"],
-    )
-    breaking = GaugeMetricFamily(
-        "thim_fleet_breaking",
-        "Those that would break under the newest number that is signed.",
-        labels=["tenant", "number"],
-    )
-    for tenant, body in view.bodies().items():
-        outlook = json.loads(body)
-        for each in outlook["standings"]:
-            labels = [tenant, each["tee"], each["standing"]]
-            platforms.add_metric(labels, each["platforms"])
-        if "breaking" in outlook:
-            labels = [tenant, str(outlook["newest"])]
-            breaking.add_metric(labels, outlook["breaking"])
-    yield platforms
-    yield breaking
-    taken = view.taken()
-    if taken is not None:
-        yield GaugeMetricFamily(
-            "thim_fleet_outlook_timestamp_seconds",
-            "When that was worked out.",
-            value=taken.timestamp(),
-        )
-
-
-def _gauges(*rows: tuple[str, str, int]) -> Iterator[Metric]:
-    for name, help_text, value in rows:
-        yield GaugeMetricFamily(f"thim_{name}", help_text, value=value)
-
-
-def _vendor_metrics(status: Status) -> Iterator[Metric]:
-    if status.answered is not None:
-        yield GaugeMetricFamily(
-            "thim_vendor_last_answer_timestamp_seconds",
-            "When a vendor last answered as it should.",
-            value=status.answered.timestamp(),
-        )
-    requests = CounterMetricFamily(
-        "thim_vendor_requests",
-        "Requests to each vendor address.",
-        labels=["address"],
-    )
-    failures = GaugeMetricFamily(
-        "thim_vendor_failures_in_a_row",
-        "Failures of each vendor address since it last answered.",
-        labels=["address"],
-    )
-    for address in status.addresses:
-        requests.add_metric([address.address], address.requests)
-        failures.add_metric([address.address], address.failures)
-    yield requests
-    yield failures
-
-
-def _counters(watch: Watch) -> Iterator[Metric]:
-    for name, help_text in (
-        ("refused", "Documents that were refused, by reason."),
-        ("shortfall", "Genuine documents that were not what was asked for."),
-    ):
-        family = CounterMetricFamily(
-            f"thim_{name}", help_text, labels=["reason"]
-        )
-        for counter in watch.counters():
-            if counter.name == name:
-                family.add_metric([counter.label], counter.count)
-        yield family

@@ -68,6 +68,14 @@ class RequestIds:
         return self._line % self._next()
 
 
+def find_request_id(answer: bytes) -> str:
+    """
+    Return the ``Request-ID`` of a whole *answer*, which ends its head.
+    """
+    head = answer[: answer.index(b"\r\n\r\n")]
+    return head[head.rindex(b" ") + 1 :].decode("ascii")
+
+
 def lasting_headers(reply: Reply) -> list[tuple[bytes, bytes]]:
     """
     Return the headers that every sending of *reply* carries, in order.

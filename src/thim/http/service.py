@@ -26,8 +26,11 @@ from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
 from thim.http.miss import Miss
 from thim.http.problems import to_reply
+from thim.http.tallies import REFRESH_FAILED, Sheet, Tallies
 from thim.http.tenancy import Tenancy
+from thim.http.workers import find_workers
 from thim.services.client_notes import ClientNotes
+from thim.services.key_concerns import find_key_concerns
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
@@ -123,6 +126,10 @@ class Service:
         self.pck = PckReader(self.replica)
         self.endorsements = EndorsementView(self.replica)
         self.tenancy = Tenancy(self.replica, clock)
+        #: What this process counts, and where its neighbours' numbers are.
+        self.tallies = Tallies()
+        self.pid = os.getpid()
+        self.workers = find_workers(settings)
         self.sightings = Sightings()
         self.clients = ClientNotes()
         self.pck_desk = PckDesk(
@@ -132,9 +139,16 @@ class Service:
             self.mark,
             self.sightings,
             is_limited=self.tenancy.is_limited,
+            name_tenant=lambda host: self.tallies.name_tenant(
+                self.tenancy.name_tenant(host)
+            ),
         )
         self._standing: tuple[Book, datetime.datetime | None] | None = None
+        self.tallies.add_source(self._read_trouble)
+        self.tallies.add_source(self.pck_desk.read)
         self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
+        if self.memo is not None:
+            self.tallies.add_source(self.memo.read)
         self._generation = self.replica.generation()
 
     def close(self) -> None:
@@ -143,6 +157,10 @@ class Service:
         """
         self.pck_desk.close()
         self.replica.close()
+
+    def _read_trouble(self) -> Sheet:
+        is_in_trouble = self.find_trouble() is not None
+        return Sheet(gauges={REFRESH_FAILED: int(is_in_trouble)})
 
     def place(self, prefix: Prefix, scope: Scope) -> Prefix:
         """
@@ -364,6 +382,8 @@ class Service:
         with contextlib.closing(replica):
             vendors = self.settings.vendors
             found = read_status(replica, Watch(replica), vendors, now)
+            life = self.settings.attestation_key_life
+            found = found.add(find_key_concerns(replica, now, life))
             return found.add(find_tenant_concerns(replica, now))
 
     async def write_down(self, *, is_last: bool = False) -> None:

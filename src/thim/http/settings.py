@@ -52,7 +52,9 @@ class HttpSettings:
     *attestation_key_life*; *tsm_root* is the kernel's folder for evidence of
     this machine. Decision records are kept for a *decision_retention*.
     *openid* is whose tokens are taken beside our own. *door* says what
-    listeners there are, *rates* how often one caller may ask.
+    listeners there are, *rates* how often one caller may ask. *tallies* is a
+    folder in which the workers share what they count; *tls_certificates* are
+    the files of the server's certificates, to be watched for their end.
     """
 
     store: Path
@@ -76,6 +78,8 @@ class HttpSettings:
     tsm_root: Path = TSM
     decision_retention: timedelta = RETENTION
     supervisor: int | None = None
+    tallies: Path | None = None
+    tls_certificates: tuple[Path, ...] = ()
     memo_bytes: int = 32 * 1024 * 1024
     limits: Limits = dataclasses.field(default_factory=Limits)
     door: DoorSettings = dataclasses.field(default_factory=DoorSettings)

@@ -103,6 +103,13 @@ class Tenancy:
         name = book.find_host(find_host(host), now) or ROOT.name
         return book.find_tenant(name, now, now).quota is not None
 
+    def name_tenant(self, host: bytes) -> str:
+        """
+        Tell whose requests to *host* (the header) are.
+        """
+        book = self._replica.book()
+        return book.find_host(find_host(host), self._clock()) or ROOT.name
+
     def spend(self, tenant: Tenant, scope: Scope, now: datetime) -> None:
         """
         Take a request out of the quota of *tenant*, if it has one.

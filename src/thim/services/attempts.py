@@ -43,7 +43,7 @@ _log: Final = logging.getLogger("thim.attestation")
 #: Records of refusals that a process writes in a minute.
 MOST_RECORDS: Final = 600
 #: What is no refusal: it may pass.
-_PASSING: Final = (
+PASSING: Final = (
     FrequencyError,
     OperatorError,
     UnavailableError,
@@ -91,7 +91,7 @@ class Attempts:
 
     def _record(self, attempt: Attempt, error: ThimError) -> bool:
         kind, tenant, now = attempt.kind, attempt.tenant, self._clock()
-        if kind is None or tenant is None or isinstance(error, _PASSING):
+        if kind is None or tenant is None or isinstance(error, PASSING):
             return False
         if not self._rate.spend("", now):
             return False

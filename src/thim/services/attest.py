@@ -25,7 +25,7 @@ from thim.errors import (
     ThimError,
     UnavailableError,
 )
-from thim.services.attempts import Attempt, Attempts
+from thim.services.attempts import PASSING, Attempt, Attempts
 from thim.services.attestation_policies import find_policy
 from thim.services.judgement import JudgementDesk
 from thim.services.policy_shelf import PolicyShelf
@@ -108,6 +108,9 @@ class AttestDesk:
         self.judgement = JudgementDesk(replica, anchors)
         self._shelf = PolicyShelf()
         self._drafts = SourceRate(_MOST_DRAFTS)
+        #: Told type, what the TCB was worth (or why nothing is said of it)
+        #: and tenant of each attestation.
+        self.tell: Callable[[str, str, str], None] = lambda *_: None
         #: What became of those that failed.
         self.attempts = Attempts(log, clock)
         #: Has collateral fetched that is missing for a submission; returns
@@ -143,7 +146,7 @@ class AttestDesk:
             outcome = await self._decide(
                 choice, submission, tenant, source, now
             )
-            return await self._issue(
+            token = await self._issue(
                 place, submission, outcome, now, is_preview=is_preview
             )
         except ThimError as e:
@@ -154,7 +157,13 @@ class AttestDesk:
                 prepared=choice.prepared if choice else None,
             )
             self.attempts.note(attempt, e)
+            is_refused = not isinstance(e, PASSING)
+            status = "refused" if is_refused else "unavailable"
+            self.tell(submission.type.value, status, tenant.name)
             raise
+        status = outcome.judged.status
+        self.tell(submission.type.value, status, tenant.name)
+        return token
 
     async def _decide(
         self,

@@ -18,7 +18,7 @@ from thim.collateral.targets import LONGEST_LEASE
 from thim.errors import OperatorError, UpstreamError
 from thim.services.amd_desk import AmdDesk
 from thim.services.desk import Desk
-from thim.services.outcome import Fetched, Outcome, blame, sum_up
+from thim.services.outcome import NOT_NOW, Fetched, Outcome, blame, sum_up
 from thim.services.pck_desk import PckDesk
 from thim.store.agenda import Since
 from thim.store.budget import Budget
@@ -53,7 +53,7 @@ _KEYS: Final = frozenset({"key-lost", "no-key", "key-file", "key-file-content"})
 class _NotNowError(UpstreamError):
     def __init__(self, address: str, until: datetime) -> None:
         msg = f"{address}: not to be asked before {until:%FT%TZ}"
-        super().__init__(msg, reason="not-now")
+        super().__init__(msg, reason=NOT_NOW)
         self.until = until
 
 
@@ -83,6 +83,9 @@ class Fetcher:
         owner: str,
         key_file: Path | None = None,
     ) -> None:
+        #: Told each address and what it answered: the status, or why there was
+        #: no answer, or ``not-now`` where it was not asked.
+        self.tell: Callable[[str, str], None] = lambda *_: None
         self._agenda = ledger.agenda
         self._links = [(u, Transport(u)) for u in upstreams]
         # It matters only when a process dies while it asks.
@@ -220,10 +223,13 @@ class Fetcher:
         try:
             response = await transport.get(request, permit)
         except _NotNowError as e:
+            self.tell(address, NOT_NOW)
             return blame(e, Outcome.NOT_NOW, until=e.until)
         except UpstreamError as e:
+            self.tell(address, e.reason)
             await self.run(self._desk.report_failure, address, e)
             return blame(e)
+        self.tell(address, str(response.status))
         await self.run(self._desk.report, address, response)
         return await self.run(read, response)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from thim.errors import ThimError
 
+#: Why somebody is not asked: the budget is spent, or they are left alone.
+NOT_NOW: Final = "not-now"
 _DETAIL_SIZE: Final = 1000
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
