@@ -8,6 +8,8 @@ failure (``tests/conftest.py``), so that none of them is left out unseen.
 import os
 import shutil
 
+from pathlib import Path
+
 import pytest
 
 
@@ -29,4 +31,8 @@ needs_systemd = pytest.mark.skipif(
 )
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed"
+)
+needs_nginx = pytest.mark.skipif(
+    shutil.which("nginx") is None and not Path("/usr/sbin/nginx").exists(),
+    reason="nginx is not installed",
 )

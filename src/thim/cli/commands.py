@@ -7,11 +7,13 @@ from __future__ import annotations
 from thim.cli import (
     agent,
     attest,
+    audit,
     baseline_plans,
     baselines,
     chips,
     clients,
     collateral,
+    collateral_export,
     configuration,
     database,
     decisions,
@@ -21,11 +23,13 @@ from thim.cli import (
     pccs_import,
     platforms,
     policy,
+    policy_export,
     prefetch,
     refreshing,
     refusals,
     serve,
     signing,
+    signing_jwks,
     simulate,
     statuses,
     tenant_attestation,
@@ -49,6 +53,9 @@ app.command("attest")(attest.attest)
 collateral.app.command("refresh")(refreshing.refresh)
 collateral.app.command("status")(refreshing.status)
 collateral.app.command("prefetch")(prefetch.prefetch)
+collateral.app.command("export")(collateral_export.export)
+policy.app.command("export")(policy_export.export)
+signing.app.command("jwks")(signing_jwks.jwks)
 collateral.app.command("refused")(refusals.refused)
 baselines.app.command("plan")(baseline_plans.plan)
 baselines.app.command("apply")(baseline_plans.apply)
@@ -70,5 +77,6 @@ app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
 app.add_typer(signing.app, name="signing")
 app.add_typer(decisions.app, name="decision")
+app.add_typer(audit.app, name="audit")
 app.add_typer(hooks.app, name="webhook")
 app.add_typer(clients.app, name="client-config")

@@ -92,8 +92,8 @@ def verify(
     store: Store = None, config: Config = None, as_json: Json = False
 ) -> None:
     """
-    Check every stored record again, every platform's certificates, and the
-    signing keys.
+    Check every stored record again, every platform's certificates, the
+    signing keys, and the chain of events.
 
     Exit code 1 if anything is wrong.
     """

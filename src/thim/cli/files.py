@@ -5,7 +5,9 @@ Files that a command is given: those in folders too, and none that blocks.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
 import stat
 import sys
 
@@ -117,3 +119,30 @@ def open_file(file: Path) -> BinaryIO:
         msg = "not a regular file"
         raise MalformedError(msg, reason="unreadable")
     return os.fdopen(handle, "rb")
+
+
+@contextlib.contextmanager
+def making_file(path: Path) -> Iterator[BinaryIO]:
+    """
+    Make the file *path*, readable by its owner alone: it is there when it is
+    whole, and never takes the place of another.
+
+    Raises:
+        OperatorError: Something is there already, or it cannot be written.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        try:
+            with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(new, path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as e:
+        msg = f"{path}: cannot be made ({e.strerror}); nothing was changed"
+        raise OperatorError(msg, reason="unwritable") from e

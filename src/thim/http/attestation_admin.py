@@ -138,6 +138,7 @@ class Managed:
                     detail,
                     actor=str(self.principal),
                     now=service.clock(),
+                    tenant=self.place.tenant.name,
                 )
 
         try:

@@ -17,6 +17,7 @@ from thim.errors import ThimError
 from thim.intel.signed import SignedJson
 from thim.services.audit_amd import AmdAudit
 from thim.services.audit_attestation import find_policy_findings
+from thim.services.audit_events import find_event_findings
 from thim.services.audit_platforms import PlatformAudit
 from thim.services.audit_signing_keys import check_signing_keys
 from thim.services.finding import Finding
@@ -91,6 +92,7 @@ def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
     8. Platforms and their PCK certificates hold (``audit_platforms``).
     9. So do attestation policies and who signs them (``audit_attestation``).
     10. Signing keys hold (``audit_signing_keys``).
+    11. Events are in their chain (``audit_events``).
     """
     anchors = ledger.anchors()
     findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
@@ -110,7 +112,7 @@ def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
                 Finding(record=name, reason="row", detail=stored.detail)
             )
             continue
-        findings += _check_record(stored, anchors, amd)
+        findings += check_record(stored, anchors, amd)
         revoked += _is_under_revoked(stored.record, revocations)
         _note(series, stored)
     for found in series.values():
@@ -121,6 +123,7 @@ def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
         findings += platforms.findings()
         findings += find_policy_findings(replica)
         findings += check_signing_keys(replica, key_file)
+        findings += find_event_findings(replica)
     return Report(
         records=records,
         heads=sum(found.head is not None for found in series.values()),
@@ -179,9 +182,13 @@ def _is_under_revoked(record: Record, revocations: Revocations) -> bool:
         return False
 
 
-def _check_record(
+def check_record(
     stored: Stored, anchors: TrustAnchors, amd: AmdAudit
 ) -> Iterator[Finding]:
+    """
+    Check a record as if it came in on the day on which it was verified: its
+    digest, its signature under *anchors*, and what is written beside it.
+    """
     record = stored.record
     name = f"record {stored.id} ({record.key})"
     if hashlib.sha256(record.body).digest() != stored.sha256:

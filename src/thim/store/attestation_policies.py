@@ -68,7 +68,14 @@ class AttestationPolicies:
             else:
                 action = "attestation-policy-set"
                 detail = f"{what}: JWS {hashlib.sha256(jws).hexdigest()}"
-            add_event(connection, action, detail, actor=actor, now=at)
+            add_event(
+                connection,
+                action,
+                detail,
+                actor=actor,
+                now=at,
+                tenant=tenant,
+            )
         return True
 
     def add_certificate(
@@ -109,6 +116,7 @@ class AttestationPolicies:
                 detail,
                 actor=actor,
                 now=at,
+                tenant=tenant,
             )
         return True
 
@@ -140,6 +148,7 @@ class AttestationPolicies:
                 detail,
                 actor=actor,
                 now=at,
+                tenant=tenant,
             )
         return True
 

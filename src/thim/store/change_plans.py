@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, update
 
+from thim.baseline.definition import Kind
 from thim.baseline.rollout import Plan, State, write_body
 from thim.errors import ConflictError
 from thim.store import schema
@@ -58,7 +59,14 @@ class ChangePlans:
             )
             plan = int(row.scalar_one())
             detail = f"plan {plan}: {body.what}: {reason}"
-            add_event(connection, "plan-make", detail, actor=author, now=now)
+            add_event(
+                connection,
+                "plan-make",
+                detail,
+                actor=author,
+                now=now,
+                tenant=_find_tenant(body),
+            )
         return plan
 
     def move(
@@ -88,4 +96,20 @@ class ChangePlans:
                 raise ConflictError(msg, reason="changed-meanwhile")
             detail = f"plan {plan.id}: {plan.body.what}: {reason}"
             action = f"plan-{state.value}"
-            add_event(connection, action, detail, actor=actor, now=now)
+            add_event(
+                connection,
+                action,
+                detail,
+                actor=actor,
+                now=now,
+                tenant=_find_tenant(plan.body),
+            )
+
+
+def _find_tenant(body: Body) -> str | None:
+    """Find whom a plan concerns, if that is one tenant alone."""
+    concerned = {
+        step.name if step.kind is Kind.TENANT else step.tenant
+        for step in body.steps
+    }
+    return concerned.pop() if len(concerned) == 1 else None

@@ -43,6 +43,13 @@ _WHICH: Final = "d.at >= ? AND d.at < ? AND (? IS NULL OR d.tenant = ?)"
 _ORDER: Final = "ORDER BY d.at DESC, d.id DESC LIMIT ?"
 _LIST: Final = f"{_SELECT} WHERE {_WHICH} {_ORDER}"
 _LIST_REFUSED: Final = f"{_SELECT} WHERE {IS_REFUSED} AND {_WHICH} {_ORDER}"
+_WALK: Final = f"""
+    {_SELECT.replace("SELECT d.jti", "SELECT d.id, d.jti")}
+     WHERE (d.at, d.id) > (?, ?) AND d.at < ?
+       AND (? IS NULL OR d.tenant = ?)
+     ORDER BY d.at, d.id LIMIT ?
+"""
+_PAGE: Final = 1000
 _TALLIES: Final = "SELECT type, outcome, count FROM tallies"
 
 
@@ -91,6 +98,27 @@ class DecisionView:
         most = min(limit, MOST_LISTED)
         statement = _LIST_REFUSED if refused else _LIST
         return self._read(statement, (first, last, tenant, tenant, most))
+
+    def walk(
+        self, tenant: str | None, since: datetime, until: datetime
+    ) -> Iterator[Decision]:
+        """
+        Read all records of a *tenant*, or all, from one instant to before
+        another, the oldest first, however many there are.
+
+        Raises:
+            OperatorError, UnavailableError: As `find`.
+        """
+        last = (to_stored(since), 0)
+        until_at = to_stored(until)
+        while True:
+            values = (*last, until_at, tenant, tenant, _PAGE)
+            rows = self._fetch(_WALK, values)
+            if not rows:
+                return
+            with making_sense():
+                yield from [read_decision(row[1:]) for row in rows]
+            last = (rows[-1][2], rows[-1][0])
 
     def tallies(self) -> Tallies:
         """

@@ -102,6 +102,7 @@ class Definitions:
                 f"{enactment.effective:%FT%TZ}: {enactment.reason}",
                 actor=enactment.actor,
                 now=enactment.decided,
+                tenant=_find_tenant(enactment),
             )
 
     def promote(self, promotion: Promotion) -> bool:
@@ -142,6 +143,11 @@ class Definitions:
                 now=promotion.noticed,
             )
         return True
+
+
+def _find_tenant(enactment: Enactment) -> str | None:
+    is_tenant = enactment.kind is Kind.TENANT
+    return enactment.name if is_tenant else enactment.tenant
 
 
 def _insert_enactment(

@@ -37,7 +37,7 @@ from thim.store.client_numbers import ClientNumbers
 from thim.store.definitions import Definitions
 from thim.store.deliveries import Notices
 from thim.store.endorsements import Endorsements
-from thim.store.events import Events
+from thim.store.events import Events, add_event
 from thim.store.fleet_tcbs import FleetTcbs
 from thim.store.instants import to_stored
 from thim.store.keys import Keys
@@ -269,14 +269,13 @@ class Ledger:
                     actor=actor,
                 )
             )
-            connection.execute(
-                insert(schema.events).values(
-                    at=to_stored(now),
-                    actor=actor,
-                    action="trust-add",
-                    detail=f"{vendor} root with the key {pin.hex()}, "
-                    f"certificate {hashlib.sha256(der).hexdigest()}",
-                )
+            add_event(
+                connection,
+                "trust-add",
+                f"{vendor} root with the key {pin.hex()}, certificate "
+                f"{hashlib.sha256(der).hexdigest()}",
+                actor=actor,
+                now=now,
             )
         return True
 

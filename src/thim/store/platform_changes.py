@@ -8,11 +8,12 @@ import json
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from thim.collateral.platforms import PlatformId
 from thim.errors import MalformedError, NotFoundError
 from thim.store import schema
+from thim.store.events import add_event
 from thim.store.instants import to_stored
 
 
@@ -53,7 +54,7 @@ class PlatformChanges:
                 raise MalformedError(msg, reason="platform-name")
             _set(connection, row, {"name": name})
             detail = f"platform {_spell_row(found)}: name {name!r}"
-            _note(connection, "platform-name", detail, actor=actor, now=now)
+            add_event(connection, "platform-name", detail, actor=actor, now=now)
 
     def label(
         self,
@@ -79,7 +80,9 @@ class PlatformChanges:
                 raise MalformedError(msg, reason="labels")
             _set(connection, row, {"labels": spell_labels(labels)})
             detail = f"platform {_spell_row(found)}: {_spell_changes(changes)}"
-            _note(connection, "platform-label", detail, actor=actor, now=now)
+            add_event(
+                connection, "platform-label", detail, actor=actor, now=now
+            )
 
     def retire(self, row: int, *, actor: str, now: datetime) -> bool:
         """
@@ -92,7 +95,9 @@ class PlatformChanges:
                 return False
             _set(connection, row, {"retired": to_stored(now)})
             detail = f"platform {_spell_row(found)}"
-            _note(connection, "platform-retire", detail, actor=actor, now=now)
+            add_event(
+                connection, "platform-retire", detail, actor=actor, now=now
+            )
         return True
 
     def reinstate(self, row: int, *, actor: str, now: datetime) -> bool:
@@ -106,7 +111,7 @@ class PlatformChanges:
                 return False
             _set(connection, row, {"retired": None, "replaced_by": None})
             detail = f"platform {_spell_row(found)}"
-            _note(
+            add_event(
                 connection, "platform-reinstate", detail, actor=actor, now=now
             )
         return True
@@ -140,7 +145,9 @@ class PlatformChanges:
             if inherited:
                 _set(connection, new, inherited)
             detail = f"platform {_spell_row(before)} by {_spell_row(after)}"
-            _note(connection, "platform-replace", detail, actor=actor, now=now)
+            add_event(
+                connection, "platform-replace", detail, actor=actor, now=now
+            )
 
 
 def spell_labels(labels: Mapping[str, str] | None) -> str | None:
@@ -216,18 +223,3 @@ def _spell_changes(changes: Mapping[str, str | None]) -> str:
         for key, value in changes.items()
     )
     return f"labels {', '.join(pairs)}"
-
-
-def _note(
-    connection: Connection,
-    action: str,
-    detail: str,
-    *,
-    actor: str,
-    now: datetime,
-) -> None:
-    connection.execute(
-        insert(schema.events).values(
-            at=to_stored(now), actor=actor, action=action, detail=detail
-        )
-    )

@@ -94,7 +94,14 @@ class Tokens:
                 .values(revoked=to_stored(now))
             )
             detail = f"token {token_id} ({row.name}), role {row.role}"
-            add_event(connection, "token-revoke", detail, actor=actor, now=now)
+            add_event(
+                connection,
+                "token-revoke",
+                detail,
+                actor=actor,
+                now=now,
+                tenant=row.tenant,
+            )
         return True
 
     def revoke_tenant(self, tenant: str, *, actor: str, now: datetime) -> None:
@@ -155,6 +162,7 @@ def _add(connection: Connection, token: StoredToken) -> None:
         detail,
         actor=token.created_by,
         now=token.created,
+        tenant=token.tenant,
     )
 
 

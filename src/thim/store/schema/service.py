@@ -35,7 +35,9 @@ added_anchors = table(
     Column("actor", Text, nullable=False),
 )
 
-#: What was decided, by whom, when; only ever appended to.
+#: What was decided, by whom, when; only ever appended to.  ``tenant`` is whom
+#: it concerns, where that is one alone; ``salt`` and ``digest`` chain each
+#: event to the one before (``store.event_chain``).
 events = table(
     "events",
     Column("id", Integer, primary_key=True),
@@ -43,6 +45,9 @@ events = table(
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("tenant", Text),
+    Column("salt", LargeBinary),
+    Column("digest", LargeBinary),
 )
 
 #: API tokens: ``id.secret``; of the secret only its SHA-256 is kept.  One of a
