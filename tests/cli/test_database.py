@@ -4,12 +4,11 @@ import stat
 
 import pytest
 
-from alembic import command
-
 from thim.collateral.anchors import VENDOR_ROOTS
-from thim.store import create
 from thim.store.engine import open_engine
 from thim.store.ledger import Ledger, stamp_anchors
+from thim.store.migrate import run_migrations
+from thim.store.revision import program_version
 
 
 def add_forgery(store) -> None:
@@ -186,7 +185,7 @@ class TestVerify:
         assert "trust anchors" in run.err
 
 
-class TestUpgrade:
+class TestMigrate:
     @pytest.fixture
     def old(self, tmp_path):
         """
@@ -195,7 +194,7 @@ class TestUpgrade:
         path = tmp_path / "old.db"
         engine = open_engine(path)
         with engine.begin() as connection:
-            command.upgrade(create._migrations(connection), "0001")
+            run_migrations(connection, "0001")
             stamp_anchors(connection, VENDOR_ROOTS)
         engine.dispose()
         return path
@@ -207,22 +206,103 @@ class TestUpgrade:
         """
         refused = thim("db", "verify", "--store", old)
         assert 2 == refused.code
-        assert "thim db upgrade" in refused.err
+        assert "thim db migrate" in refused.err
 
-        run = thim("db", "upgrade", "--store", old)
+        run = thim("db", "migrate", "--store", old)
         assert 0 == run.code
-        assert f"The store in {old} has this release's schema\n" == run.text
+        (backup,) = old.parent.glob("old.db.before-0008-*Z")
+        assert (
+            f"A backup of the store as it was is in {backup}\n"
+            f"The store in {old} has this release's schema; it had 0001\n"
+        ) == run.text
         assert 0 == thim("db", "verify", "--store", old).code
+
+    def test_backup(self, thim, old, tmp_path):
+        """
+        The backup is the store as it was, its owner's alone, and goes where it
+        is wanted; restored and migrated it is a store again.
+        """
+        folder = tmp_path / "backups"
+        folder.mkdir()
+        before = dump(old)
+        thim("db", "migrate", "--store", old, "--backup-folder", folder)
+        (backup,) = folder.iterdir()
+
+        assert before == dump(backup)
+        assert 0o600 == stat.S_IMODE(backup.stat().st_mode)
+        run = thim("db", "restore", backup, "--store", old, "--replace")
+        assert (0, "") == (run.code, run.err)
+        assert f"Next: `thim db migrate --store {old}`\n" in run.text
+        assert before == dump(old)
+        assert 0 == thim("db", "migrate", "--store", old).code
+
+    def test_no_backup_folder(self, thim, old):
+        """
+        A folder that is not there is named, and nothing is done.
+        """
+        before = dump(old)
+        run = thim("db", "migrate", "--store", old, "--backup-folder", "/typo")
+
+        assert (2, b"") == (run.code, run.out)
+        assert "--backup-folder: got '/typo', expected a folder" in run.err
+        assert before == dump(old)
+
+    def test_version(self, thim, old):
+        """
+        The store says from then on which program has made its schema.
+        """
+        thim("db", "migrate", "--store", old)
+
+        assert f"VALUES('version','{program_version()}')" in "".join(dump(old))
+
+    def test_not_wholly(self, thim, old):
+        """
+        Where it fails the store is as it was, and the error says where the
+        backup is.
+        """
+        with contextlib.closing(sqlite3.connect(old)) as db:
+            db.execute("CREATE TABLE platforms (mine TEXT)")
+        before = dump(old)
+        run = thim("db", "migrate", "--store", old)
+        (backup,) = old.parent.glob("old.db.before-0008-*Z")
+
+        assert 2 == run.code
+        assert "table platforms already exists" in run.err
+        assert f"it is as it was, and a backup of it is in {backup}" in run.err
+        assert before == dump(old) == dump(backup)
+
+    def test_newer(self, thim, store):
+        """
+        A store of a newer release is refused by every command, and made no
+        older: both schemas and both programs are named, and the way back.
+        """
+        with contextlib.closing(sqlite3.connect(store)) as db, db:
+            db.execute("UPDATE alembic_version SET version_num = '0999'")
+            db.execute("UPDATE settings SET value='9.9' WHERE name='version'")
+        before = dump(store)
+        for command in ("migrate", "verify"):
+            run = thim("db", command, "--store", store)
+
+            assert (2, b"") == (run.code, run.out)
+            assert f"thim {program_version()}, which has schema 0008" in run.err
+            assert "schema 0999, made by thim 9.9;" in run.err
+            assert "never made older" in run.err
+            assert "thim db restore" in run.err
+        assert before == dump(store)
 
     def test_again(self, thim, store):
         """
         One of this release stays as it is.
         """
         before = dump(store)
-        run = thim("db", "upgrade", "--store", store)
+        run = thim("db", "migrate", "--store", store)
 
         assert 0 == run.code
+        assert f"The store in {store} has this release's schema already\n" == (
+            run.text
+        )
         assert before == dump(store)
+        assert ["thim.db"] == [path.name for path in store.parent.glob("*db*")]
 
     @pytest.mark.parametrize(
         ("name", "words"),
@@ -232,7 +312,7 @@ class TestUpgrade:
         """
         A typo makes no new store.
         """
-        run = thim("db", "upgrade", "--store", tmp_path / name)
+        run = thim("db", "migrate", "--store", tmp_path / name)
 
         assert (2, b"") == (run.code, run.out)
         assert words in run.err
@@ -244,7 +324,7 @@ class TestUpgrade:
         """
         path = tmp_path / "notes.txt"
         path.write_text("notes " * 1000)
-        run = thim("db", "upgrade", "--store", path)
+        run = thim("db", "migrate", "--store", path)
 
         assert (2, b"") == (run.code, run.out)
         assert 1 == run.err.count("\n")
@@ -259,7 +339,7 @@ class TestUpgrade:
         with contextlib.closing(sqlite3.connect(path)) as db:
             db.executescript(f"{script}; VACUUM")
         before = dump(path)
-        run = thim("db", "upgrade", "--store", path)
+        run = thim("db", "migrate", "--store", path)
 
         assert (2, b"") == (run.code, run.out)
         assert before == dump(path)

@@ -1,11 +1,16 @@
 import asyncio
 import contextlib
+import datetime
 
 import pytest
 
 from tests.store.decisions import DAY, NOW, decision
 from thim.errors import OperatorError
-from thim.services.decisions import drop_old, drop_old_refusals
+from thim.services.decisions import (
+    JumpWatch,
+    drop_old,
+    drop_old_refusals,
+)
 from thim.store.decision_file import DecisionFile
 from thim.store.decision_view import DecisionView
 
@@ -61,3 +66,47 @@ class TestDrop:
         path.write_bytes(b"x" * 4096)
         with pytest.raises(OperatorError, match="not a database"):
             asyncio.run(drop_old(path, NOW))
+
+
+class TestJumpWatch:
+    @pytest.mark.parametrize(
+        ("set_by", "expected"),
+        [
+            (0, True),
+            (599, True),
+            (-599, True),
+            (601, False),
+            (-601, False),
+            (365 * 86_400, False),
+            (-365 * 86_400, False),
+        ],
+    )
+    def test_jump(self, set_by, expected):
+        """
+        A clock that was set by more than ten minutes is not to be believed.
+        """
+        watch = JumpWatch()
+        watch.is_steady(NOW, 1000.0)
+        later = NOW + datetime.timedelta(seconds=3600 + set_by)
+
+        assert expected == watch.is_steady(later, 4600.0)
+
+    def test_first(self):
+        """
+        One that is looked at for the first time is.
+        """
+        assert JumpWatch().is_steady(NOW, 1.0)
+
+    @pytest.mark.parametrize(("hours", "expected"), [(23, False), (24, True)])
+    def test_grace(self, hours, expected):
+        """
+        After a day in which it went on as it should it is again, right or
+        wrong: somebody had that time to see it.
+        """
+        watch = JumpWatch()
+        watch.is_steady(NOW, 0.0)
+        year = datetime.timedelta(days=365)
+        watch.is_steady(NOW + year, 0.0)
+        later = NOW + year + datetime.timedelta(hours=hours)
+
+        assert expected == watch.is_steady(later, hours * 3600.0)

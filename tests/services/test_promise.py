@@ -122,6 +122,18 @@ class TestNumbers:
         assert () == read_signed(replica)[Tee.SGX]
         assert CORE == list_promises(replica, LAZY)
 
+    def test_damaged_crl(self, ledger, replica, store):
+        """
+        A CRL that is damaged keeps nothing else from being promised.
+        """
+        fill(ledger, INTEL.pck_crl())
+        before = list_promises(replica, LAZY)
+        with contextlib.closing(sqlite3.connect(store)) as db, db:
+            db.execute("UPDATE records SET body = x'7b'")
+
+        assert before == list_promises(replica, LAZY)
+        assert CORE != before
+
 
 class TestTcbInfos:
     @pytest.fixture(autouse=True)

@@ -5,14 +5,13 @@ import sqlite3
 
 import pytest
 
-from alembic import command
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.made import ANCHORS, day
 from thim.baseline.definition import Kind
 from thim.baseline.rollout import Body, Step
-from thim.store import create, ledger
+from thim.store import ledger
 from thim.store.audit_view import AuditView
 from thim.store.engine import open_engine
 from thim.store.event_chain import (
@@ -23,6 +22,7 @@ from thim.store.event_chain import (
     find_breaks,
     spell,
 )
+from thim.store.migrate import migrate_store, run_migrations
 from thim.store.replica import Replica
 
 
@@ -219,7 +219,7 @@ class TestMigration:
         path = tmp_path / "old.db"
         engine = open_engine(path)
         with engine.begin() as connection:
-            command.upgrade(create._migrations(connection), "0007")
+            run_migrations(connection, "0007")
             ledger.stamp_anchors(connection, ANCHORS)
         engine.dispose()
         with contextlib.closing(sqlite3.connect(path)) as db:
@@ -235,7 +235,7 @@ class TestMigration:
         """
         Earlier events are chained, and name the tenant that they concern.
         """
-        create.upgrade_store(old)
+        migrate_store(old, day(0), None)
         with contextlib.closing(Replica(old)) as replica:
             links = list(AuditView(replica).chain())
 

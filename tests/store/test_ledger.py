@@ -110,7 +110,7 @@ class TestOpening:
     @pytest.mark.parametrize(
         ("statement", "found"),
         [
-            ("UPDATE alembic_version SET version_num = '9999'", "9999"),
+            ("UPDATE alembic_version SET version_num = '0007'", "0007"),
             ("DELETE FROM alembic_version", "None"),
         ],
     )

@@ -1,9 +1,10 @@
 import contextlib
 import sqlite3
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -13,10 +14,21 @@ from sqlalchemy import create_engine
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError
 from thim.intel.authorities import INTEL_SGX_ROOT
-from thim.store import create, schema
+from thim.store import schema
 from thim.store.engine import open_engine
 from thim.store.file import REVISION
+from thim.store.migrate import MIGRATIONS, migrate_store, run_migrations
 from thim.store.replica import Replica, spell_anchors
+
+
+NOW = datetime(2026, 7, 20, 9, tzinfo=UTC)
+
+
+def migrate(path, now=NOW):
+    """
+    Bring a store to the newest revision.
+    """
+    return migrate_store(path, now)
 
 
 class TestRevision:
@@ -26,7 +38,7 @@ class TestRevision:
         migration makes is one revision.
         """
         config = Config()
-        config.set_main_option("script_location", str(create._MIGRATIONS))
+        config.set_main_option("script_location", str(MIGRATIONS))
         newest = ScriptDirectory.from_config(config).get_current_head()
 
         assert newest == schema.REVISION
@@ -91,14 +103,14 @@ def read_statements(path) -> dict[str, str]:
     return {name: " ".join(sql.split()) for name, sql in rows}
 
 
-class TestUpgrade:
+class TestMigrate:
     def test_keeps_what_is_there(self, store, tmp_path):
         """
         A store of the first release keeps its rows and gets what it lacks.
         """
         old = make_old_store(tmp_path / "old.db")
 
-        create.upgrade_store(old)
+        migrate(old)
 
         assert read_statements(old) == read_statements(store)
         with contextlib.closing(sqlite3.connect(old)) as db:
@@ -113,7 +125,7 @@ class TestUpgrade:
         """
         old = make_old_store(tmp_path / "old.db")
 
-        with pytest.raises(OperatorError, match="thim db upgrade --store"):
+        with pytest.raises(OperatorError, match="thim db migrate --store"):
             Replica(old)
 
     def test_newest(self, store):
@@ -122,7 +134,7 @@ class TestUpgrade:
         """
         before = read_statements(store)
 
-        create.upgrade_store(store)
+        migrate(store)
 
         assert before == read_statements(store)
 
@@ -133,8 +145,8 @@ class TestUpgrade:
         path = tmp_path / "other.db"
         path.write_bytes(b"no database" * 100)
 
-        with pytest.raises(OperatorError, match="cannot be upgraded"):
-            create.upgrade_store(path)
+        with pytest.raises(OperatorError, match="cannot be migrated"):
+            migrate(path)
 
         assert b"no database" * 100 == path.read_bytes()
 
@@ -145,7 +157,7 @@ def make_old_store(path, revision="0001"):
     """
     engine = open_engine(path)
     with engine.begin() as connection:
-        command.upgrade(create._migrations(connection), revision)
+        run_migrations(connection, revision)
         connection.exec_driver_sql(
             "INSERT INTO settings VALUES ('mark', 'kept')"
         )
@@ -223,7 +235,7 @@ class TestAmd:
         every reference leads to one.
         """
         before = read_rows(before_amd)
-        create.upgrade_store(before_amd)
+        migrate(before_amd)
 
         assert before == read_rows(before_amd)
         assert 3 == len(before["records"])
@@ -235,7 +247,7 @@ class TestAmd:
         """
         Each head points to its record.
         """
-        create.upgrade_store(before_amd)
+        migrate(before_amd)
 
         assert [(3, b"\x09\x03"), (5, b"\x12\x03")] == run(
             before_amd,
@@ -247,7 +259,7 @@ class TestAmd:
         """
         Heads still cannot point to no record.
         """
-        create.upgrade_store(before_amd)
+        migrate(before_amd)
         with contextlib.closing(sqlite3.connect(before_amd)) as db:
             db.execute("PRAGMA foreign_keys = ON")
             with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
@@ -265,7 +277,7 @@ class TestAmd:
         )
         with pytest.raises(sqlite3.IntegrityError, match=r"records\.sha256"):
             run(before_amd, twin)
-        create.upgrade_store(before_amd)
+        migrate(before_amd)
         run(before_amd, twin)
 
         with pytest.raises(sqlite3.IntegrityError, match=r"records\.issued"):
@@ -276,7 +288,7 @@ class TestAmd:
         A store for Intel's root is from then on one for both vendors', and
         opens as such.
         """
-        create.upgrade_store(before_amd)
+        migrate(before_amd)
 
         with contextlib.closing(Replica(before_amd)) as replica:
             replica.check_anchors(VENDOR_ROOTS)
@@ -286,7 +298,7 @@ class TestAmd:
         One that was made for other roots stays with them.
         """
         run(before_amd, "UPDATE settings SET value = 'ab' WHERE name='anchors'")
-        create.upgrade_store(before_amd)
+        migrate(before_amd)
 
         assert [("ab",)] == run(
             before_amd, "SELECT value FROM settings WHERE name = 'anchors'"
@@ -305,14 +317,14 @@ class TestAmd:
         before = read_statements(before_amd), read_rows(before_amd)
 
         with pytest.raises(OperatorError, match="interrupted"):
-            create.upgrade_store(before_amd)
+            migrate(before_amd)
         assert before == (read_statements(before_amd), read_rows(before_amd))
         assert [("0004",)] == run(
             before_amd, "SELECT version_num FROM alembic_version"
         )
 
         run(before_amd, "DROP TRIGGER stop")
-        create.upgrade_store(before_amd)
+        migrate(before_amd, NOW + timedelta(seconds=1))
         assert before[1] == read_rows(before_amd)
         assert read_statements(store) == read_statements(before_amd)
 
@@ -321,6 +333,6 @@ class TestAmd:
         A store without documents is upgraded as well.
         """
         path = make_old_store(tmp_path / "old.db", "0004")
-        create.upgrade_store(path)
+        migrate(path)
 
         assert [(0,)] == run(path, "SELECT count(*) FROM records")

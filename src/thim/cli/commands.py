@@ -8,6 +8,7 @@ from thim.cli import (
     agent,
     attest,
     audit,
+    backups,
     baseline_plans,
     baselines,
     chips,
@@ -60,6 +61,8 @@ collateral.app.command("refused")(refusals.refused)
 baselines.app.command("plan")(baseline_plans.plan)
 baselines.app.command("apply")(baseline_plans.apply)
 baselines.app.command("rollback")(baseline_plans.rollback)
+database.app.command("backup")(backups.backup)
+database.app.command("restore")(backups.restore)
 tenants.app.command("attestation")(tenant_attestation.attestation)
 app.add_typer(refreshing.upstream_app, name="upstream")
 app.add_typer(trust.app, name="trust")

@@ -1,14 +1,18 @@
 """
-``thim db``: make a store, and check one.
+``thim db``: make a store, check one, and bring one to this release's schema.
 """
 
 from __future__ import annotations
 
 import json
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from thim.cli.actor import os_user
+from thim.cli.backups import check_folder
 from thim.cli.options import (
     Config,
     Json,
@@ -17,9 +21,13 @@ from thim.cli.options import (
     find_store,
     place_of,
 )
+from thim.services.clock import utc_now
 
 
-app = typer.Typer(help="Make and check the store.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make, check, migrate, back up and restore the store.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -47,17 +55,38 @@ def init(store: Store = None, config: Config = None) -> None:
 
 
 @app.command()
-def upgrade(store: Store = None, config: Config = None) -> None:
+def migrate(
+    store: Store = None,
+    config: Config = None,
+    backup_folder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the backup goes. Default: beside the store.",
+        ),
+    ] = None,
+) -> None:
     """
     Bring a store of an earlier release to this one's schema.
+
+    A backup is made and checked first. Services of the release before go on
+    to serve from the store, and are to be restarted with this one.
     """
-    from thim.store.create import (  # noqa: PLC0415 - loads Alembic
-        upgrade_store,
+    from thim.store.migrate import (  # noqa: PLC0415 - loads Alembic
+        migrate_store,
     )
 
     path = find_store(store, config)
-    upgrade_store(path)
-    typer.echo(f"The store in {path} has this release's schema")
+    if backup_folder is not None:
+        check_folder("--backup-folder", backup_folder)
+    done = migrate_store(path, utc_now(), backup_folder)
+    if done.backup is None:
+        typer.echo(f"The store in {path} has this release's schema already")
+        return
+    typer.echo(f"A backup of the store as it was is in {done.backup}")
+    typer.echo(
+        f"The store in {path} has this release's schema; it had {done.before}"
+    )
 
 
 @app.command("accept-loss-of-sealed-manifests")

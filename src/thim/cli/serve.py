@@ -40,6 +40,7 @@ from thim.http.settings import HttpSettings
 from thim.services.clock import utc_now
 from thim.services.renewal import Renewer
 from thim.services.secrets import check_key
+from thim.store.lock import sharing
 from thim.store.replica import Replica
 
 
@@ -104,7 +105,9 @@ def serve(
     with _renewing(found):
         check_settings(found)
         _provide_store(found, place, config)
-        _run(found, place)
+        # Each worker shares the store as well; this is for between them.
+        with sharing(place.store):
+            _run(found, place)
 
 
 @contextlib.contextmanager
@@ -140,6 +143,7 @@ def _provide_store(
         command += ["--config", str(config)] if config else []
         subprocess.run(command, check=False)  # noqa: S603
     with contextlib.closing(Replica(path)) as replica:
+        replica.check()
         replica.check_anchors(place.anchors)
         check_key(replica, found["key_file"].value)
 

@@ -17,6 +17,7 @@ from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.key_concerns import find_key_concerns
 from thim.services.status import Level, Status, read_status
+from thim.services.store_concerns import find_store_concerns
 from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vendors import FillMode
 from thim.store.replica import Replica
@@ -50,6 +51,7 @@ def open_status(place: Place, life: timedelta = LIFE) -> Status:
         now = place.clock()
         found = read_status(replica, Watch(replica), place.vendors, now)
         found = found.add(find_key_concerns(replica, now, life))
+        found = found.add(find_store_concerns(place.store, replica))
         return found.add(find_tenant_concerns(replica, now))
 
 

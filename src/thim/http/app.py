@@ -49,6 +49,7 @@ from thim.services.clock import FileClock, utc_now
 from thim.services.judged_apart import find_outlooks, judge_number
 from thim.services.node import NodeSettings, follow_ledger
 from thim.services.watchman import Post, watch
+from thim.store.lock import sharing
 
 
 if TYPE_CHECKING:
@@ -80,8 +81,10 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        service = Service(settings, clock)
         async with contextlib.AsyncExitStack() as stack:
+            # While it runs nobody puts another store in the place of this one.
+            stack.enter_context(sharing(settings.store))
+            service = Service(settings, clock)
             stack.callback(service.close)
             _follow_ledger(stack, service)
             await _run(stack, service.follow())

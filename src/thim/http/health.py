@@ -17,12 +17,14 @@ from starlette.routing import Route
 from thim.errors import UnavailableError
 from thim.http.finish import ReplyResponse
 from thim.http.reply import Reply
+from thim.services.store_concerns import find_store_concerns
 
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from thim.http.service import Service
+    from thim.services.status import Concern
 
 
 def health_routes() -> list[Route]:
@@ -46,7 +48,7 @@ async def _ready(request: Request) -> ReplyResponse:
         reasons = _reasons(service)
         if service.settings.vendors.is_on:
             status = await service.status()
-            reasons = [f"{c.reason}: {c.detail}" for c in status.concerns]
+            reasons = [_spell(concern) for concern in status.concerns]
             if trouble := service.find_trouble():
                 reasons.append(f"refresh-failed: {trouble}")
     except UnavailableError as e:
@@ -67,11 +69,19 @@ def _reasons(service: Service) -> list[str]:
         raise UnavailableError(msg)
     with service.replica.snapshot():
         heads, expired = service.replica.count_heads(service.clock())
+        concerns = find_store_concerns(service.settings.store, service.replica)
+        reasons = [_spell(concern) for concern in concerns]
     if not heads:
-        return ["the archive is empty: `thim collateral import` fills it"]
+        reasons.append(
+            "the archive is empty: `thim collateral import` fills it"
+        )
     if expired:
-        return [f"{expired} of {heads} newest documents are expired"]
-    return []
+        reasons.append(f"{expired} of {heads} newest documents are expired")
+    return reasons
+
+
+def _spell(concern: Concern) -> str:
+    return f"{concern.reason}: {concern.detail}"
 
 
 def _json(status: int, value: object) -> ReplyResponse:

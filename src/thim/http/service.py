@@ -22,6 +22,7 @@ from thim.errors import (
 )
 from thim.http import pcs
 from thim.http.answer import write_answer
+from thim.http.damage import DamageLog
 from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
 from thim.http.miss import Miss
@@ -38,6 +39,7 @@ from thim.services.rate import SourceRate
 from thim.services.serve import find_answer, list_fmspcs, refuse_expired
 from thim.services.sightings import Sightings, write_down
 from thim.services.status import Status, read_status
+from thim.services.store_concerns import find_store_concerns
 from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vcek import VcekQuery, find_vcek
 from thim.store.chip_view import ChipView
@@ -150,6 +152,7 @@ class Service:
         if self.memo is not None:
             self.tallies.add_source(self.memo.read)
         self._generation = self.replica.generation()
+        self._damage = DamageLog()
 
     def close(self) -> None:
         """
@@ -376,7 +379,8 @@ class Service:
 
     def _read_status(self, now: datetime.datetime) -> Status:
         try:
-            replica = Replica(self.settings.store)
+            # Not this one, which is another thread's.
+            replica = Replica(self.settings.store, is_running=True)
         except OperatorError as e:
             raise UnavailableError(str(e), reason=e.reason) from e
         with contextlib.closing(replica):
@@ -384,6 +388,8 @@ class Service:
             found = read_status(replica, Watch(replica), vendors, now)
             life = self.settings.attestation_key_life
             found = found.add(find_key_concerns(replica, now, life))
+            concerns = find_store_concerns(self.settings.store, replica)
+            found = found.add(concerns)
             return found.add(find_tenant_concerns(replica, now))
 
     async def write_down(self, *, is_last: bool = False) -> None:
@@ -491,6 +497,9 @@ class Service:
         # nothing, must not get something older from the memo afterwards.
         try:
             yield
+        except UnavailableError as e:
+            self._damage.note(e)
+            raise
         finally:
             self._check_generation()
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from thim.collateral.ports import CollateralReader
+    from thim.collateral.records import CollateralKey
     from thim.services.vendors import VendorSettings
 
 #: The structure in which Intel's PCS v4 gives TCB infos.
@@ -72,13 +73,29 @@ def read_signed(reader: CollateralReader) -> Mapping[Tee, tuple[int, ...]]:
 def _read_signed(reader: CollateralReader) -> Mapping[Tee, tuple[int, ...]]:
     found = {}
     for tee in Tee:
-        held = reader.find(numbers_key(tee))
         try:
+            held = reader.find(numbers_key(tee))
             numbers = {} if held is None else read_numbers(held)
-        except UnavailableError:  # damaged: a new one mends it
+        except UnavailableError as e:
+            _check_is_damaged(e)
             numbers = {}
         found[tee] = tuple(sorted(numbers, reverse=True))
     return found
+
+
+def _check_is_damaged(error: UnavailableError) -> None:
+    # One damaged document keeps no other from being fetched, and a newer one
+    # mends it; a store that cannot be read at all is another matter.
+    if error.reason != "store-damaged":
+        raise error
+
+
+def _has(reader: CollateralReader, key: CollateralKey) -> bool:
+    try:
+        return reader.find(key) is not None
+    except UnavailableError as e:
+        _check_is_damaged(e)
+        return True
 
 
 def list_core(reader: CollateralReader) -> Iterator[Target]:
@@ -90,7 +107,7 @@ def list_core(reader: CollateralReader) -> Iterator[Target]:
     for ca in PckCa:
         yield Target(key=pck_crl_key(ca))
     # It comes without a chain: the root must be known from another's.
-    if any(reader.find(pck_crl_key(ca)) for ca in PckCa):
+    if any(_has(reader, pck_crl_key(ca)) for ca in PckCa):
         yield Target(key=ROOT_CA_CRL)
     for update in Update:
         yield Target(key=CHANNEL_KEY, update=update)

@@ -127,7 +127,9 @@ class Refresher:
 
     async def _prune(self) -> None:
         now = self._side.clock()
-        if self._pruned is None or now - self._pruned > _REMEMBERED:
+        # Not by a clock that was ahead then.
+        before = self._pruned
+        if before is None or not now - _REMEMBERED <= before <= now:
             agenda = self._side.ledger.agenda
             await self._side.fetcher.run(agenda.prune, now - _REMEMBERED)
             self._pruned = now

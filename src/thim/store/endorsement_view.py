@@ -4,6 +4,8 @@ Endorsement keys as a replica serves them.
 
 from __future__ import annotations
 
+import hashlib
+
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.amd.authorities import KeyKind
@@ -237,12 +239,16 @@ def _held(row: tuple[Any, ...]) -> HeldEndorsement:
     kind, product, holder, tcb, packing, body, pem, *rest = row
     not_before, not_after, sha256, fetched = rest
     line = ProductLine(product)
+    der = unpack(packing, body)
+    if hashlib.sha256(der).digest() != sha256:
+        msg = "the digest of an endorsement key is not that of its certificate"
+        raise ValueError(msg)
     return HeldEndorsement(
         kind=KeyKind(kind),
         product=line,
         holder=holder,
         tcb=TcbVersion.from_bytes(tcb, line),
-        der=unpack(packing, body),
+        der=der,
         issuer_chain=pem,
         not_before=from_stored(not_before),
         not_after=from_stored(not_after),

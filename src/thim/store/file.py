@@ -8,12 +8,14 @@ sqlite3's statement cache) and the file is opened for reading only.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from thim.errors import MalformedError, OperatorError, UnavailableError
+from thim.store.revision import other_schema, read_revision
 
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ REVISION: Final = "0008"
 _LOOK: Final = 0.5
 #: More than any file has.
 _GENERATIONS: Final = 2**40
+_SIZE: Final = """
+    SELECT page_size * page_count
+      FROM pragma_page_size(), pragma_page_count()
+"""
 #: More than any store has; address space only.
 _MAPPED: Final = 2**36
 
@@ -36,13 +42,16 @@ class StoreFile:
     """
     The file of a store in *path*, opened for reading; one per thread.
 
+    Whoever *is_running* on it already takes a newer schema as well.
+
     Raises:
         OperatorError: No store there, or one of another schema.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_running: bool = False) -> None:
         self._path = path
-        self._db = open_read_only(path)
+        self._is_still = is_still(path)
+        self._db = open_read_only(path, is_running=is_running)
         self._execute = self._db.cursor().execute
         self._file = _identify(path)
         self._follows = _find_ledger(self._db)
@@ -62,18 +71,53 @@ class StoreFile:
 
     def is_in_place(self) -> bool:
         """
-        Tell whether the file that was opened still is the one at its path.
+        Tell whether the file that was opened still is the one at its path, and
+        can be read as it was opened.
         """
         try:
-            return _identify(self._path) == self._file
+            is_same = _identify(self._path) == self._file
         except OSError:
             return False
+        return is_same and (not self._is_still or is_still(self._path))
+
+    def check(self) -> None:
+        """
+        Check that the file is whole, which SQLite would find out only where
+        it reads; two seconds for a gigabyte.
+
+        Raises:
+            OperatorError: It is not.
+        """
+        problem = self._find_damage()
+        if problem is not None:
+            raise _unreadable(self._path, problem)
+
+    def _find_damage(self) -> str | None:
+        try:
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            (expected,) = self._db.execute(_SIZE).fetchone()
+        except (sqlite3.Error, UnicodeDecodeError) as e:
+            return str(e)
+        if found != "ok":
+            return str(found)
+        log = self._path.with_name(f"{self._path.name}-wal")
+        size = self._path.stat().st_size
+        # What is missing may be in the log.
+        if size < expected and not (log.exists() and log.stat().st_size):
+            return f"{size} bytes, expected {expected}"
+        return None
 
     def close(self) -> None:
         """
         Close the file.
         """
         self._db.close()
+
+    def revision(self) -> str:
+        """
+        Return the revision of the schema that the file has by now.
+        """
+        return str(self.first("SELECT version_num FROM alembic_version")[0])
 
     def generation(self) -> int:
         """
@@ -94,7 +138,7 @@ class StoreFile:
         if is_held or self.is_in_place():
             return False
         try:
-            new = open_read_only(self._path)
+            new = open_read_only(self._path, is_running=True)
         except OperatorError:
             return False
         if _find_ledger(new) != self._follows:
@@ -103,6 +147,7 @@ class StoreFile:
         self._db.close()
         self._db, self._execute = new, new.cursor().execute
         self._file = _identify(self._path)
+        self._is_still = is_still(self._path)
         self._opened += 1
         if self._is_mapped:
             self.map_file()
@@ -216,38 +261,60 @@ def making_sense() -> Iterator[None]:
         raise UnavailableError(msg, reason="store-damaged") from e
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
+def open_read_only(
+    path: Path, *, is_running: bool = False
+) -> sqlite3.Connection:
     """
     Open the store in *path* for reading.
+
+    Whoever *is_running* on it already goes on to read it when it was brought
+    to a newer schema: that only adds to what there is.
 
     Raises:
         OperatorError: No store there, or one of another schema.
     """
     check_is_file(path)
+    # SQLite wants to write beside a store, if only to read; where nobody can
+    # it may be told that nobody does.
+    still = "&immutable=1" if is_still(path) else ""
     try:
         db = sqlite3.connect(
-            f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None
+            f"{path.as_uri()}?mode=ro{still}", uri=True, isolation_level=None
         )
     except (sqlite3.Error, UnicodeDecodeError) as e:
         raise _unreadable(path, e) from e
     try:
         db.execute("PRAGMA busy_timeout = 5000")
-        row = db.execute("SELECT version_num FROM alembic_version").fetchone()
+        found = read_revision(db)
     except (sqlite3.Error, UnicodeDecodeError) as e:
         db.close()
         raise _unreadable(path, e) from e
-    if row is None or row[0] != REVISION:
+    if found != REVISION and not (is_running and (found or "") > REVISION):
+        error = other_schema(db, path, found, REVISION)
         db.close()
-        found = row and row[0]
-        msg = f"store {path}: schema {found}, expected {REVISION}"
-        if str(found) < REVISION:
-            msg += f"; `thim db upgrade --store {path}` brings it there"
-        raise OperatorError(msg, reason="store-schema")
+        raise error
     return db
 
 
-def _unreadable(path: Path, error: Exception) -> OperatorError:
-    msg = f"store {path}: cannot be opened, or is not a thim store ({error})"
+def is_still(path: Path) -> bool:
+    """
+    Tell whether nobody can write to the store in *path*, and it is whole in
+    its one file: it was closed well, and its disk is read-only.
+    """
+    try:
+        is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        log = path.with_name(f"{path.name}-wal")
+        return is_read_only and not (log.exists() and log.stat().st_size)
+    except OSError:
+        return False
+
+
+def _unreadable(path: Path, error: Exception | str) -> OperatorError:
+    msg = (
+        f"store {path}: cannot be opened, or is not a thim store ({error}); "
+        f"if it is damaged, `thim db restore FILE --store {path} --replace` "
+        f"puts a backup in its place"
+    )
     return OperatorError(msg, reason="store-unreadable")
 
 

@@ -279,6 +279,13 @@ class Ledger:
             )
         return True
 
+    def note_backup(self, now: datetime) -> None:
+        """
+        Write down that a backup was made.
+        """
+        with self._transaction() as connection:
+            notes.put_setting(connection, "backup", f"{now:%FT%TZ}")
+
     def count(self, name: str, label: str, now: datetime) -> None:
         """
         Count once more that something was noticed.

@@ -8,7 +8,7 @@ import hashlib
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from thim.store import schema
 from thim.store.instants import to_stored
@@ -71,3 +71,12 @@ def count(connection: Connection, name: str, label: str, now: datetime) -> None:
     if not again.rowcount:
         row = {"name": name, "label": label, "count": 1, "last": to_stored(now)}
         connection.execute(insert(table).values(row))
+
+
+def put_setting(connection: Connection, name: str, value: str) -> None:
+    """
+    Write down something about the store itself, in the place of what was.
+    """
+    table = schema.settings
+    connection.execute(delete(table).where(table.c.name == name))
+    connection.execute(insert(table).values(name=name, value=value))

@@ -7,6 +7,7 @@ On one node it is the ledger's own file.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from thim.amd.authorities import KeyKind
 from thim.amd.tcb import ProductLine
 from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
-from thim.errors import OperatorError
+from thim.errors import OperatorError, UnavailableError
 from thim.intel.names import Tee, Update
 from thim.store.definition_view import BookShelf
 from thim.store.file import StoreFile, making_sense
@@ -137,8 +138,8 @@ class Replica(StoreFile):
         OperatorError: No store there, or one of another schema.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, *, is_running: bool = False) -> None:
+        super().__init__(path, is_running=is_running)
         self._shelf = BookShelf(self)
         self._history: NumbersHistory | None = None
 
@@ -331,8 +332,20 @@ def read_held(
     """
     Read a row of body, chain, issue date, next update, digest and when it was
     fetched.
+
+    Raises:
+        UnavailableError: The body is not what was stored.
     """
     body, chain, issued, next_update, sha256, fetched = row
+    # A disk can give back other bytes than it was given, and nobody would be
+    # told: 10 to 30 microseconds, once for each answer that is remembered.
+    if hashlib.sha256(body).digest() != sha256:
+        of = "" if number is None else f" of number {number}"
+        msg = (
+            f"the store holds a damaged {key}{of}: its digest is not that of "
+            f"its body"
+        )
+        raise UnavailableError(msg, reason="store-damaged")
     return Held(
         key=key,
         evaluation_number=number,
