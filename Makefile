@@ -11,6 +11,8 @@ SELF   := install --quiet --no-build-isolation --no-deps --editable .
 UV     := uv pip compile pyproject.toml --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'
+WHEELS := $(VENV)/wheels
+BUILD  := $(BIN)/python deploy/kit/build.py --wheels $(WHEELS)
 # One more than two cores: many tests wait for something.
 WORKERS ?= 3
 
@@ -18,7 +20,7 @@ WORKERS ?= 3
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help install install-dev run test bench format lint types floors \
-	unit lock clean
+	unit kit sbom audit manifests lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' \
@@ -33,7 +35,7 @@ run: install  ## start the service on http://127.0.0.1:8080
 
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
-unit: install-dev  ## only the tests, with coverage (PYTEST='-k tcb' selects)
+unit: install-dev $(WHEELS)/.all  ## only the tests, with coverage (PYTEST='-k tcb' selects)
 	$(BIN)/python -m pytest -n $(WORKERS) \
 		$(if $(PYTEST),--no-cov,--cov --cov-report=term) $(PYTEST)
 
@@ -54,6 +56,18 @@ types: install-dev  ## mypy, strict
 floors: install-dev  ## imports go down only
 	$(BIN)/lint-imports --no-logo
 
+kit: install-dev $(WHEELS)/.all  ## dist/: one archive that installs offline
+	$(BUILD) --cyclonedx $(BIN)/cyclonedx-py
+
+sbom: install-dev $(WHEELS)/.all  ## dist/: what is installed, in CycloneDX
+	$(BUILD) --cyclonedx $(BIN)/cyclonedx-py --only-sbom
+
+audit: install-dev  ## known vulnerabilities in what is locked
+	$(BIN)/python deploy/kit/audit.py requirements.lock
+
+manifests: install-dev  ## deploy/kubernetes from the chart and its values
+	$(BIN)/python -m tests.deploy.manifests
+
 # The smaller list is cut from the larger, so that both fit into one .venv.
 lock:  ## pin the dependencies anew (needs uv)
 	$(UV) --upgrade --extra build --extra dev -o requirements-dev.lock
@@ -73,6 +87,13 @@ $(BIN)/python:
 	@$(PYTHON) -m pip --version >/dev/null || \
 		{ echo 'pip is missing: on Debian, install python3-pip' >&2; exit 1; }
 	$(PYTHON) -m venv --without-pip $(VENV)
+
+# As they come: what is installed does not tell its hash any more.
+$(WHEELS)/.all: requirements.lock | $(BIN)/python
+	rm -rf $(WHEELS)
+	$(PIP) download --quiet --require-hashes --no-deps --only-binary :all: \
+		-r requirements.lock -d $(WHEELS)
+	@touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
 	$(PIP) $(LOCKED) -r requirements.lock

@@ -22,6 +22,14 @@ needs_curl = pytest.mark.skipif(
 needs_ip = pytest.mark.skipif(
     shutil.which("ip") is None, reason="iproute2 is not installed"
 )
+needs_unshare = pytest.mark.skipif(
+    not (shutil.which("unshare") and shutil.which("setpriv")),
+    reason="util-linux is not installed",
+)
+needs_wheels = pytest.mark.skipif(
+    not (Path(__file__).parents[1] / ".venv" / "wheels").is_dir(),
+    reason="there are no wheels: `make unit` fetches them",
+)
 needs_node = pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")),
     reason="node and npm are not installed",

@@ -134,6 +134,37 @@ class TestEnrolling:
         assert "a1b2.secret" == path.read_text()
         assert 1 == sum(asked.method == "POST" for asked in registry.asked)
 
+    def test_refused_issuer(self, registrar, look, once, caplog):
+        """
+        Of a token of another issuer's that is refused, the service knows more.
+        """
+        once.write_text("e30.e30.f00d")
+        look(registrar())
+        assert f"the token in {once} is an issuer's" in caplog.text
+        assert "f00d" not in caplog.text
+
+    def test_projected(self, registry, registrar, look, bench):
+        """
+        A token that is renewed in its file, as Kubernetes does it behind a
+        link, is read anew each time.
+        """
+        registry.once.add("second")
+        mount = bench.folder / "mount"
+        for name in ("first", "second"):
+            (mount / name).mkdir(parents=True)
+            (mount / name / "token").write_text(name)
+            (mount / name / "token").chmod(0o400)
+        (mount / "..data").symlink_to("first")
+        (mount / "token").symlink_to("..data/token")
+        made = registrar(enrol_token_file=mount / "token")
+        now = bench.vendor.clock()
+        look(made, now)
+        assert made.state is None
+        (mount / "new").symlink_to("second")
+        (mount / "new").replace(mount / "..data")
+        look(made, now + DAY)
+        assert "declared" == made.state
+
     @pytest.mark.parametrize("text", ["", "a\nb", "tök"])
     def test_no_token(self, registrar, look, once, caplog, text):
         """

@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from tests.postgresql import needs_postgresql, shared_server
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.store.engine import open_engine
 from thim.store.ledger import Ledger, stamp_anchors
@@ -58,6 +59,39 @@ class TestInit:
         thim("db", "init")
 
         assert (tmp_path / "env.db").is_file()
+
+    def test_if_missing(self, thim, tmp_path):
+        """
+        With ``--if-missing`` a store that is there is left as it is.
+        """
+        path = tmp_path / "thim.db"
+        command = ("db", "init", "--if-missing", "--store", path)
+        made = thim(*command).text
+        add_forgery(path)
+        before = path.read_bytes()
+        again = thim(*command)
+
+        assert f"An empty store is in {path}\n" == made
+        assert (0, f"A store is in {path} already\n") == (
+            again.code,
+            again.text,
+        )
+        assert before == path.read_bytes()
+
+    @needs_postgresql
+    def test_if_missing_ledger(self, thim, tmp_path, monkeypatch):
+        """
+        So is a ledger that is there, of which no replica is made.
+        """
+        address = shared_server().new_database()
+        monkeypatch.setenv("THIM_LEDGER", address)
+        command = ("db", "init", "--if-missing", "--store")
+        made = thim(*command, tmp_path / "a.db").text
+        again = thim(*command, tmp_path / "b.db").text
+
+        assert made.startswith("An empty ledger was made")
+        assert "The ledger is there\n" == again
+        assert not (tmp_path / "b.db").exists()
 
     def test_default(self, thim, tmp_path):
         """

@@ -125,7 +125,6 @@ class TestRefused:
             ("roles", {}),
             ("roles", {"a": "king"}),
             ("roles", {"a": "agent"}),
-            ("roles", {"a": "enrolment"}),
             ("roles", {"a": ["admin"]}),
             ("roles", {"": "admin"}),
             ("roles", "admin"),

@@ -1,6 +1,8 @@
+import contextlib
 import multiprocessing
 import os
 import pwd
+import tempfile
 
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -27,6 +29,7 @@ from thim.store.seal import find_key_id
 
 
 NOBODY = pwd.getpwnam("nobody")
+ROOT = pwd.getpwuid(0)
 
 
 def names(folder):
@@ -113,6 +116,74 @@ class TestRead:
         """
         with pytest.raises(OperatorError, match="No such file"):
             read_secret(tmp_path / "it")
+
+
+class TestMounted:
+    """
+    A secret as Kubernetes mounts it, for a user who is not root: root's, for
+    the user's group, behind a link.
+    """
+
+    @pytest.fixture
+    def mounted(self):
+        """
+        The file, in a folder that everybody may look into.
+        """
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            folder.chmod(0o755)
+            (folder / "..data").mkdir()
+            path = folder / "..data" / "thim.key"
+            path.write_bytes(bytes(32))
+            path.chmod(0o440)
+            os.chown(path, 0, NOBODY.pw_gid)
+            (folder / "thim.key").symlink_to("..data/thim.key")
+            with acting(NOBODY):
+                yield folder / "thim.key"
+
+    @needs_root
+    def test_group(self, mounted):
+        """
+        Root has given it to the group.
+        """
+        assert bytes(32) == load_or_make_key(mounted)
+
+    @needs_root
+    def test_others(self, mounted):
+        """
+        Everybody may not read it.
+        """
+        with acting(ROOT):
+            mounted.chmod(0o444)
+        with pytest.raises(OperatorError, match="mode 0444"):
+            load_or_make_key(mounted)
+
+    @needs_root
+    def test_own(self, mounted):
+        """
+        A file of the user's own is no mount: no link leads to it.
+        """
+        with acting(ROOT):
+            os.chown(mounted, NOBODY.pw_uid, NOBODY.pw_gid)
+        with pytest.raises(OperatorError, match="a link"):
+            load_or_make_key(mounted)
+
+
+@contextlib.contextmanager
+def acting(user):
+    """
+    Be *user* until the end of the ``with``.
+    """
+    before = os.geteuid(), os.getegid()
+    os.seteuid(0)
+    os.setegid(user.pw_gid)
+    os.seteuid(user.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(before[1])
+        os.seteuid(before[0])
 
 
 class TestProvided:

@@ -18,6 +18,7 @@ from thim.agent.service import Registration, ServiceError
 from thim.agent.waiting import back_off
 from thim.errors import OperatorError, ThimError, UnauthenticatedError
 from thim.services.secrets import is_absent, read_provided_secret, replace
+from thim.services.tokens import is_jwt
 
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ class Credentials:
         Say what to do about the token that the service does not take.
         """
         if is_absent(self.token_file):
+            if self._enrols_by_issuer():
+                return (
+                    f"; the token in {self.enrol_token_file} is an issuer's: "
+                    f"the service has to take that one, for this audience and "
+                    f"subject ([openid]); its log says what is wrong"
+                )
             return (
                 f"; the one-time token in {self.enrol_token_file} was used, "
                 f"has expired or was revoked: provide a new one"
@@ -66,6 +73,13 @@ class Credentials:
             f"; to enrol again, remove {self.token_file} and provide a new "
             f"one-time token"
         )
+
+    def _enrols_by_issuer(self) -> bool:
+        try:
+            path = self.enrol_token_file
+            return path is not None and is_jwt(_read_token(path))
+        except OperatorError:
+            return False
 
 
 class Registrar:

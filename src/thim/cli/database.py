@@ -31,7 +31,14 @@ app = typer.Typer(
 
 
 @app.command()
-def init(store: Store = None, config: Config = None) -> None:
+def init(
+    store: Store = None,
+    config: Config = None,
+    if_missing: Annotated[
+        bool,
+        typer.Option("--if-missing", help="One that is there is left alone."),
+    ] = False,
+) -> None:
     """
     Make an empty store where there is none, or an empty ledger in an empty
     PostgreSQL database, and a replica of it.
@@ -43,12 +50,19 @@ def init(store: Store = None, config: Config = None) -> None:
             create_store,
         )
 
+        if if_missing and place.store.exists():
+            typer.echo(f"A store is in {place.store} already")
+            return
         create_store(place.store, place.anchors)
         typer.echo(f"An empty store is in {place.store}")
         return
     from thim.store import founding  # noqa: PLC0415 - loads SQLAlchemy
 
     is_new = founding.provide_ledger(address, place.anchors)
+    if if_missing and not is_new:
+        # Perhaps one of an earlier release: no replica is made of that.
+        typer.echo("The ledger is there")
+        return
     founding.make_replica(place.store, address)
     there = "An empty ledger was made" if is_new else "The ledger is there"
     typer.echo(f"{there}; a replica of it is in {place.store}")

@@ -1,6 +1,6 @@
 """
-The routes of node agents: they enrol with a token that counts once, and tell
-of their chips.
+The routes of node agents: they enrol with a token that counts once, or with
+one of the OpenID issuer's, and tell of their chips.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ async def _enrol(
 
     def keep() -> bool:
         with writing(service) as ledger:
-            if principal.role is not Role.ENROLMENT:
+            # One-time tokens are ours: an issuer's count until they expire.
+            is_once = principal.role is Role.ENROLMENT and not principal.issuer
+            if not is_once:
                 ledger.tokens.add(kept)
                 return True
             return ledger.tokens.exchange(principal.id, kept)

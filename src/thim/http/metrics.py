@@ -133,7 +133,7 @@ class MetricsRoute:
         parts: list[Part] = [(n, partial(make, scrape)) for n, make in _PARTS]
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(ThimError):
-                replica = Replica(scrape.settings.store)
+                replica = Replica(scrape.settings.store, is_running=True)
                 stack.enter_context(contextlib.closing(replica))
                 parts += self._of_store(scrape, status, replica)
             registry = CollectorRegistry()

@@ -21,9 +21,15 @@ ALGORITHMS: Final = (
     *("PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512"),
 )
-#: What a bearer may be made; the first counts where there are several.  The
-#: tokens of agents are exchanged and counted, which others' cannot be.
-ROLES: Final = (Role.ADMIN, Role.OPERATOR, Role.REGISTRAR, Role.READER)
+#: What a bearer may be made; the first counts where there are several.  An
+#: agent's token is our own, made for a bearer who may enrol.
+ROLES: Final = (
+    Role.ADMIN,
+    Role.OPERATOR,
+    Role.REGISTRAR,
+    Role.READER,
+    Role.ENROLMENT,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

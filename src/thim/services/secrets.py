@@ -65,6 +65,22 @@ def read_provided_secret(path: Path) -> bytes:
     return _read(path, 0, _PROVIDED)
 
 
+def read_mounted_secret(path: Path) -> bytes:
+    """
+    Read a secret file that is thim's own, or that root provides to a group of
+    this user: so Kubernetes mounts secrets, and systemd credentials.
+
+    Raises:
+        OperatorError: As `read_secret`.
+    """
+    try:
+        is_roots = path.stat().st_uid == 0
+    except OSError:
+        is_roots = False
+    is_provided = is_roots and os.geteuid() != 0
+    return read_provided_secret(path) if is_provided else read_secret(path)
+
+
 def _read(path: Path, flags: int, forbidden: int) -> bytes:
     # Not to wait for a writer, should it be a pipe.
     flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -197,7 +213,7 @@ def load_or_make_key(path: Path) -> bytes:
                 write_new(path, secrets.token_bytes(KEY_SIZE))
     except OSError as e:
         raise _unusable(path, f"cannot be made ({e.strerror})") from e
-    key = read_secret(path)
+    key = read_mounted_secret(path)
     _sealer(path, key)
     return key
 
@@ -232,7 +248,7 @@ def check_key(replica: Replica, path: Path) -> None:
     if known is not None:
         _check_same(path, known, _sealer(path, _read_known(path, known)))
     elif os.path.lexists(path):
-        _sealer(path, read_secret(path))
+        _sealer(path, read_mounted_secret(path))
 
 
 def open_sealer(replica: Replica, path: Path) -> Sealer:
@@ -244,7 +260,9 @@ def open_sealer(replica: Replica, path: Path) -> Sealer:
         OperatorError: As `provide_sealer`.
     """
     known = find_key_id(replica)
-    key = read_secret(path) if known is None else _read_known(path, known)
+    key = (
+        read_mounted_secret(path) if known is None else _read_known(path, known)
+    )
     sealer = _sealer(path, key)
     _check_same(path, known or sealer.key_id, sealer)
     return sealer
@@ -268,7 +286,7 @@ def accept_loss(
             msg = "nothing is sealed in the store: no key is lost"
             raise OperatorError(msg, reason="key-not-lost")
         if not is_absent(path):
-            key_id = _sealer(path, read_secret(path)).key_id
+            key_id = _sealer(path, read_mounted_secret(path)).key_id
             if key_id == known:
                 msg = (
                     f"key file {path}: this is the store's key: it is not lost"
@@ -283,7 +301,7 @@ def accept_loss(
 def _read_known(path: Path, known: str) -> bytes:
     if not os.path.lexists(path):
         raise _lost(path, known, "there is no such file")
-    return read_secret(path)
+    return read_mounted_secret(path)
 
 
 def _sealer(path: Path, key: bytes) -> Sealer:
