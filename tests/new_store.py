@@ -42,8 +42,7 @@ def new_replica(path: Path, anchors: TrustAnchors) -> str:
     ledger's address.
     """
     template, replica = _made_replica(anchors)
-    address = shared_server().new_database(template)
-    _opened.add(address)
+    address = remember(shared_server().new_database(template))
     with path.open("xb") as file:
         path.chmod(0o600)
         file.write(replica)
@@ -51,6 +50,14 @@ def new_replica(path: Path, anchors: TrustAnchors) -> str:
     with db:
         db.execute("UPDATE replication SET address = ?", (address,))
     db.close()
+    return address
+
+
+def remember(address: str) -> str:
+    """
+    Have the connections to a ledger at *address* ended with the test.
+    """
+    _opened.add(address)
     return address
 
 
@@ -74,8 +81,7 @@ def _made(anchors: TrustAnchors) -> bytes:
 
 @functools.cache
 def _made_replica(anchors: TrustAnchors) -> tuple[str, bytes]:
-    address = shared_server().new_database()
-    _opened.add(address)
+    address = remember(shared_server().new_database())
     make_ledger(address, anchors)
     folder = Path(tempfile.mkdtemp())
     try:

@@ -7,21 +7,22 @@ from __future__ import annotations
 import json
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thim.cli.actor import os_user
 from thim.cli.backups import check_folder
-from thim.cli.options import (
-    Config,
-    Json,
-    Store,
-    configure,
-    find_store,
-    place_of,
-)
+from thim.cli.config import SETTINGS, parse_setting
+from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.services.clock import utc_now
+from thim.store.location import parse_location
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thim.store.migrate import Migrated
 
 
 app = typer.Typer(
@@ -86,20 +87,84 @@ def migrate(
     A backup is made and checked first. Services of the release before go on
     to serve from the store, and are to be restarted with this one.
     """
-    from thim.store.migrate import (  # noqa: PLC0415 - loads Alembic
-        migrate_store,
-    )
-
-    path = find_store(store, config)
     if backup_folder is not None:
         check_folder("--backup-folder", backup_folder)
-    done = migrate_store(path, utc_now(), backup_folder)
+    found = configure({"store": store}, config)
+    path, address = found["store"].value, found["ledger"].value
+    what = f"The store in {path}" if address is None else "The ledger"
+    done = _migrate(path, address, backup_folder)
     if done.backup is None:
-        typer.echo(f"The store in {path} has this release's schema already")
+        typer.echo(f"{what} has this release's schema already")
         return
-    typer.echo(f"A backup of the store as it was is in {done.backup}")
-    typer.echo(
-        f"The store in {path} has this release's schema; it had {done.before}"
+    typer.echo(f"A backup of how it was is in {done.backup}")
+    typer.echo(f"{what} has this release's schema; it had {done.before}")
+
+
+def _migrate(path: Path, address: str | None, folder: Path | None) -> Migrated:
+    if address is None:
+        from thim.store.migrate import (  # noqa: PLC0415 - loads Alembic
+            migrate_store,
+        )
+
+        return migrate_store(path, utc_now(), folder)
+    from thim.store.migrate_ledger import (  # noqa: PLC0415 - the same
+        migrate_ledger,
+    )
+
+    return migrate_ledger(address, utc_now(), folder or path.parent)
+
+
+@app.command()
+def move(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="postgresql://USER@HOST/DATABASE, an empty database; or "
+            "sqlite:///PATH, a new file.",
+        ),
+    ],
+    store: Store = None,
+    config: Config = None,
+) -> None:
+    """
+    Bring the ledger from the store's file into a PostgreSQL database, or from
+    there into a file.
+
+    Services are to be stopped first, on all nodes. What it is moved out of is
+    kept.
+    """
+    found = configure({"store": store}, config)
+    place = place_of(found)
+    if target.startswith(("postgresql://", "postgres://")):
+        typer.echo("\n".join(_move_to_server(place, target)))
+    else:
+        typer.echo("\n".join(_move_to_file(place, target)))
+
+
+def _move_to_server(place: Place, target: str) -> Iterator[str]:
+    from thim.store import founding  # noqa: PLC0415 - loads SQLAlchemy
+    from thim.store.lock import holding_alone  # noqa: PLC0415
+
+    address = parse_setting("ledger", SETTINGS["ledger"], target, "argument")
+    with holding_alone(place.store):
+        kept = founding.move_store(
+            place.store, str(address), place.anchors, place.clock()
+        )
+    yield f"The ledger is in PostgreSQL; a replica of it is in {place.store}"
+    yield f"The file that was the ledger is kept as {kept}"
+    yield f'Write into the configuration of each node: ledger = "{address}"'
+
+
+def _move_to_file(place: Place, target: str) -> Iterator[str]:
+    from thim.store import founding  # noqa: PLC0415 - loads SQLAlchemy
+
+    path = parse_location(target)
+    founding.move_out(place.store, path)
+    yield f"The ledger is in {path}, without decision records"
+    yield (
+        "The database is as it was: take `ledger` out of the configuration, "
+        f'and write store = "{path}"'
     )
 
 

@@ -95,9 +95,18 @@ def copy_out(connection: Connection, db: sqlite3.Connection) -> None:
     Copy the ledger at the other end of *connection* into the SQLite file *db*,
     in the place of what it has; the caller has both in a transaction.
     """
-    for table in reversed(followed_tables()):
+    copy_tables(connection, db, followed_tables())
+
+
+def copy_tables(
+    connection: Connection, db: sqlite3.Connection, tables: Sequence[Table]
+) -> None:
+    """
+    Copy *tables*, parents first, as `copy_out` does.
+    """
+    for table in reversed(tables):
         db.execute(f"DELETE FROM {table.name}")  # noqa: S608 - ours
-    for table in followed_tables():
+    for table in tables:
         statement = insert_statement(table)
         for page in _pages(connection, table):
             db.executemany(statement, page)

@@ -18,6 +18,8 @@ from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError, UnwritableError
 from thim.store import schema
+from thim.store.base import checkpoint
+from thim.store.copy import beside
 from thim.store.copying import copy_in, copy_out, make_tables
 from thim.store.feed import install_feed
 from thim.store.follow import (
@@ -28,11 +30,15 @@ from thim.store.follow import (
     write_place,
 )
 from thim.store.ledger import stamp_anchors
+from thim.store.notes import put_setting
 from thim.store.postgresql import AWAY, engine_at, explain, writing_engine
+from thim.store.replica import Replica
+from thim.store.revision import program_version
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -57,6 +63,7 @@ def make_ledger(address: str, anchors: TrustAnchors) -> None:
     """
     with _founding(address) as connection:
         stamp_anchors(connection, anchors)
+        put_setting(connection, "version", program_version())
         _name_ledger(connection, str(uuid.uuid4()))
 
 
@@ -90,9 +97,70 @@ def move_ledger(path: Path, address: str) -> None:
     with _founding(address) as connection:
         copy_in(path, connection)
         connection.execute(
-            text("DELETE FROM settings WHERE name IN ('ledger', 'epoch')")
+            text(
+                "DELETE FROM settings "
+                "WHERE name IN ('ledger', 'epoch', 'feed-begins')"
+            )
         )
         _name_ledger(connection, str(uuid.uuid4()))
+
+
+def move_store(
+    path: Path, address: str, anchors: TrustAnchors, now: datetime
+) -> Path:
+    """
+    Move the ledger in the SQLite file *path* into the empty database at
+    *address*, and put a replica in its place; return under which name the file
+    is kept.
+
+    Raises:
+        OperatorError: It is a replica, for other anchors, or something is in
+            the database already.
+        UnwritableError: The server is away.
+        UnavailableError: The file cannot be read.
+    """
+    with contextlib.closing(Replica(path)) as replica:
+        replica.check_anchors(anchors)
+        if replica.ledger_address() is not None:
+            msg = f"store {path}: a replica; its ledger is in PostgreSQL"
+            raise OperatorError(msg, reason="not-a-ledger")
+    checkpoint(path)
+    move_ledger(path, address)
+    kept = path.with_name(f"{path.name}.moved-{now:%Y%m%dT%H%M%SZ}")
+    with _copied(path, address) as new:
+        path.rename(kept)
+        for part in beside(path):
+            part.unlink(missing_ok=True)
+        os.link(new, path)
+    return kept
+
+
+def move_out(path: Path, target: Path) -> None:
+    """
+    Copy the ledger that the replica in *path* follows into the new file
+    *target*, which is a ledger of its own.
+
+    Raises:
+        OperatorError: It is no replica, or something is there already.
+        UnwritableError: The server is away.
+    """
+    with contextlib.closing(Replica(path)) as replica:
+        address = replica.ledger_address()
+    if address is None:
+        msg = f"store {path}: the ledger is in this file, not in PostgreSQL"
+        raise OperatorError(msg, reason="not-a-replica")
+    if os.path.lexists(target):
+        msg = f"store {target}: exists already; nothing was changed"
+        raise OperatorError(msg, reason="store-exists")
+    with _copied(target, address) as new:
+        with contextlib.closing(open_replica(new)) as db:
+            db.execute("DELETE FROM replication")
+            db.execute(
+                "DELETE FROM settings "
+                "WHERE name IN ('ledger', 'epoch', 'feed-begins')"
+            )
+        checkpoint(new)
+        os.link(new, target)
 
 
 @contextlib.contextmanager
