@@ -246,7 +246,7 @@ class TestMigrate:
         assert 0 == run.code
         (backup,) = old.parent.glob("old.db.before-0008-*Z")
         assert (
-            f"A backup of the store as it was is in {backup}\n"
+            f"A backup of how it was is in {backup}\n"
             f"The store in {old} has this release's schema; it had 0001\n"
         ) == run.text
         assert 0 == thim("db", "verify", "--store", old).code

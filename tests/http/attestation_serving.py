@@ -149,8 +149,9 @@ def serving_providers(
     key_file.write_bytes(_KEY)
     key_file.chmod(0o600)
     settings = {"attestation_url": URL, "key_file": key_file, **settings}
+    clock = settings.pop("clock", lambda: NOW)
     with serving(
-        store, lambda: NOW, is_fast=False, anchors=intel.anchors, **settings
+        store, clock, is_fast=False, anchors=intel.anchors, **settings
     ) as served:
         yield Api(served, store, tokens)
 

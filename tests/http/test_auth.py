@@ -161,6 +161,12 @@ class TestWhoami:
 
         assert [200, 401, 200, 401] == statuses
 
+    def test_line_end(self, served):
+        """
+        A path with a line end is another.
+        """
+        assert 404 == served.get(f"{WHOAMI}%0A").status
+
     @pytest.mark.parametrize("method", ["POST", "DELETE"])
     def test_other_methods(self, served, method):
         """

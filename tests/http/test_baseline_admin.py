@@ -183,6 +183,22 @@ class TestWhatIf:
         """
         assert (404, reason) == problem(shared.ask(path))
 
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("/tenants/acme/what-if?baseline=no", (404, "unknown-baseline")),
+            ("/tenants/no/what-if?baseline=18", (404, "unknown-tenant")),
+            ("/tenants/acme/what-if?baseline=18", (503, "busy")),
+        ],
+    )
+    def test_no_process(self, api, path, expected):
+        """
+        What is not there takes no turn of those that have platforms judged.
+        """
+        api.served.state["service"].judging = 2
+
+        assert expected == problem(api.ask(path))
+
 
 class TestPlans:
     def test_made(self, api):
@@ -310,11 +326,21 @@ class TestPlans:
         assert problem(got)
         assert before == shared.counts()
 
+    def test_no_date(self, shared):
+        """
+        A date that is none is called by its name.
+        """
+        got = shared.post("/plans", {**MOVE, "effective": "soon"})
+
+        assert (400, "parameter") == problem(got)
+        assert got.json["detail"].startswith("effective: got 'soon'")
+
     def test_dated(self, api):
         """
         A plan with a date is in force then; what-if says when.
         """
-        made = plan(api, effective="2126-01-01")
+        made = plan(api, effective="2126-01-01T01:00:00+01:00")
+        assert "2126-01-01T00:00:00Z" == made["effective"]
         forced = {**REASON, "break_more_than_allowed": True}
         assert 200 == api.post(f"/plans/{made['id']}/apply", forced).status
 

@@ -31,6 +31,7 @@ NOW = datetime.datetime.now(datetime.UTC)
         ("POST", "/attest/SgxEnclave", Family.ATTESTATION),
         ("POST", "/tenant/a/attest/SgxEnclave", Family.ATTESTATION),
         ("PUT", "/policies/SgxEnclave", Family.ATTESTATION),
+        ("GET", "/tcbbaselines/SgxEnclave", Family.ATTESTATION),
         ("POST", "/certificates:add", Family.ATTESTATION),
         ("GET", "/health/ready", None),
         ("GET", "/servicehealth", None),

@@ -63,40 +63,46 @@ _SILICON: Final = re.compile(
 )
 _COMPONENTS: Final = ("bootloader", "tee", "snp", "fmc")
 #: As platforms have them (``services.platform_admin.parse_labels``).
-_LabelKey = Annotated[
-    str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")
-]
-_LabelValue = Annotated[
+LabelKey = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")]
+LabelValue = Annotated[
     str,
     Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,256}\Z"),
 ]
 _MOST_QUOTA: Final = 1_000_000
-_MOST_HOSTS: Final = 64
-_MOST_LABELS: Final = 32
+MOST_HOSTS: Final = 64
+MOST_LABELS: Final = 32
 
 
-class _Floor(msgspec.Struct, forbid_unknown_fields=True):
+class FloorJson(msgspec.Struct, forbid_unknown_fields=True):
+    """The least level of a component, and who says so."""
+
     spl: Annotated[int, Meta(ge=0, le=255)]
     source: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
-class _Product(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class MinimumJson(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
+):
     """The components as DESIGN and AMD's bulletins call them."""
 
-    bootloader: _Floor | None = msgspec.field(default=None, name="bl")
-    tee: _Floor | None = None
-    snp: _Floor | None = None
-    microcode: dict[str, _Floor] = msgspec.field(
+    bootloader: FloorJson | None = msgspec.field(default=None, name="bl")
+    tee: FloorJson | None = None
+    snp: FloorJson | None = None
+    microcode: dict[str, FloorJson] = msgspec.field(
         default_factory=dict, name="ucode"
     )
-    fmc: _Floor | None = None
+    fmc: FloorJson | None = None
 
 
-class _Baseline(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class BaselineJson(
+    msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A baseline as it is written; *amd* by product line."""
+
     rule: Annotated[str, Meta(max_length=80)]
     floor: Annotated[int, Meta(ge=0, lt=10**9)] | None = None
     hold: Annotated[str, Meta(max_length=40)] | None = None
-    amd: dict[str, _Product] = {}
+    amd: dict[str, MinimumJson] = {}
 
 
 class _Quota(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,10 +113,10 @@ class _Quota(msgspec.Struct, forbid_unknown_fields=True):
 class _Tenant(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     baseline: Annotated[str, Meta(max_length=63)]
     overrides: Overrides = Overrides.NEVER
-    hosts: Annotated[list[str], Meta(max_length=_MOST_HOSTS)] = []
+    hosts: Annotated[list[str], Meta(max_length=MOST_HOSTS)] = []
     quota: _Quota | None = None
     labels: Annotated[
-        dict[_LabelKey, _LabelValue], Meta(max_length=_MOST_LABELS)
+        dict[LabelKey, LabelValue], Meta(max_length=MOST_LABELS)
     ] = {}
     attestation: ProviderJson | None = None
     is_deleted: bool = msgspec.field(default=False, name="deleted")
@@ -162,7 +168,7 @@ def read_baseline(name: str, version: int, body: str | bytes) -> Baseline:
     Raises:
         MalformedError: It is none; the message names the member.
     """
-    json = _decode(body, _Baseline)
+    json = _decode(body, BaselineJson)
     baseline = Baseline(
         name=name,
         rule=parse_rule(json.rule),
@@ -201,7 +207,7 @@ def write_baseline(baseline: Baseline) -> str:
     Write *baseline* as `read_baseline` reads it.
     """
     hold = baseline.hold
-    json = _Baseline(
+    json = BaselineJson(
         rule=spell_rule(baseline.rule),
         floor=baseline.floor,
         hold=None if hold is None else spell_hold(hold),
@@ -221,7 +227,7 @@ def _read_product(name: str) -> ProductLine:
     return products[name]
 
 
-def _read_minimum(product: str, given: _Product) -> Minimum:
+def _read_minimum(product: str, given: MinimumJson) -> Minimum:
     known = _read_product(product).components
     floors = {name: getattr(given, name) for name in _COMPONENTS}
     components = {name: _floor(f) for name, f in floors.items() if f}
@@ -240,7 +246,7 @@ def _read_minimum(product: str, given: _Product) -> Minimum:
     return Minimum(components=components, microcode=microcode)
 
 
-def _floor(json: _Floor) -> Floor:
+def _floor(json: FloorJson) -> Floor:
     return Floor(spl=json.spl, source=json.source)
 
 
@@ -252,16 +258,16 @@ def _read_silicon(text: str) -> Silicon:
     return Silicon(*(int(digits, 16) for digits in match.groups()))
 
 
-def _write_minimum(minimum: Minimum) -> _Product:
+def _write_minimum(minimum: Minimum) -> MinimumJson:
     components = {
-        name: _Floor(floor.spl, floor.source)
+        name: FloorJson(floor.spl, floor.source)
         for name, floor in minimum.components.items()
     }
     microcode = {
-        str(silicon): _Floor(floor.spl, floor.source)
+        str(silicon): FloorJson(floor.spl, floor.source)
         for silicon, floor in minimum.microcode.items()
     }
-    return _Product(microcode=microcode, **components)
+    return MinimumJson(microcode=microcode, **components)
 
 
 def read_tenant(name: str, version: int, body: str | bytes) -> Tenant | None:

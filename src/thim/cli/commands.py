@@ -21,6 +21,7 @@ from thim.cli import (
     fleet,
     hooks,
     init,
+    openapi,
     pccs_import,
     platforms,
     policy,
@@ -51,6 +52,7 @@ app.command("simulate")(simulate.simulate)
 app.command("status")(statuses.status)
 app.command("verify")(verify.verify)
 app.command("attest")(attest.attest)
+app.command("openapi")(openapi.openapi)
 collateral.app.command("refresh")(refreshing.refresh)
 collateral.app.command("status")(refreshing.status)
 collateral.app.command("prefetch")(prefetch.prefetch)

@@ -38,12 +38,13 @@ _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE"})
 @dataclasses.dataclass(frozen=True, slots=True)
 class Administered:
     """
-    An ASGI application that answers who may ask for *permission*, with a body
-    of at most *most* bytes.  Where *tenant* names a variable part of the path,
-    that tenant's own tokens may ask too.
+    An ASGI application that answers who may ask for *permission*, or whoever
+    has a token if that is None, with a body of at most *most* bytes.  Where
+    *tenant* names a variable part of the path, that tenant's own tokens may ask
+    too.
     """
 
-    permission: Permission
+    permission: Permission | None
     answer: Answer
     most: int
     tenant: str | None = None
@@ -57,9 +58,7 @@ class Administered:
         gate: Gate = scope["state"]["gate"]
         try:
             _check_path(scope)
-            names = scope["path_params"]
-            tenant = None if self.tenant is None else names[self.tenant]
-            principal = gate.require(scope, self.permission, tenant)
+            principal = self._let_in(gate, scope)
             body = b""
             if scope["method"] not in _BODILESS:
                 body = await read_body(scope, receive, self.most)
@@ -68,6 +67,13 @@ class Administered:
         except ThimError as e:
             reply = _refuse(e)
         await finish(scope, send, reply)
+
+    def _let_in(self, gate: Gate, scope: Scope) -> Principal:
+        if self.permission is None:
+            return gate.identify(scope)
+        names = scope["path_params"]
+        tenant = None if self.tenant is None else names[self.tenant]
+        return gate.require(scope, self.permission, tenant)
 
 
 def _check_path(scope: Scope) -> None:

@@ -42,12 +42,23 @@ _MOST_BODY: Final = 16 * 1024
 _REPORT_SIZE: Final = 1184
 
 
-class _Enrolment(msgspec.Struct, forbid_unknown_fields=True):
+class Enrolment(msgspec.Struct, forbid_unknown_fields=True):
+    """What an agent is called."""
+
     name: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class _Chip(msgspec.Struct, forbid_unknown_fields=True):
-    tcb: Annotated[str, Meta(min_length=1, max_length=16)]
+class ChipTold(msgspec.Struct, forbid_unknown_fields=True):
+    """A chip's TCB, its machine's name, and a report in base64."""
+
+    tcb: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=16,
+            extra_json_schema={"pattern": "^[0-9A-Fa-f]{1,16}$"},
+        ),
+    ]
     name: str | None = None
     report: Annotated[str, Meta(max_length=8192)] | None = None
 
@@ -70,7 +81,7 @@ async def _enrol(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
     service: Service = scope["state"]["service"]
-    name = decode(body, _Enrolment).name
+    name = decode(body, Enrolment).name
     text, kept = make_token(
         name, Role.AGENT, actor=str(principal), now=service.clock()
     )
@@ -95,7 +106,7 @@ async def _put_chip(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
     service: Service = scope["state"]["service"]
-    told = decode(body, _Chip)
+    told = decode(body, ChipTold)
     name = _read_name(scope["path_params"], told.tcb)
     report = None if told.report is None else _read_report(told.report)
     from thim.services.chip_registry import (  # noqa: PLC0415 - loads SQLAlchemy

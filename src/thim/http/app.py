@@ -14,13 +14,12 @@ import threading
 import time
 
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from thim.errors import ThimError
 from thim.http.admin import admin_routes
 from thim.http.agents import agent_routes
 from thim.http.amd_routes import amd_metadata_routes, amd_routes
@@ -35,15 +34,13 @@ from thim.http.endpoints import (
     collateral_routes,
     metadata_routes,
 )
-from thim.http.finish import ReplyResponse
 from thim.http.front import Front
 from thim.http.health import health_routes
 from thim.http.measured import Measured
 from thim.http.metrics import metrics_routes
 from thim.http.pccs import Pccs, policy_routes
-from thim.http.problems import to_reply
-from thim.http.reply import Reply
 from thim.http.service import Service
+from thim.http.unrouted import Unrouted, refuse_internally
 from thim.http.workers import share
 from thim.services.clock import FileClock, utc_now
 from thim.services.judged_apart import find_outlooks, judge_number
@@ -56,8 +53,6 @@ if TYPE_CHECKING:
     import datetime
 
     from collections.abc import AsyncIterator, Callable, Coroutine
-
-    from starlette.requests import Request
 
     from thim.http.settings import HttpSettings
 
@@ -146,8 +141,8 @@ def create_app(
         ],
         lifespan=lifespan,
         exception_handlers={
-            HTTPException: _http_exception,
-            Exception: _internal_error,
+            HTTPException: Unrouted(selected),
+            Exception: refuse_internally,
         },
     )
     if settings.door.admin is not None or settings.rates.is_any:
@@ -252,7 +247,6 @@ async def _tell_webhooks(
     await _run(stack, courier.follow())
 
 
-_UNKNOWN: Final = 404
 #: Objects more than before, at which garbage is looked for: some megabytes.
 _MOST_NEW: Final = 20_000
 
@@ -284,29 +278,3 @@ def _collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(_MOST_NEW, 20, 100)
-
-
-async def _http_exception(_request: Request, e: Exception) -> ReplyResponse:
-    error = cast("HTTPException", e)  # it is registered for no other
-    text = "No such path." if error.status_code == _UNKNOWN else error.detail
-    if allowed := (error.headers or {}).get("Allow"):
-        text = f"Only {' and '.join(sorted(allowed.split(', ')))}."
-    headers = [
-        (name.lower().encode(), ", ".join(sorted(value.split(", "))).encode())
-        for name, value in (error.headers or {}).items()
-    ]
-    return ReplyResponse(
-        Reply(
-            status=error.status_code,
-            headers=(
-                (b"content-type", b"text/plain; charset=utf-8"),
-                (b"cache-control", b"no-store"),
-                *headers,
-            ),
-            body=f"{text}\n".encode(),
-        )
-    )
-
-
-async def _internal_error(_request: Request, _e: Exception) -> ReplyResponse:
-    return ReplyResponse(to_reply(ThimError("internal")))

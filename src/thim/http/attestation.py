@@ -24,6 +24,7 @@ from thim.http.attestation_context import (
 from thim.http.bodies import read_body
 from thim.http.finish import finish
 from thim.http.maa_errors import maa_headers, maa_reply, to_maa
+from thim.http.openapi_route import DocumentRoute
 from thim.http.reply import Reply
 from thim.services.attempts import Attempt
 from thim.services.tokens import Permission
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from thim.http.auth import Gate
     from thim.services.providers import Place
 
+#: Azure has nothing of this name.
+ATTESTATION_DOCUMENT: Final = "/openapi/attestation.json"
 _JSON: Final = ("application/json",)
 _ALL: Final = (*VERSIONS, PREVIEW)
 
@@ -189,9 +192,11 @@ def signer_routes() -> list[Route]:
     """
     openid = MetadataRoute(_write_openid)
     certs = MetadataRoute(_write_certs)
+    document = DocumentRoute("attestation")
     return [
         Route("/.well-known/openid-configuration", openid, methods=["GET"]),
         Route("/certs", certs, methods=["GET"]),
         Route("/certs/", certs, methods=["GET"]),
         Route("/servicehealth", HealthRoute(), methods=["GET"]),
+        Route(ATTESTATION_DOCUMENT, document, methods=["GET"]),
     ]

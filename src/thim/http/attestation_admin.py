@@ -60,7 +60,7 @@ _log: Final = logging.getLogger("thim.http")
 _MOST_BODY: Final = MOST_JWS + 1024
 _KINDS: Final = ("text/plain", "application/json")
 _BODILESS: Final = frozenset({"GET", "HEAD"})
-_TCB_VERSIONS: Final = tuple(
+TCB_VERSIONS: Final = tuple(
     version for version in VERSIONS if version >= "2022-09-01-preview"
 )
 #: Of which there are numbers.
@@ -251,7 +251,7 @@ def attestation_admin_routes() -> list[Route]:
         ),
         Route(
             "/tcbbaselines/{type}",
-            ManagedRoute(_get_tcb_baselines, _TCB_VERSIONS),
+            ManagedRoute(_get_tcb_baselines, TCB_VERSIONS),
             methods=["GET"],
         ),
     ]

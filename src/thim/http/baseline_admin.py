@@ -9,11 +9,10 @@ import contextlib
 import dataclasses
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from msgspec import Meta
 from starlette.routing import Route
 
 from thim.baseline.definition import Kind, read_baseline
@@ -24,6 +23,12 @@ from thim.errors import (
     UnavailableError,
 )
 from thim.http.administered import Administered
+from thim.http.baseline_bodies import (
+    MOST_NAMED,
+    Order,
+    OwnBaseline,
+    PlanWanted,
+)
 from thim.http.bodies import decode
 from thim.http.pccs_calls import writing
 from thim.http.prefixes import parse_instant
@@ -56,31 +61,10 @@ if TYPE_CHECKING:
 _MOST_BODY: Final = 256 * 1024
 _MOST_DIGITS: Final = 12
 _DIGITS: Final = 6
-_MOST_NAMED: Final = 100_000
 #: So many tenants' callers have platforms judged at once; the other threads
 #: that there are, five at least, are for operators.
 _MOST_JUDGING: Final = 2
 _PATIENCE: Final = 10
-Reason = Annotated[str, Meta(min_length=1, max_length=500)]
-
-
-class _PlanWanted(msgspec.Struct, forbid_unknown_fields=True):
-    baseline: Annotated[str, Meta(max_length=63)]
-    reason: Reason
-    definition: msgspec.Raw = msgspec.Raw()
-    tenants: Annotated[list[str], Meta(max_length=10_000)] = []
-    canaries: Annotated[list[str], Meta(max_length=10_000)] = []
-    effective: str | None = None
-
-
-class _Order(msgspec.Struct, forbid_unknown_fields=True):
-    reason: Reason
-    break_more_than_allowed: bool = False
-
-
-class _OwnBaseline(msgspec.Struct, forbid_unknown_fields=True):
-    baseline: Annotated[str, Meta(max_length=63)]
-    reason: Reason
 
 
 def baseline_admin_routes() -> list[Route]:
@@ -186,24 +170,25 @@ async def _plan(
     """
     Make a plan: of a baseline's ``definition``, or that ``tenants`` go to it.
     """
-    wanted = decode(body, _PlanWanted)
-    definition = bytes(wanted.definition)
-    if bool(definition) is bool(wanted.tenants):
+    wanted = decode(body, PlanWanted)
+    definition = wanted.definition
+    if (definition is not None) is bool(wanted.tenants):
         expected = "expected it or tenants, and not both"
         raise ParameterError("definition", "", expected)
 
     def plan(planner: Planner) -> object:
-        if not definition:
+        if definition is None:
             made = planner.plan_move(
                 wanted.tenants, wanted.baseline, wanted.canaries
             )
         else:
-            baseline = read_baseline(wanted.baseline, 0, definition)
+            text = msgspec.json.encode(definition)
+            baseline = read_baseline(wanted.baseline, 0, text)
             made = planner.plan_definition(baseline, wanted.canaries)
         return _describe(made, planner.try_all(made))
 
     effective = wanted.effective
-    since = None if effective is None else parse_instant(effective)
+    since = None if effective is None else parse_instant(effective, "effective")
     found = await _change(scope, principal, wanted.reason, plan, since)
     return 201, found
 
@@ -211,7 +196,7 @@ async def _plan(
 async def _apply(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
-    order, plan_id = decode(body, _Order), _read_plan_id(scope)
+    order, plan_id = decode(body, Order), _read_plan_id(scope)
 
     def apply(planner: Planner) -> object:
         plan = planner.read(plan_id)
@@ -225,7 +210,7 @@ async def _apply(
 async def _roll_back(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
-    order, plan_id = decode(body, _Order), _read_plan_id(scope)
+    order, plan_id = decode(body, Order), _read_plan_id(scope)
 
     def roll_back(planner: Planner) -> object:
         return _describe(planner.roll_back(planner.read(plan_id)), ())
@@ -236,7 +221,7 @@ async def _roll_back(
 async def _approve(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
-    order, name = decode(body, _Order), scope["path_params"]["name"]
+    order, name = decode(body, Order), scope["path_params"]["name"]
 
     def approve(planner: Planner) -> object:
         is_forced = order.break_more_than_allowed
@@ -248,7 +233,7 @@ async def _approve(
 async def _demote(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
-    order, name = decode(body, _Order), scope["path_params"]["name"]
+    order, name = decode(body, Order), scope["path_params"]["name"]
 
     def demote(planner: Planner) -> object:
         return describe_promotion(planner.demote(name))
@@ -266,15 +251,20 @@ async def _what_if(
     parameters = parse_query(scope["query_string"])
     baseline = parameters.get("baseline", "")
     limit = _read_limit(parameters.get("limit", "100"))
+    name = scope["path_params"]["name"]
+    now, book = service.clock(), service.replica.book()
+    # No process is started for what is not there.
+    tenant = book.find_tenant(name, now, now)
+    book.find_baseline(baseline, now, now, tenant.name)
     if _is_nameless(service, principal):
         limit = 0
     with _judging(service):
         return 200, await asyncio.to_thread(
             ask_apart,
             service.settings.store,
-            service.clock(),
+            now,
             baseline,
-            scope["path_params"]["name"],
+            name,
             limit,
         )
 
@@ -305,8 +295,8 @@ def _judging(service: Service) -> Iterator[None]:
 
 def _read_limit(text: str) -> int:
     is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
-    if not is_number or int(text) > _MOST_NAMED:
-        expected = f"expected 0 to {_MOST_NAMED}"
+    if not is_number or int(text) > MOST_NAMED:
+        expected = f"expected 0 to {MOST_NAMED}"
         raise ParameterError("limit", text, expected)
     return int(text)
 
@@ -319,7 +309,7 @@ async def _put_own(
     within what a change may break.
     """
     service: Service = scope["state"]["service"]
-    wanted, name = decode(body, _OwnBaseline), scope["path_params"]["name"]
+    wanted, name = decode(body, OwnBaseline), scope["path_params"]["name"]
     if not service.changes.spend(name, service.clock()):
         msg = f"tenant {name} has changed its baseline too often: wait a minute"
         raise FrequencyError(msg, reason="changes")

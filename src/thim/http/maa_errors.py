@@ -40,7 +40,7 @@ from thim.services.refused import RefusedError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Headers: TypeAlias = "tuple[tuple[bytes, bytes], ...]"
 _VERSION: Final = importlib.metadata.version("thim").encode("ascii")
@@ -143,20 +143,31 @@ def to_maa(error: ThimError, message: str | None = None) -> Reply:
     is_known = (status, code) != _INTERNAL
     ours = str(error) if is_known else "Internal server error."
     reason = error.reason if is_known else "internal"
-    content = {
-        "error": {
-            "code": code,
-            "message": message or _find_sentence(error) or ours,
-            "innererror": {"code": reason, "message": ours},
-        }
-    }
-    headers = [(b"x-ms-error-code", code.encode("ascii"))]
+    sentence = message or _find_sentence(error) or ours
+    headers: list[tuple[bytes, bytes]] = []
     if status == _UNAUTHORIZED[0]:
         headers.append((b"www-authenticate", b"Bearer"))
     if status in {429, 503}:
         after = getattr(error, "retry_after", _LATER)
         headers.append((b"retry-after", b"%d" % after))
-    return maa_reply(status, content, headers)
+    inner = {"code": reason, "message": ours}
+    return write_maa_error((status, code), sentence, inner, headers)
+
+
+def write_maa_error(
+    found: tuple[int, str],
+    message: str,
+    inner: Mapping[str, str],
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> Reply:
+    """
+    Answer an error, *found* as a status and Azure's code, with its *message*
+    and what is ours.
+    """
+    status, code = found
+    error = {"code": code, "message": message, "innererror": inner}
+    name = (b"x-ms-error-code", code.encode("ascii"))
+    return maa_reply(status, {"error": error}, [name, *headers])
 
 
 def _find_sentence(error: ThimError) -> str | None:

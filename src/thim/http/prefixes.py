@@ -27,6 +27,14 @@ _INSTANT: Final = re.compile(
 )
 
 
+#: The same for other programs, in ECMAScript's way.
+INSTANT_PATTERN: Final = (
+    "^[0-9]{4}-?[0-9]{2}-?[0-9]{2}"
+    "([Tt][0-9]{2}:?[0-9]{2}:?[0-9]{2}(\\.[0-9]{1,9})?"
+    "([Zz]|[+-][0-9]{2}:[0-9]{2}))?$"
+)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
     """
@@ -85,9 +93,10 @@ def _take(path: str, prefix: str) -> tuple[str, str | None]:
     return f"/{rest}", value
 
 
-def parse_instant(text: str) -> datetime.datetime:
+def parse_instant(text: str, parameter: str = "at") -> datetime.datetime:
     """
-    Read RFC 3339, a bare date (its first second), or ``20250606T000000Z``.
+    Read RFC 3339, a bare date (its first second), or ``20250606T000000Z``;
+    *parameter* is what errors call it.
 
     Raises:
         ParameterError: None of these, or no real instant.
@@ -104,5 +113,5 @@ def parse_instant(text: str) -> datetime.datetime:
         except (ValueError, OverflowError):
             pass
     raise ParameterError(
-        "at", text, "expected an instant such as 2025-06-06T00:00:00Z"
+        parameter, text, "expected an instant such as 2025-06-06T00:00:00Z"
     )

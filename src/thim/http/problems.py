@@ -8,6 +8,7 @@ from __future__ import annotations
 import http
 import re
 
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 import msgspec
@@ -92,15 +93,31 @@ def to_problem(error: ThimError, status: int | None = None) -> Reply:
     """
     usual = to_reply(error, status)
     is_known = any(isinstance(error, kind) for kind, *_ in _TABLE)
+    return write_problem(
+        usual.status,
+        error.reason if is_known else "internal",
+        str(error) if is_known else "Internal server error.",
+        [header for header in usual.headers if header[0] != b"content-type"],
+    )
+
+
+def write_problem(
+    status: int,
+    reason: str,
+    detail: str,
+    headers: Iterable[tuple[bytes, bytes]],
+) -> Reply:
+    """
+    Answer a problem (RFC 9457), with other *headers* than its content type.
+    """
     problem = {
-        "title": http.HTTPStatus(usual.status).phrase,
-        "status": usual.status,
-        "reason": error.reason if is_known else "internal",
-        "detail": str(error) if is_known else "Internal server error.",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "reason": reason,
+        "detail": detail,
     }
-    kept = [header for header in usual.headers if header[0] != b"content-type"]
     return Reply(
-        status=usual.status,
-        headers=((b"content-type", b"application/problem+json"), *kept),
+        status=status,
+        headers=((b"content-type", b"application/problem+json"), *headers),
         body=msgspec.json.encode(problem) + b"\n",
     )

@@ -70,7 +70,7 @@ _PCCS: Final = re.compile(
     r"(?:platforms|platformcollateral|refresh|appraisalpolicy)"
 )
 _ATTESTED: Final = re.compile(
-    r"/(?:attest|policies|operations)/|/certificates(?::|$)"
+    r"/(?:attest|policies|operations|tcbbaselines)/|/certificates(?::|$)"
 )
 _NEVER: Final = re.compile(r"/(?:health(?:/.*)?|servicehealth|metrics)")
 

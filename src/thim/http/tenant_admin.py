@@ -16,7 +16,11 @@ from msgspec import Meta
 from starlette.routing import Route
 
 from thim.baseline.definition import (
+    MOST_HOSTS,
+    MOST_LABELS,
     Kind,
+    LabelKey,
+    LabelValue,
     find_usual,
     read_tenant,
     write_tenant,
@@ -55,18 +59,27 @@ _MOST_DIGITS: Final = 9
 _MOST_REASON: Final = 500
 
 
-class _Quota(msgspec.Struct, forbid_unknown_fields=True):
+class QuotaWanted(msgspec.Struct, forbid_unknown_fields=True):
+    """How often a tenant's callers may ask in a minute."""
+
     requests: Annotated[int, Meta(ge=1, le=1_000_000)]
     per: Per = Per.SOURCE
 
 
-class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+class TenantWanted(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    A tenant as it shall be; where `attestation` is left out the present one
+    stays, and `baseline` of a tenant that is there changes by a plan only.
+    """
+
     reason: Annotated[str, Meta(min_length=1, max_length=_MOST_REASON)]
     baseline: Annotated[str, Meta(max_length=63)] | None = None
     overrides: Overrides = Overrides.NEVER
-    hosts: list[str] = []
-    labels: dict[str, str] = {}
-    quota: _Quota | None = None
+    hosts: Annotated[list[str], Meta(max_length=MOST_HOSTS)] = []
+    labels: Annotated[
+        dict[LabelKey, LabelValue], Meta(max_length=MOST_LABELS)
+    ] = {}
+    quota: QuotaWanted | None = None
     attestation: ProviderJson | None = None
     policy_certificates: Annotated[
         list[str], Meta(max_length=MOST_CERTIFICATES)
@@ -193,7 +206,7 @@ async def _put(
     names in ``If-Match``.
     """
     service: Service = scope["state"]["service"]
-    wanted = decode(body, _Wanted)
+    wanted = decode(body, TenantWanted)
     name, seen = scope["path_params"]["name"], _read_if_match(scope)
     certificates = [
         read_policy_certificate(pem, "policy_certificates")
@@ -222,7 +235,7 @@ async def _put(
     return 201 if seen is None else 200, found
 
 
-def _make(name: str, wanted: _Wanted, current: Tenant | None) -> Tenant:
+def _make(name: str, wanted: TenantWanted, current: Tenant | None) -> Tenant:
     usual = "default" if current is None else current.baseline
     baseline = wanted.baseline or usual
     if current is not None and baseline != current.baseline:
@@ -248,7 +261,7 @@ def _make(name: str, wanted: _Wanted, current: Tenant | None) -> Tenant:
 
 
 def _find_provider(
-    name: str, wanted: _Wanted, current: Tenant | None
+    name: str, wanted: TenantWanted, current: Tenant | None
 ) -> Provider:
     """Read the attestation side; where none is given the present one stays."""
     usual = find_usual(name)

@@ -4,6 +4,7 @@ What is to be said of baselines: for people, and for programs.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from thim.baseline.definition import Kind
@@ -18,8 +19,6 @@ from thim.services.uptake import find_uptake
 
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from thim.baseline.book import Promotion
     from thim.baseline.model import Baseline
     from thim.baseline.rollout import Impact, Plan
@@ -220,7 +219,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "what": plan.body.what,
         "state": plan.state.value,
         "canaries": [step.tenant or step.name for step in plan.canaries],
-        "effective": plan.body.effective,
+        "effective": _spell_again(plan.body.effective),
         "author": plan.author,
         "reason": plan.reason,
         "created": _spell(plan.created),
@@ -266,6 +265,10 @@ def describe_promotion(promotion: Promotion) -> dict[str, Any]:
         "number": promotion.number,
         "effective": None if effective is None else f"{effective:%FT%TZ}",
     }
+
+
+def _spell_again(text: str | None) -> str | None:
+    return None if text is None else _spell(datetime.fromisoformat(text))
 
 
 def _spell(instant: datetime | None) -> str | None:

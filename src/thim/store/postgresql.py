@@ -82,7 +82,7 @@ def read_conninfo(address: str) -> str:
     return make_conninfo(**whole)
 
 
-class _Caller:
+class Caller:
     """Connects, unless that has just failed."""
 
     def __init__(self, conninfo: str) -> None:
@@ -114,7 +114,7 @@ def engine_at(address: str) -> Engine:
     """
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=_Caller(read_conninfo(address)),
+        creator=Caller(read_conninfo(address)),
         pool_size=_POOL,
         max_overflow=_POOL,
         pool_timeout=10,

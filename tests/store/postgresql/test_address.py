@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.store.made import day
 from thim.errors import OperatorError, UnwritableError
-from thim.store.postgresql import engine_at, read_conninfo
+from thim.store.postgresql import Caller, read_conninfo
 from thim.store.session import NodeSession
 
 
@@ -26,8 +26,8 @@ def test_patience():
     assert "9" == found["connect_timeout"]
     assert "5000" == found["tcp_user_timeout"]
     assert "read-write" == found["target_session_attrs"]
-    assert "lock_timeout" in found["options"]
-    assert found["options"].endswith("-c x=1")
+    assert "lock_timeout" in str(found["options"])
+    assert str(found["options"]).endswith("-c x=1")
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,15 @@ def test_nobody_waits_twice():
     """
     After a failed attempt the next one fails at once, for a moment.
     """
-    engine = engine_at("postgresql://thim@127.0.0.1:1/x")
-    caller = engine.pool._creator
-    with pytest.raises(psycopg.OperationalError):
+    caller = Caller("host=127.0.0.1 port=1")
+    with pytest.raises(psycopg.OperationalError) as first:
         caller()
-    caller._conninfo = "host=240.0.0.1 connect_timeout=60"
-    caller._failed = time.monotonic() + 60
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(psycopg.OperationalError) as second:
         caller()
+
+    assert str(first.value) == str(second.value)
+    assert first.value is not second.value
+    assert second.value.pgconn is None
 
 
 class TestSession:
