@@ -73,6 +73,8 @@ class TestDefaults:
             "tls_ca_cert": None,
             "tls_ca_key": None,
             "key_file": Path("/data/thim/thim.key"),
+            "bundle_key": Path("/data/thim/bundle.key"),
+            "bundle_signers": None,
             "workers": 1,
             "fill": FillMode.LAZY,
             "intel_upstreams": (

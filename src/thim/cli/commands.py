@@ -11,6 +11,7 @@ from thim.cli import (
     backups,
     baseline_plans,
     baselines,
+    bundle,
     chips,
     clients,
     collateral,
@@ -78,6 +79,7 @@ app.add_typer(platforms.app, name="platform")
 app.add_typer(chips.app, name="chip")
 app.add_typer(policy.app, name="policy")
 app.add_typer(pccs_import.app, name="import")
+app.add_typer(bundle.app, name="bundle")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
 app.add_typer(signing.app, name="signing")

@@ -23,6 +23,7 @@ from thim.cli.listening import (
     settle_listeners,
 )
 from thim.cli.openid import parse_openid
+from thim.cli.signers import parse_signers
 from thim.cli.upstreams import parse_amd_upstreams, parse_intel_upstreams
 from thim.cli.values import (
     duration,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
 DEFAULT_FILE: Final = Path("/etc/thim/thim.toml")
+#: Where keys are that nobody names, beside the store.
+_BESIDE_STORE: Final = {"key_file": "thim.key", "bundle_key": "bundle.key"}
 #: The table of the agent's settings, which are not the service's.
 AGENT: Final = "agent"
 #: User and password in a URL, which no error repeats.
@@ -153,6 +156,18 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         default=None,
         meaning="the key with which secrets in the store are sealed; "
         "default: thim.key beside the store",
+    ),
+    "bundle_key": Setting(
+        parse=parse_path,
+        default=None,
+        meaning="the key with which bundles and requests for them are signed; "
+        "default: bundle.key beside the store",
+    ),
+    "bundle_signers": Setting(
+        parse=parse_signers,
+        default=None,
+        meaning="whose bundles and requests count: fingerprints, or files of "
+        "public keys; default: whose bundles were imported before",
     ),
     "workers": Setting(
         parse=whole_number(1, 256), default="1", meaning="processes"
@@ -365,9 +380,10 @@ def load(
     if found["store"].value is None:
         location = default_location(environment)
         found["store"] = Value(value=location, origin="default")
-    if found["key_file"].value is None:
-        beside: Path = found["store"].value.with_name("thim.key")
-        found["key_file"] = Value(value=beside, origin="default")
+    for name, file_name in _BESIDE_STORE.items():
+        if found[name].value is None:
+            beside: Path = found["store"].value.with_name(file_name)
+            found[name] = Value(value=beside, origin="default")
     settle_listeners(found)
     _check_tls(found)
     _check_danger(found)

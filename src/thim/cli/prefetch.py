@@ -138,7 +138,7 @@ def _read(
     from thim.amd.kds import ChipTcb  # noqa: PLC0415 - loads cryptography
 
     check_paths(paths)
-    more = list(map(_parse_tcb, tcbs))
+    more = list(map(parse_product_tcb, tcbs))
     wanted: dict[ChipTcb, None] = {}
     refused: Refused = []
     for file in find_files(paths):
@@ -154,7 +154,13 @@ def _read(
     return list(wanted), refused
 
 
-def _parse_tcb(text: str) -> TcbVersion:
+def parse_product_tcb(text: str) -> TcbVersion:
+    """
+    Read a TCB as it is written on the command line: ``Milan:DB18…``.
+
+    Raises:
+        ParameterError: Of another form.
+    """
     from thim.amd.kds import parse_product  # noqa: PLC0415
     from thim.services.chip_lists import parse_tcb  # noqa: PLC0415
 

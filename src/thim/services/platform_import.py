@@ -70,21 +70,24 @@ class PlatformImport:
     *provide* returns what seals manifests; it is asked when the first comes.
     *processes* verify, by default as many as there are processors.  Who comes
     without certificates is listed as registered by *registrant*, if that is
-    given.
+    given.  Without *is_registration* nobody is put back into service.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one run has
         self,
         ledger: Ledger,
         now: datetime,
         provide: Callable[[], Sealer],
         processes: int | None = None,
         registrant: str | None = None,
+        *,
+        is_registration: bool = True,
     ) -> None:
         self._ledger = ledger
         self._now = now
         self._provide = provide
         self._registrant = registrant
+        self._is_registration = is_registration
         self._registrar = Registrar(ledger, now)
         self._has_sealer = False
         self._thresholds = gc.get_threshold()
@@ -187,6 +190,7 @@ class PlatformImport:
             certificates=tuple(map(parse_pck_pem, sheet.pems))
             if records is None
             else records,
+            is_registration=self._is_registration,
         )
 
     def _quarantine(

@@ -20,6 +20,7 @@ from thim.collateral.targets import LONGEST_ABSENCE
 from thim.errors import MalformedError
 from thim.store import schema
 from thim.store.instants import to_stored
+from thim.store.paging import pages
 from thim.store.upsert import earlier, upsert
 
 
@@ -84,6 +85,19 @@ class ChipQueue:
                 update(table).where(*wanted).values(due=None)
             )
         return int(done.rowcount)
+
+    def take_out(self, names: Iterable[ChipTcb]) -> None:
+        """
+        Take out VCEKs that have come by another way.
+        """
+        table = schema.targets
+        with self._transaction() as connection:
+            for page in pages([str(vcek_target(name)) for name in names]):
+                connection.execute(
+                    update(table)
+                    .where(*schema.IN_CHIP_QUEUE, table.c.name.in_(page))
+                    .values(due=None)
+                )
 
     def add_first(
         self,

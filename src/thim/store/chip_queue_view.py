@@ -48,6 +48,10 @@ _BEFORE: Final = f"""
        AND (rank, due) <= (SELECT t.rank, t.due FROM targets t
                             WHERE t.name = ? AND t.due IS NOT NULL)
 """  # noqa: S608
+_ALL: Final = f"""
+    SELECT name FROM targets {_INDEXED}
+     WHERE {_IN_QUEUE} ORDER BY rank, due, rowid
+"""  # noqa: S608
 _COUNT: Final = f"""
     SELECT count(*) FROM targets {_INDEXED} WHERE {_IN_QUEUE}
 """  # noqa: S608
@@ -80,6 +84,14 @@ class ChipQueueView:
         )
         rows = self._replica.rows(_DUE, values)
         with making_sense():
+            return [Target.from_name(name) for (name,) in rows]
+
+    def all(self) -> Sequence[Target]:
+        """
+        Return all that are waiting, in their order.
+        """
+        with making_sense():
+            rows = self._replica.rows(_ALL)
             return [Target.from_name(name) for (name,) in rows]
 
     def position(self, name: ChipTcb) -> int:

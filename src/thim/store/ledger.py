@@ -29,6 +29,7 @@ from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
 from thim.store.attestation_policies import AttestationPolicies
 from thim.store.base import checkpoint, find_damage, open_base
+from thim.store.bundles import Bundles
 from thim.store.certificates import mark_revoked
 from thim.store.change_plans import ChangePlans
 from thim.store.chip_queue import ChipQueue
@@ -119,6 +120,7 @@ class Ledger:
         self.notices = Notices(self._transaction)
         self.client_numbers = ClientNumbers(self._transaction)
         self.signing_keys = SigningKeys(self._transaction)
+        self.bundles = Bundles(self._transaction)
 
     def __enter__(self) -> Self:
         return self

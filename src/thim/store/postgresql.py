@@ -83,7 +83,9 @@ def read_conninfo(address: str) -> str:
 
 
 class Caller:
-    """Connects, unless that has just failed."""
+    """
+    Connects to a server, unless that has just failed.
+    """
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
@@ -91,6 +93,12 @@ class Caller:
         self._why: Exception | None = None
 
     def __call__(self) -> psycopg.Connection:
+        """
+        Connect.
+
+        Raises:
+            psycopg.OperationalError: Nobody answers, or nobody just did.
+        """
         since = time.monotonic() - self._failed
         if self._why is not None and since < _REST:
             raise psycopg.OperationalError(str(self._why))

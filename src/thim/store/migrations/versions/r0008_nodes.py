@@ -97,6 +97,8 @@ def _create_bundles() -> None:
         sa.Column("sha256", sa.LargeBinary, nullable=False),
         sa.Column("created", _Big, nullable=False),
         sa.Column("until", _Big),
+        sa.Column("reach", sa.Text),
+        sa.Column("refused", _Big, nullable=False, server_default="0"),
         sa.Column("at", _Big, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sqlite_strict=True,
