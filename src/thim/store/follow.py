@@ -184,10 +184,14 @@ def digest_heads(rows: Iterable[tuple[Any, ...]]) -> bytes:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Where a ledger is, and behind which position its feed *begins*."""
+    """
+    Where a ledger is, behind which position its feed *begins*, and the revision
+    of its schema: one of a later release only adds, so it can be followed.
+    """
 
     place: Place
     begins: int
+    revision: str
 
 
 def find_place(connection: Connection) -> Found:
@@ -195,12 +199,15 @@ def find_place(connection: Connection) -> Found:
     Find out where the ledger at the other end of *connection* is.
 
     Raises:
-        OperatorError: There is none, or one of another schema.
+        OperatorError: There is none, or one of an earlier schema.
     """
     row = connection.execute(_LEDGER).one()
     identity, epoch, begins, revision, timeline = row
-    if revision != schema.REVISION:
-        msg = f"the ledger has schema {revision}, expected {schema.REVISION}"
+    if revision < schema.REVISION:
+        msg = (
+            f"the ledger has schema {revision}, expected {schema.REVISION}; "
+            f"`thim db migrate` brings it there"
+        )
         raise OperatorError(msg, reason="ledger-schema")
     place = Place(
         identity=identity,
@@ -208,7 +215,7 @@ def find_place(connection: Connection) -> Found:
         timeline=timeline,
         position=max(int(begins), last_position(connection)),
     )
-    return Found(place=place, begins=int(begins))
+    return Found(place=place, begins=int(begins), revision=str(revision))
 
 
 def check_places(ours: Place, theirs: Place, begins: int) -> int | None:
@@ -330,6 +337,8 @@ def _changed_keys(
     tables = {table.name: table for table in followed_tables()}
     changed: dict[str, dict[tuple[Any, ...], None]] = {}
     for name, key in ledger.execute(query.order_by(c.position)):
+        if name not in tables:  # a later release's
+            continue
         changed.setdefault(name, {})[_read_key(tables[name], key)] = None
     return {name: list(keys) for name, keys in changed.items()}
 

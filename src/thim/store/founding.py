@@ -24,6 +24,7 @@ from thim.store.copying import copy_in, copy_out, make_tables
 from thim.store.feed import install_feed
 from thim.store.follow import (
     Follower,
+    Place,
     find_place,
     open_replica,
     read_place,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from thim.x509.chain import TrustAnchors
 
 _log: Final = logging.getLogger("thim.replica")
+_PROGRAM: Final = text("SELECT value FROM settings WHERE name = 'version'")
 _EXISTS: Final = "ledger-exists"
 _VERSION: Final = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL "
@@ -213,13 +215,28 @@ def make_replica(path: Path, address: str) -> None:
         os.link(new, path)
 
 
+def _find_current(connection: Connection) -> Place:
+    """Find out where the ledger is, if it is of this release's schema."""
+    found = find_place(connection)
+    if found.revision > schema.REVISION:
+        version = connection.scalar(_PROGRAM) or "an unknown version"
+        msg = (
+            f"the ledger has schema {found.revision}, made by thim {version}; "
+            f"this is thim {program_version()}, which has schema "
+            f"{schema.REVISION}: use that version or a later one"
+        )
+        raise OperatorError(msg, reason="store-newer")
+    return found.place
+
+
 def provide_replica(path: Path, address: str) -> None:
     """
     See to it that in *path* is a sound replica of the ledger at *address*; one
     that is damaged is made anew.  It may be behind, if the server is away.
 
     Raises:
-        OperatorError: The store in *path* is a ledger of its own.
+        OperatorError: The store in *path* is a ledger of its own, or the ledger
+            of another schema.
         UnwritableError: The database has another ledger, or there is no
             replica yet and the server is away.
     """
@@ -227,11 +244,15 @@ def provide_replica(path: Path, address: str) -> None:
         make_replica(path, address)
         return
     if not is_sound(path):
-        _log.error("the replica %s is damaged, and is made anew", path)
+        _log.error("the replica %s cannot be used, and is made anew", path)
         remake_replica(path, address)
     readdress(path, address)
     try:
+        with engine_at(address).connect() as connection:
+            _find_current(connection)
         Follower(path, address).catch_up()
+    except DBAPIError as e:
+        _log.warning("%s is served as it is: %s", path, explain(e))
     except UnwritableError as e:
         if e.reason != AWAY:
             raise
@@ -240,15 +261,18 @@ def provide_replica(path: Path, address: str) -> None:
 
 def is_sound(path: Path) -> bool:
     """
-    Tell whether SQLite can make sense of the file *path*.
+    Tell whether SQLite can make sense of the file *path*, and it has this
+    release's schema.
     """
     try:
         with contextlib.closing(open_replica(path)) as db:
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            db.execute("SELECT version_num FROM alembic_version").fetchone()
+            (revision,) = db.execute(
+                "SELECT version_num FROM alembic_version"
+            ).fetchone()
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         return False
-    return bool(found == "ok")
+    return bool(found == "ok" and revision == schema.REVISION)
 
 
 def readdress(path: Path, address: str) -> None:
@@ -312,7 +336,7 @@ def _copy(new: Path, address: str) -> None:
     ):
         connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin(), db:
-            place = find_place(connection).place
+            place = _find_current(connection)
             copy_out(connection, db)
             write_place(db, address, place)
         db.execute("PRAGMA journal_mode = WAL")

@@ -308,13 +308,26 @@ class TestGoneWrong:
         rows = psql.execute("SELECT * FROM counters").fetchall()
         assert [] == rows
 
-    def test_another_schema(self, ledger, psql):
+    def test_earlier_schema(self, ledger, psql):
         """
-        Nor to a ledger of another schema.
+        Nor to a ledger of an earlier schema.
+        """
+        psql.execute("UPDATE alembic_version SET version_num = '0001'")
+        with pytest.raises(OperatorError, match="thim db migrate"):
+            ledger.count("a", "b", day(0))
+
+    def test_later_schema(self, ledger, psql, follower, store, address):
+        """
+        A ledger that was migrated by a later release is followed and written
+        by who runs, as far as this release knows it.
         """
         psql.execute("UPDATE alembic_version SET version_num = '0999'")
-        with pytest.raises(OperatorError, match="schema 0999"):
-            ledger.count("a", "b", day(0))
+        psql.execute("ALTER TABLE counters ADD COLUMN later text")
+        psql.execute("INSERT INTO changes (name, key, at) VALUES ('x', '', 1)")
+        ledger.count("a", "b", day(0))
+        follower.catch_up()
+
+        assert is_same(store, address)
 
     def test_server_is_away(self, store, ledger, replica, address):
         """

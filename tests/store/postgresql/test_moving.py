@@ -157,6 +157,25 @@ class TestProvide:
 
         assert is_same(store, address)
 
+    def test_later_ledger(self, store, address, psql):
+        """
+        Who starts over a ledger of a later release stops, and names both.
+        """
+        psql.execute("UPDATE alembic_version SET version_num = '0999'")
+        with pytest.raises(OperatorError, match=f"0999.*{REVISION}"):
+            founding.provide_replica(store, address)
+
+    def test_earlier_replica(self, store, address):
+        """
+        A replica of an earlier release is made anew.
+        """
+        with contextlib.closing(sqlite3.connect(store)) as db, db:
+            db.execute("UPDATE alembic_version SET version_num = '0007'")
+            db.execute("DROP TABLE bundles")
+        founding.provide_replica(store, address)
+
+        assert is_same(store, address)
+
     def test_moved_server(self, store, address):
         """
         A ledger may get another address.
