@@ -16,6 +16,7 @@ from thim.cli.ending import ending_concerns
 from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.services.key_concerns import find_key_concerns
+from thim.services.node_concerns import find_node_concerns
 from thim.services.status import Level, Status, read_status
 from thim.services.store_concerns import find_store_concerns
 from thim.services.tenant_states import find_tenant_concerns
@@ -52,6 +53,7 @@ def open_status(place: Place, life: timedelta = LIFE) -> Status:
         found = read_status(replica, Watch(replica), place.vendors, now)
         found = found.add(find_key_concerns(replica, now, life))
         found = found.add(find_store_concerns(place.store, replica))
+        found = found.add(find_node_concerns(replica))
         return found.add(find_tenant_concerns(replica, now))
 
 

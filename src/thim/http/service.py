@@ -32,6 +32,7 @@ from thim.http.tenancy import Tenancy
 from thim.http.workers import find_workers
 from thim.services.client_notes import ClientNotes
 from thim.services.key_concerns import find_key_concerns
+from thim.services.node_concerns import find_node_concerns
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
@@ -390,6 +391,7 @@ class Service:
             found = found.add(find_key_concerns(replica, now, life))
             concerns = find_store_concerns(self.settings.store, replica)
             found = found.add(concerns)
+            found = found.add(find_node_concerns(replica))
             return found.add(find_tenant_concerns(replica, now))
 
     async def write_down(self, *, is_last: bool = False) -> None:

@@ -61,6 +61,11 @@ class StoreFile:
         self._remembered: dict[str, object] = {}
         self._remembered_at = -1
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
     def map_file(self) -> None:
         """
         Read by mapping the file into memory: the pages are the kernel's, and

@@ -106,12 +106,15 @@ class StateReader:
             return None
         stamp = (found.st_ino, found.st_mtime_ns)
         if stamp != self._stamp:
-            self._state = _load(self.store)
+            self._state = read_state_file(self.store)
             self._stamp, self._since = stamp, now
         return self._state if now - self._since < _DEAD else None
 
 
-def _load(store: Path) -> NodeState | None:
+def read_state_file(store: Path) -> NodeState | None:
+    """
+    Read what was last told of the node with this *store*, however long ago.
+    """
     try:
         with state_file(store).open("rb") as file:
             return msgspec.json.decode(file.read(_MOST_BYTES), type=NodeState)
