@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
     from thim.http.settings import HttpSettings
 
+#: Seconds for which is waited for who follows the ledger.
+_FAREWELL: Final = 5.0
 #: Seconds for which the event loop waits for a thread that computes.
 _SWITCH: Final = 0.0005
 
@@ -195,7 +197,12 @@ def _follow_ledger(stack: contextlib.AsyncExitStack, service: Service) -> None:
         daemon=True,
     )
     thread.start()
-    stack.callback(ended.set)
+
+    async def end() -> None:
+        ended.set()
+        await asyncio.to_thread(thread.join, _FAREWELL)
+
+    stack.push_async_callback(end)
 
 
 def _make_post(service: Service) -> Post:

@@ -290,6 +290,7 @@ class PckDesk:
         """
         self._forms.clear()
         self._count = 0
+        self._generation = -1  # so may what is said with every answer
 
     def renew(self) -> None:
         """
