@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from tests.services.made import INTEL, NOW
-from thim.cli.config import SETTINGS, load
+from thim.cli.config import load
 from thim.cli.options import place_of
+from thim.cli.settings import SETTINGS
 from thim.cli.values import Address, ExpiredRule
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.collateral.records import Kind

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from thim.cli.config import SETTINGS
+from thim.cli.settings import SETTINGS
 
 
 class TestCheck:

@@ -28,13 +28,13 @@ from thim.cli.agent_values import (
 from thim.cli.config import (
     AGENT,
     Configuration,
-    Setting,
     Value,
     check_keys,
     find_file,
     parse_setting,
     read_toml,
 )
+from thim.cli.settings import Setting
 from thim.cli.values import (
     duration,
     one_of,

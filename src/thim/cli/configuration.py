@@ -12,8 +12,9 @@ from datetime import timedelta
 import typer
 
 from thim.cli.checks import absent_of_server, check_settings
-from thim.cli.config import SETTINGS, Configuration
+from thim.cli.config import Configuration
 from thim.cli.options import Config, Json, Store, configure
+from thim.cli.settings import SETTINGS
 from thim.upstream.model import Upstream
 
 

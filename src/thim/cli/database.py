@@ -13,8 +13,9 @@ import typer
 
 from thim.cli.actor import os_user
 from thim.cli.backups import check_folder
-from thim.cli.config import SETTINGS, parse_setting
+from thim.cli.config import parse_setting
 from thim.cli.options import Config, Json, Place, Store, configure, place_of
+from thim.cli.settings import SETTINGS
 from thim.services.clock import utc_now
 from thim.store.location import parse_location
 
