@@ -7,12 +7,19 @@ from __future__ import annotations
 import http.cookiejar
 import logging
 import ssl
+import sys
 import time
 
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import httpx2
 import stamina
+
+from stamina.instrumentation import (
+    LoggingOnRetryHook,
+    PrometheusOnRetryHook,
+    set_on_retry_hooks,
+)
 
 from thim.client.answers import BUSY, retry_after
 from thim.client.causes import causes, describe
@@ -44,6 +51,10 @@ ERRORS: Final = (
 )
 #: Each attempt is logged there; unless a program wants that, nobody sees it.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
+# That thim has structlog installed is no reason to write there, and so to
+# stdout, for a program that does not use it.
+if "structlog" not in sys.modules:
+    set_on_retry_hooks((PrometheusOnRetryHook, LoggingOnRetryHook))
 
 #: The outcome of an attempt for which there is no time.
 NO_TIME_LEFT: Final = Failure(

@@ -316,6 +316,8 @@ def _apply(ledger: Connection, db: sqlite3.Connection, position: int) -> None:
     changed = _changed_keys(ledger, position)
     for table in followed_tables():
         keys = changed.get(table.name, [])
+        if not keys:
+            continue
         rows = {
             key: row
             for page in _pages(keys)

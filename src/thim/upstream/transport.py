@@ -15,6 +15,12 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 import stamina
 
+from stamina.instrumentation import (
+    LoggingOnRetryHook,
+    PrometheusOnRetryHook,
+    set_on_retry_hooks,
+)
+
 from thim.errors import OperatorError, UpstreamError
 from thim.upstream.client_certificate import OwnCertificate
 from thim.upstream.model import Response
@@ -35,6 +41,8 @@ _ENCODED: Final = frozenset({"", "identity"})
 #: Reasons for which the same request may succeed at once.
 _PASSING: Final = frozenset({"unreachable", "timeout", "cut-off", "status-5xx"})
 _HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity"}
+# Where structlog is installed it would be told, and write to stdout.
+set_on_retry_hooks((PrometheusOnRetryHook, LoggingOnRetryHook))
 
 
 class Transport:
