@@ -153,7 +153,7 @@ def fill(
         files = [("ca.pem", to_pem(intel.certificates))]
         list(ingest(files, ledger=ledger, now=now))
         registrar = Registrar(ledger, now)
-        for batch in _batches(intel, count, kinds):
+        for batch in batches(intel, count, kinds):
             for taken in registrar.take(batch):
                 if taken.reason:
                     raise RuntimeError(taken)
@@ -163,9 +163,12 @@ def fill(
     return store
 
 
-def _batches(
-    intel: Intel, count: int, kinds: Sequence[Make]
+def batches(
+    intel: Intel, count: int, kinds: Sequence[Make] = (_MAKE,)
 ) -> Iterator[list[Brought]]:
+    """
+    Make *count* platforms, a thousand at a time; *kinds* take turns.
+    """
     for start, make in zip(
         range(0, count, _BATCH), itertools.cycle(kinds), strict=False
     ):

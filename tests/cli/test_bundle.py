@@ -235,7 +235,12 @@ def test_no_key(desks):
 
 
 @pytest.mark.parametrize(
-    "options", [("--fetch",), ("--request", "x", "--since", "1")]
+    "options",
+    [
+        ("--fetch",),
+        ("--request", "x", "--since", "1"),
+        ("--request", "x", "--without-machines"),
+    ],
 )
 def test_options(desks, options):
     """Options that contradict one another are refused."""

@@ -111,6 +111,8 @@ class TestDefaults:
             "attestation_key_life": timedelta(days=90),
             "tsm_root": Path("/sys/kernel/config/tsm/report"),
             "decision_retention": timedelta(days=400),
+            "sighting_retention": timedelta(days=30),
+            "machine_retention": None,
             "access_log": False,
             "log_format": "text",
             "log_level": "info",

@@ -80,6 +80,7 @@ class TestForms:
             proxy="http://proxy:3128",
             ca_file=ca,
             timeout=timedelta(seconds=3),
+            machines=False,
             interval=timedelta(milliseconds=20),
             burst=7,
         ) == parse(
@@ -90,6 +91,7 @@ class TestForms:
             proxy="http://proxy:3128",
             ca_file=str(ca),
             timeout="3s",
+            machines=False,
             interval="20ms",
             burst=7,
         )

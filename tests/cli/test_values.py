@@ -21,6 +21,7 @@ from thim.cli.values import (
     parse_fmspcs,
     parse_listen,
     parse_profile,
+    parse_retention,
     parse_store,
     parse_text,
     whole_number,
@@ -42,6 +43,7 @@ PARSERS = [
     parse_fmspcs,
     parse_listen,
     parse_profile,
+    parse_retention,
     parse_store,
     parse_text,
     parse_intel_upstreams,
@@ -118,6 +120,30 @@ class TestDuration:
         }[unit]
 
         assert number * one == parse_duration(f"{number}{unit}")
+
+
+class TestRetention:
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("none", None),
+            ("1h", timedelta(hours=1)),
+            ("90d", timedelta(days=90)),
+        ],
+    )
+    def test_taken(self, value, expected):
+        """
+        A duration, or none for ever.
+        """
+        assert expected == parse_retention(value)
+
+    @pytest.mark.parametrize("value", ["59m", "", "None", "90", None, 90])
+    def test_refused(self, value):
+        """
+        Nothing is erased within the hour, or by a number without its unit.
+        """
+        with pytest.raises(ValueError, match="expected a duration"):
+            parse_retention(value)
 
 
 class TestListen:

@@ -22,6 +22,7 @@ from thim.collateral.bundle_parts import (
     BundleHeader,
     ChannelPart,
     DocumentPart,
+    EndorsementKeyPart,
     FileKind,
     HeldPart,
     PckPart,
@@ -308,6 +309,19 @@ class TestRoundTrip:
             made.counts["endorsement keys"],
         )
         assert not made.missing.total()
+
+    def test_without_machines(self, sites):
+        """
+        If it is to name no machine there are documents only, and they are
+        taken in as ever.
+        """
+        sites.export("second", request=None, machines=False)
+
+        kinds = {type(part) for part in parts_of(sites, "second")}
+        assert {AuthorityPart, DocumentPart, ChannelPart} == kinds
+        report = sites.bring("second")
+        assert 2 == report.new["tcb-info"]
+        assert not {"platforms", "vcek"} & {*report.new, *report.already}
 
     def test_only_requested(self, sites):
         """Of machines only those go along that the request names."""
@@ -612,6 +626,16 @@ class TestDelta:
         assert 2 == made.base.counter
         parts = parts_of(sites, "third")
         assert (1, 0) == (count(parts, DocumentPart), count(parts, PckPart))
+
+    def test_since_one_without_machines(self, sites):
+        """A delta to a bundle that named no machine has all of them."""
+        sites.export("second", None, machines=False, now=NOW + 3 * DAY)
+
+        sites.export("third", None, since=2, now=NOW + 3 * DAY)
+
+        parts = parts_of(sites, "third")
+        assert 2 == count(parts, PckPart)
+        assert 2 == count(parts, EndorsementKeyPart)
 
     def test_since_unknown(self, sites):
         """A delta to a bundle that was never made is refused."""

@@ -13,7 +13,11 @@ from thim.intel.names import Tee
 from thim.upstream.asking import write_request
 from thim.upstream.kds import find_kds_request
 from thim.upstream.model import Service
-from thim.upstream.pck import PlatformSecrets, find_pck_request
+from thim.upstream.pck import (
+    PlatformSecrets,
+    find_pck_request,
+    knows_qe_ids,
+)
 from thim.upstream.pcs import find_request
 
 
@@ -74,3 +78,39 @@ class TestVendor:
 
         assert expected is not None
         assert expected == write_request(PCS, target, SECRETS)
+
+
+class TestMachines:
+    @pytest.mark.parametrize("upstream", [PCS, INTEL_THIM])
+    def test_platform_is_not_named(self, upstream):
+        """
+        Who is not to hear of machines is not asked for PCK certificates.
+        """
+        discreet = dataclasses.replace(upstream, machines=False)
+        target = pck_target(PLATFORM)
+
+        assert write_request(discreet, target, SECRETS) is None
+        assert not knows_qe_ids(discreet)
+
+    @pytest.mark.parametrize("upstream", [KDS, THIM])
+    def test_chip_is_not_named(self, upstream):
+        """
+        Nor for VCEKs.
+        """
+        discreet = dataclasses.replace(upstream, machines=False)
+
+        assert write_request(discreet, vcek_target(NAME)) is None
+
+    @pytest.mark.parametrize(
+        ("upstream", "target"),
+        [(INTEL_THIM, INTELS[0]), (INTEL_THIM, INTELS[1]), (THIM, AMDS[0])],
+    )
+    def test_documents(self, upstream, target):
+        """
+        What is nobody's own is asked for as ever.
+        """
+        discreet = dataclasses.replace(upstream, machines=False)
+        expected = write_request(upstream, target)
+
+        assert expected is not None
+        assert expected == write_request(discreet, target)

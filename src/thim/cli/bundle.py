@@ -208,6 +208,14 @@ def export(
             help="Without a request: only what is new since that bundle.",
         ),
     ] = None,
+    without_machines: Annotated[
+        bool,
+        typer.Option(
+            "--without-machines",
+            help="Without a request: only documents that name no machine, for "
+            "a site that is not to learn which there are here.",
+        ),
+    ] = False,
     counter: Annotated[
         int | None,
         typer.Option(
@@ -233,27 +241,40 @@ def export(
     from thim.cli.bundle_view import write_exported  # noqa: PLC0415
     from thim.services.bundle_export import Exporter  # noqa: PLC0415
 
-    _check_options(request_file, since, fetch=fetch)
+    _check_options(
+        request_file, since, fetch=fetch, machines=not without_machines
+    )
     found = configure({"store": store}, config)
     with _site(found, "from") as site:
         with _open_request(request_file, site, found, trust) as asked:
             if fetch and asked is not None:
                 _fetch(place_of(found), asked, site)
             made = Exporter(site).export(
-                output, request=asked, since=since, counter=counter
+                output,
+                request=asked,
+                since=since,
+                counter=counter,
+                machines=not without_machines,
             )
         write_exported(output, made, as_json=as_json)
     raise typer.Exit(1 if made.missing.total() else 0)
 
 
 def _check_options(
-    request_file: Path | None, since: int | None, *, fetch: bool
+    request_file: Path | None,
+    since: int | None,
+    *,
+    fetch: bool,
+    machines: bool,
 ) -> None:
     if request_file is None and fetch:
         msg = "--fetch: expected --request beside it, which says for what"
         raise OperatorError(msg, reason="bundle-options")
     if request_file is not None and since is not None:
         msg = "--since: expected no --request, which says itself what is there"
+        raise OperatorError(msg, reason="bundle-options")
+    if request_file is not None and not machines:
+        msg = "--without-machines: expected no --request, which names machines"
         raise OperatorError(msg, reason="bundle-options")
 
 

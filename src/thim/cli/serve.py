@@ -38,6 +38,7 @@ from thim.http.app import AppFactory
 from thim.http.door import Accepted, DoorSettings
 from thim.http.settings import HttpSettings
 from thim.services.clock import utc_now
+from thim.services.erasing import Retention
 from thim.services.renewal import Renewer
 from thim.services.secrets import check_key
 from thim.store.lock import sharing
@@ -318,6 +319,10 @@ def _http_settings(found: Configuration, place: Place) -> HttpSettings:
         attestation_key_life=found["attestation_key_life"].value,
         tsm_root=found["tsm_root"].value,
         decision_retention=found["decision_retention"].value,
+        retention=Retention(
+            sightings=found["sighting_retention"].value,
+            machines=found["machine_retention"].value,
+        ),
         supervisor=os.getpid() if found["workers"].value > 1 else None,
         memo_bytes=found["memo_bytes"].value,
         rates=make_rates(found),

@@ -34,6 +34,7 @@ from thim.cli.values import (
     parse_name,
     parse_path,
     parse_profile,
+    parse_retention,
     parse_share,
     parse_store,
     parse_url,
@@ -301,6 +302,19 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         parse=duration("1d", "36500d"),
         default="400d",
         meaning="how long the records of issued attestation tokens are kept",
+    ),
+    "sighting_retention": Setting(
+        parse=duration("1h", "30d"),
+        default="30d",
+        meaning="how long it is kept who has asked: clients' addresses, and "
+        "machines that are not known",
+    ),
+    "machine_retention": Setting(
+        parse=parse_retention,
+        default="none",
+        meaning="how long it is kept what is known of machines that have "
+        "left: platforms and chips since they were retired, others since "
+        "evidence or an inventory last told of them; none for ever",
     ),
     "access_log": Setting(
         parse=parse_boolean, default="false", meaning="a line for each request"

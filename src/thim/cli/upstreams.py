@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from thim.cli.values import (
     duration,
     one_of,
+    parse_boolean,
     parse_file,
     parse_text,
     whole_number,
@@ -199,6 +200,7 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "client_cert": ("client_cert", parse_file),
     "client_key": ("client_key", parse_file),
     "timeout": ("timeout", duration("10ms", "1m")),
+    "machines": ("machines", parse_boolean),
     "interval": ("interval", duration("0s", "1h")),
     "burst": ("burst", whole_number(1, 10_000)),
 }

@@ -129,6 +129,13 @@ def duration(least: str, most: str) -> Callable[[object], timedelta]:
     return parse
 
 
+def parse_retention(value: object) -> timedelta | None:
+    """
+    Take a duration from an hour on, or ``none`` for ever.
+    """
+    return None if value == "none" else duration("1h", "36500d")(value)
+
+
 def parse_listen(value: object) -> Address:
     """
     Take ``HOST:PORT``.

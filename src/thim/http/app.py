@@ -43,6 +43,7 @@ from thim.http.service import Service
 from thim.http.unrouted import Unrouted, refuse_internally
 from thim.http.workers import share
 from thim.services.clock import FileClock, utc_now
+from thim.services.erasing import Eraser
 from thim.services.judged_apart import find_outlooks, judge_number
 from thim.services.node import NodeSettings, follow_ledger
 from thim.services.watchman import Post, watch
@@ -92,6 +93,7 @@ def create_app(
             gate = Gate(service)
             await _run(stack, gate.follow())
             await _run(stack, watch(_make_post(service)))
+            await _run(stack, _make_eraser(settings).follow(clock))
             attestation = await open_attestation(stack, service, _run)
             attestation.attest.tell = service.tallies.count_verdict
             if settings.vendors.is_on:
@@ -203,6 +205,14 @@ def _follow_ledger(stack: contextlib.AsyncExitStack, service: Service) -> None:
         await asyncio.to_thread(thread.join, _FAREWELL)
 
     stack.push_async_callback(end)
+
+
+def _make_eraser(settings: HttpSettings) -> Eraser:
+    return Eraser(
+        store=settings.store,
+        anchors=settings.anchors,
+        retention=settings.retention,
+    )
 
 
 def _make_post(service: Service) -> Post:

@@ -16,6 +16,7 @@ from thim.http.limits import Limits
 from thim.http.pcs import Profile
 from thim.http.rates import RateSettings
 from thim.services.decisions import RETENTION
+from thim.services.erasing import Retention
 from thim.services.tsm import TSM
 from thim.services.vendors import VendorSettings
 
@@ -50,7 +51,8 @@ class HttpSettings:
     baseline may break. *attestation_url* is what the attestation service calls
     itself. *webhooks* are told of notices. One key signs tokens for an
     *attestation_key_life*; *tsm_root* is the kernel's folder for evidence of
-    this machine. Decision records are kept for a *decision_retention*.
+    this machine. Decision records are kept for a *decision_retention*;
+    *retention* says when other things are erased.
     *openid* is whose tokens are taken beside our own. *door* says what
     listeners there are, *rates* how often one caller may ask. *tallies* is a
     folder in which the workers share what they count; *tls_certificates* are
@@ -77,6 +79,7 @@ class HttpSettings:
     attestation_key_life: timedelta = LIFE
     tsm_root: Path = TSM
     decision_retention: timedelta = RETENTION
+    retention: Retention = dataclasses.field(default_factory=Retention)
     supervisor: int | None = None
     tallies: Path | None = None
     tls_certificates: tuple[Path, ...] = ()

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 #: An import writes its first instant beside all of its platforms.
 _SLACK: Final = timedelta(days=1)
 _CHAINS: Final = "amd/cert-chain/"
+_KEYS: Final = "endorsement_keys"
 _PEM: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL
 )
@@ -127,11 +128,13 @@ class Exporter:
         request: Request | None = None,
         since: int | None = None,
         counter: int | None = None,
+        machines: bool = True,
     ) -> Exported:
         """
         Write a bundle to *path*: for *request*, or of everything; only what is
         new *since* a bundle that was made here, if that is given.  Its number
-        is *counter*, or the next.
+        is *counter*, or the next.  Without *machines* there is nothing in it
+        by which one is named.
 
         Raises:
             NotFoundError: No such bundle was made here.
@@ -151,11 +154,13 @@ class Exporter:
             request=None if request is None else request.seal.sha256,
         )
         with self._site.replica.snapshot():
-            work = _Work(self._view, self._reader, request, base)
+            work = _Work(self._view, self._reader, request, base, machines)
             return self._write(path, header, work)
 
     def _write(self, path: Path, header: BundleHeader, work: _Work) -> Exported:
         reach = self._view.reach()
+        if not work.machines:
+            del reach[_KEYS]  # and so a delta to it has all of them
         sizes: list[tuple[bytes, int]] = []
 
         def note(digest: bytes, size: int) -> None:
@@ -242,12 +247,15 @@ class _Work:
         reader: PckReader,
         request: Request | None,
         base: KnownBundle | None,
+        machines: bool,  # noqa: FBT001 - of a private class
     ) -> None:
+        self.machines = machines
         self._view = view
         self._reader = reader
         self._request = request
         self._reach = base.reach if base and not request else {}
-        self._since = base.created - _SLACK if base and not request else None
+        has_machines = _KEYS in self._reach
+        self._since = base.created - _SLACK if base and has_machines else None
         is_delta = base is not None and request is not None
         self._held = _read_held(request) if request and is_delta else set()
         self._is_delta = is_delta
@@ -266,10 +274,10 @@ class _Work:
                 yield DocumentPart(name=document.name, body=body)
         for name, number, seen in self._view.channels():
             yield ChannelPart(name=name, number=number, seen=seen)
-        if self._request is None:
-            yield from self._list_all()
-        else:
+        if self._request is not None:
             yield from self._list_requested(self._request)
+        elif self.machines:
+            yield from self._list_all()
 
     def _is_wanted(self, document: Listed) -> bool:
         if document.name.startswith(_CHAINS):
@@ -283,7 +291,7 @@ class _Work:
                 certificates = self._reader.certificates(platform)
                 if certificates:
                     yield _pck_part(platform, certificates)
-        after = self._reach.get("endorsement_keys", 0)
+        after = self._reach.get(_KEYS, 0)
         for key in self._view.endorsement_keys(after):
             yield EndorsementKeyPart(der=key.der)
 

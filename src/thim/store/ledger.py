@@ -38,6 +38,7 @@ from thim.store.client_numbers import ClientNumbers
 from thim.store.definitions import Definitions
 from thim.store.deliveries import Notices
 from thim.store.endorsements import Endorsements
+from thim.store.erasure import Erasure
 from thim.store.events import Events, add_event
 from thim.store.fleet_tcbs import FleetTcbs
 from thim.store.instants import to_stored
@@ -121,6 +122,7 @@ class Ledger:
         self.client_numbers = ClientNumbers(self._transaction)
         self.signing_keys = SigningKeys(self._transaction)
         self.bundles = Bundles(self._transaction)
+        self.erasure = Erasure(self._transaction)
 
     def __enter__(self) -> Self:
         return self

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from thim.collateral.platforms import PlatformId, Voucher
-from thim.collateral.targets import pck_target
 from thim.store import schema
-from thim.store.names import forget_names
+from thim.store.erasure import drop_platform
 from thim.store.numbers import PLACES, SERIAL_MASK
 from thim.store.paging import pages
-from thim.store.raw_tcbs import forget_raw_tcbs
 
 
 if TYPE_CHECKING:
@@ -49,7 +47,8 @@ def make_room(
         # The last one's number would be given once more.
         last = connection.scalar(select(func.max(schema.platforms.c.id)))
         for row in [one for one in others if one.id != last][:surplus]:
-            _drop(connection, row)
+            platform = PlatformId(row.qe_id, row.pce_id)
+            drop_platform(connection, row.id, platform)
 
 
 def _find_others(connection: Connection, entry: Entry) -> list[Any]:
@@ -82,23 +81,3 @@ def _find_others(connection: Connection, entry: Entry) -> list[Any]:
             )
         ).all()
     return sorted(found, key=lambda row: (row.seen, row.id))
-
-
-def _drop(connection: Connection, row: Any) -> None:  # noqa: ANN401
-    forget_raw_tcbs(connection, row.id)
-    forget_names(connection, row.id)
-    c = schema.pck_certificates.c
-    first = row.id * PLACES
-    connection.execute(
-        delete(schema.pck_certificates).where(
-            c.id >= first, c.id < first + PLACES
-        )
-    )
-    for table in (schema.platform_secrets, schema.registrations):
-        connection.execute(delete(table).where(table.c.platform_id == row.id))
-    target = str(pck_target(PlatformId(row.qe_id, row.pce_id)))
-    connection.execute(
-        delete(schema.targets).where(schema.targets.c.name == target)
-    )
-    p = schema.platforms
-    connection.execute(delete(p).where(p.c.id == row.id))

@@ -4,9 +4,9 @@ The request for any document: what one vendor's services are asked, and how.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from thim.collateral.records import AMD
+from thim.collateral.records import AMD, Kind
 from thim.upstream.kds import find_kds_request
 from thim.upstream.pck import find_pck_request
 from thim.upstream.pcs import find_request
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from thim.upstream.model import Request, Upstream
     from thim.upstream.pck import PlatformSecrets
 
+#: To ask for one is to name a machine.
+_OF_MACHINES: Final = frozenset({Kind.PCK_CERTIFICATES, Kind.VCEK})
+
 
 def write_request(
     upstream: Upstream, target: Target, secrets: PlatformSecrets | None = None
@@ -26,6 +29,8 @@ def write_request(
     where that are a platform's PCK certificates, by *secrets*.
     """
     if upstream.vendor != target.key.vendor:
+        return None
+    if target.key.kind in _OF_MACHINES and not upstream.machines:
         return None
     if target.key.vendor == AMD:
         return find_kds_request(upstream, target)

@@ -53,6 +53,8 @@ class Upstream:
         client_cert: A certificate chain (PEM) to be shown to it, ...
         client_key: ... and its key.
         timeout: For one attempt, from connecting to the last byte.
+        machines: Whether it may be asked for what is one machine's own, PCK
+            certificates and VCEKs: such a request names the machine.
         interval: One request in each, on average, ...
         burst: ... and so many at once.
     """
@@ -68,6 +70,7 @@ class Upstream:
     client_cert: Path | None = None
     client_key: Path | None = None
     timeout: timedelta = timedelta(seconds=10)
+    machines: bool = True
     interval: timedelta = timedelta(milliseconds=500)
     burst: int = 20
 

@@ -92,7 +92,7 @@ def knows_qe_ids(upstream: Upstream) -> bool:
     Tell whether *upstream* can be asked for a platform without its secrets:
     caches can, Intel cannot.
     """
-    return upstream.service is not Service.PCS
+    return upstream.machines and upstream.service is not Service.PCS
 
 
 def find_pck_request(
