@@ -20,7 +20,7 @@ WORKERS ?= 3
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help install install-dev run test bench format lint types floors \
-	unit kit sbom audit manifests lock clean
+	unit soak kit sbom audit manifests lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' \
@@ -36,8 +36,11 @@ run: install  ## start the service on http://127.0.0.1:8080
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
 unit: install-dev $(WHEELS)/.all  ## only the tests, with coverage (PYTEST='-k tcb' selects)
-	$(BIN)/python -m pytest -n $(WORKERS) \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup \
 		$(if $(PYTEST),--no-cov,--cov --cov-report=term) $(PYTEST)
+
+soak: install-dev  ## hours: faults of several nodes, and a steady load
+	$(BIN)/python -m tests.nodes.soak
 
 bench: install-dev  ## measure against nginx on this machine
 	$(BIN)/python -m bench

@@ -3,6 +3,8 @@ A real PostgreSQL: a server of its own in a temporary folder, started once for
 all tests of a process, and a new database for whoever asks.
 """
 
+from __future__ import annotations
+
 import atexit
 import contextlib
 import functools
@@ -15,6 +17,7 @@ import tempfile
 import time
 import uuid
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -46,22 +49,45 @@ class Server:
     A PostgreSQL that listens on *port* of *host*; trusts whoever connects.
     """
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        *,
+        copied_from: Server | None = None,
+    ) -> None:
         self.folder = folder
         self.host = host
-        self.port = _free_port(host)
+        self.port = _free_port(host) if port is None else port
         programs = find_programs()
         assert programs is not None, "postgresql is not installed"
         self._programs = programs
         self._process: subprocess.Popen[bytes] | None = None
         self._user = "nobody" if os.geteuid() == 0 else None
         self.data = folder / "data"
-        self._make()
+        self._make(copied_from)
 
-    def _make(self) -> None:
-        self.data.mkdir(parents=True)
+    @classmethod
+    def standby(cls, primary: Server, folder: Path) -> Server:
+        """
+        Make a standby of a running *primary*.
+        """
+        return cls(folder, primary.host, copied_from=primary)
+
+    def promote(self) -> None:
+        """
+        Make a primary of a standby, and wait until it is one.
+        """
+        self._run("pg_ctl", "promote", "--wait", "-D", self.data)
+
+    def _make(self, primary: Server | None) -> None:
+        self.data.mkdir(parents=True, mode=0o700)
         if self._user:
             _give(self.folder, self._user)
+        if primary is not None:
+            self._copy(primary)
+            return
         self._run(
             "initdb",
             "--pgdata",
@@ -78,6 +104,18 @@ class Server:
         )
         with (self.data / "pg_hba.conf").open("a") as file:
             file.write("host all all 0.0.0.0/0 trust\n")
+
+    def _copy(self, primary: Server) -> None:
+        self._run(
+            "pg_basebackup",
+            "--pgdata",
+            self.data,
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+            "--dbname",
+            f"host={primary.folder} port={primary.port} user=thim",
+        )
 
     def _run(self, program: str, *arguments: object) -> None:
         subprocess.run(
@@ -102,10 +140,14 @@ class Server:
             **settings,
         }
         options = [f"--{name}={value}" for name, value in values.items()]
+        # Whoever the server is may not enter a network namespace.
+        as_user = ("setpriv", f"--reuid={self._user}", "--clear-groups")
+        is_prefixed = bool(prefix and self._user)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *prefix,
+                    *(as_user if is_prefixed else ()),
                     self._programs / "postgres",
                     "-D",
                     self.data,
@@ -113,7 +155,7 @@ class Server:
                 ],
                 stdout=log,
                 stderr=log,
-                user=self._user,
+                user=None if is_prefixed else self._user,
                 cwd=self.folder,
             )
         self._wait()
@@ -166,14 +208,36 @@ class Server:
         return self.address(name)
 
 
+def new_folder() -> Path:
+    """
+    Return a new folder that the server's user may enter, unlike pytest's.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="thim-pg-"))
+    folder.chmod(0o755)
+    return folder
+
+
+@contextlib.contextmanager
+def own_server(primary: Server | None = None) -> Iterator[Server]:
+    """
+    Run a server that may be stopped, or a standby of *primary*, until the end
+    of the ``with``.
+    """
+    made = functools.partial(Server.standby, primary) if primary else Server
+    server = made(new_folder())
+    try:
+        server.start(fsync="off", full_page_writes="off")
+        yield server
+    finally:
+        _end(server)
+
+
 @functools.cache
 def shared_server() -> Server:
     """
     Return this process's server, which ends with it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="thim-pg-"))
-    folder.chmod(0o755)
-    server = Server(folder)
+    server = Server(new_folder())
     # What is lost in a power cut is no test's matter.
     server.start(fsync="off", full_page_writes="off")
     atexit.register(_end, server)

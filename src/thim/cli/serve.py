@@ -54,6 +54,9 @@ _KEEP_ALIVE: Final = 60
 #: Beside connections: the store, its log, vendors.
 _OTHER_FILES: Final = 512
 _SHUTDOWN: Final = 10
+#: Seconds after which a worker that says nothing is killed: on a busy machine
+#: one takes long to start, and its callers would be hung up on.
+_SILENT: Final = 60
 
 
 def serve(
@@ -276,6 +279,7 @@ def _uvicorn_config(
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_SHUTDOWN,
+        timeout_worker_healthcheck=_SILENT,
     )
 
 

@@ -19,7 +19,8 @@ import sqlite3
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import LargeBinary, select, text, tuple_
+from sqlalchemy import LargeBinary, func, literal, select, text, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError, UnwritableError
@@ -370,10 +371,13 @@ def _read_rows(
     ledger: Connection, table: Table, keys: Sequence[tuple[Any, ...]]
 ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     columns = list(table.primary_key.columns)
-    if len(columns) == 1:
-        condition = columns[0].in_([key[0] for key in keys])
-    else:
-        condition = tuple_(*columns).in_(keys)
+    # Arrays: of a list PostgreSQL would compare each row with each key.
+    arrays = [
+        literal([key[n] for key in keys], ARRAY(key_column.type))
+        for n, key_column in enumerate(columns)
+    ]
+    asked = func.unnest(*arrays).table_valued(*(c.name for c in columns))
+    condition = tuple_(*columns).in_(select(asked.render_derived("asked")))
     names = [column.name for column in columns]
     return {
         tuple(getattr(row, name) for name in names): tuple(row)

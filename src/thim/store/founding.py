@@ -246,7 +246,7 @@ def provide_replica(path: Path, address: str) -> None:
     if not is_sound(path):
         _log.error("the replica %s cannot be used, and is made anew", path)
         remake_replica(path, address)
-    readdress(path, address)
+    check_is_replica(path)
     try:
         with engine_at(address).connect() as connection:
             _find_current(connection)
@@ -257,6 +257,8 @@ def provide_replica(path: Path, address: str) -> None:
         if e.reason != AWAY:
             raise
         _log.warning("%s is served as it is: %s", path, e)
+    # Not before: the database may be another one's.
+    readdress(path, address)
 
 
 def is_sound(path: Path) -> bool:
@@ -265,7 +267,9 @@ def is_sound(path: Path) -> bool:
     release's schema.
     """
     try:
-        with contextlib.closing(open_replica(path)) as db:
+        # Only to look: to write to a damaged one may wait for its readers.
+        looking = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        with contextlib.closing(looking) as db:
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
             (revision,) = db.execute(
                 "SELECT version_num FROM alembic_version"
@@ -275,9 +279,9 @@ def is_sound(path: Path) -> bool:
     return bool(found == "ok" and revision == schema.REVISION)
 
 
-def readdress(path: Path, address: str) -> None:
+def check_is_replica(path: Path) -> None:
     """
-    Have the replica in *path* follow its ledger at *address* from now on.
+    Check that the store in *path* is a replica of some ledger.
 
     Raises:
         OperatorError: The store is a ledger of its own.
@@ -291,6 +295,17 @@ def readdress(path: Path, address: str) -> None:
                 f"names another; `thim db move` brings what is in it there"
             )
             raise OperatorError(msg, reason=e.reason) from e
+
+
+def readdress(path: Path, address: str) -> None:
+    """
+    Have the replica in *path* follow its ledger at *address* from now on.
+
+    Raises:
+        OperatorError: The store is a ledger of its own.
+    """
+    check_is_replica(path)
+    with contextlib.closing(open_replica(path)) as db:
         db.execute("UPDATE replication SET address = ?", (address,))
 
 

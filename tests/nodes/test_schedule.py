@@ -1,0 +1,70 @@
+import itertools
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.nodes.schedule import LEDGER, UNREACHABLE, Kind, make_schedule
+
+
+SEEDS = st.integers(0, 2**32)
+
+
+def make(seed, rounds=5):
+    """
+    Make a schedule for three nodes.
+    """
+    return make_schedule(seed, nodes=3, rounds=rounds, outage=20, stagger=4)
+
+
+@given(SEEDS)
+def test_repeatable(seed):
+    """
+    A seed gives the same schedule each time.
+    """
+    assert make(seed) == make(seed)
+
+
+@given(SEEDS)
+def test_someone_is_left(seed):
+    """
+    In each round something goes wrong; one node at most cannot be reached,
+    one at most is cut off from the ledger alone, and it is another.
+    """
+    for faults in make(seed):
+        assert faults
+        nodes = [f.node for f in faults if f.node is not None]
+        assert len(nodes) == len(set(nodes))
+        assert 1 >= sum(f.kind in UNREACHABLE for f in faults)
+        assert 1 >= sum(f.kind in LEDGER for f in faults)
+
+
+@given(SEEDS)
+def test_fail_over_is_alone(seed):
+    """
+    Nothing else goes wrong while somebody has to take over.
+    """
+    for faults in make(seed):
+        kinds = [f.kind for f in faults]
+        assert Kind.FAIL_OVER not in kinds or 1 == len(kinds)
+
+
+@given(SEEDS)
+def test_times(seed):
+    """
+    Each begins in time, lasts as long as it should, and they are in order.
+    """
+    for faults in make(seed):
+        assert all(0 <= f.start <= 4 for f in faults)
+        assert all(20 == pytest.approx(f.end - f.start) for f in faults)
+        starts = [f.start for f in faults]
+        assert sorted(starts) == starts
+
+
+def test_everything_happens():
+    """
+    Each kind comes up in a hundred rounds.
+    """
+    faults = itertools.chain.from_iterable(make(1, rounds=100))
+    assert set(Kind) == {f.kind for f in faults}
