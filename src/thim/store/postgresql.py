@@ -187,9 +187,13 @@ def explain(error: DBAPIError) -> UnwritableError:
 
 def is_away(error: DBAPIError) -> bool:
     """
-    Tell whether an *error* means that the server is not there, starts, stops,
-    or is too busy: that a retry may help.
+    Tell whether an *error* means that the server is not there, starts, or
+    stops.
     """
     if isinstance(error, DisconnectionError) or error.connection_invalidated:
         return True
-    return isinstance(error.orig, psycopg.OperationalError)
+    # Somebody else's long transaction is no absence.
+    is_kept_waiting = isinstance(error.orig, psycopg.errors.LockNotAvailable)
+    return not is_kept_waiting and isinstance(
+        error.orig, psycopg.OperationalError
+    )

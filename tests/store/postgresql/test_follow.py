@@ -9,6 +9,7 @@ import pytest
 
 from sqlalchemy import Integer, LargeBinary, select, text
 
+from tests.new_store import remember
 from tests.store.made import ANCHORS, day
 from thim.errors import OperatorError, UnwritableError
 from thim.store import schema
@@ -21,7 +22,7 @@ from thim.store.follow import (
     read_place,
 )
 from thim.store.ledger import Ledger
-from thim.store.postgresql import engine_at
+from thim.store.postgresql import WRITER, engine_at
 
 
 HERE = Place(identity="a", epoch="b", timeline=2, position=10)
@@ -344,6 +345,24 @@ class TestGoneWrong:
 
         assert "ledger-away" == caught.value.reason
         assert (0, 0) == replica.count_heads(day(0))
+
+
+def test_somebody_else_writes(store, address, psql):
+    """
+    Who waits too long for another's transaction is told so, and not that the
+    server is away.
+    """
+    hasty = remember(f"{address}?options=-c%20lock_timeout%3D50ms")
+    with contextlib.closing(sqlite3.connect(store)) as db, db:
+        db.execute("UPDATE replication SET address = ?", (hasty,))
+    psql.execute(f"SELECT pg_advisory_lock({WRITER})")
+    with (
+        Ledger(store, ANCHORS) as waiting,
+        pytest.raises(UnwritableError, match="lock timeout") as caught,
+    ):
+        waiting.count("a", "b", day(0))
+
+    assert "store-write" == caught.value.reason
 
 
 def test_place(store, address):
