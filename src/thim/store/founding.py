@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("thim.replica")
 _PROGRAM: Final = text("SELECT value FROM settings WHERE name = 'version'")
+#: Of a database that somebody uses: no sign of damage.
+_IN_USE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _EXISTS: Final = "ledger-exists"
 _VERSION: Final = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL "
@@ -274,7 +276,12 @@ def is_sound(path: Path) -> bool:
             (revision,) = db.execute(
                 "SELECT version_num FROM alembic_version"
             ).fetchone()
-    except (sqlite3.DatabaseError, UnicodeDecodeError):
+    except sqlite3.DatabaseError as e:
+        return e.sqlite_errorcode in {
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+        }
+    except UnicodeDecodeError:
         return False
     return bool(found == "ok" and revision == schema.REVISION)
 

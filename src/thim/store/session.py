@@ -30,6 +30,12 @@ _LOCKS: Final = {INTEL: WRITER + 1, AMD: WRITER + 2}
 _KEPT: Final = "3 days"
 _MOST: Final = 5_000_000
 
+#: A node that is stopped, and not dead, would lead for ever: its kernel answers
+#: for it.  PostgreSQL 13 knows no such setting.
+_END_IDLE: Final = """
+    SELECT set_config('idle_session_timeout', '20s', false)
+     WHERE current_setting('server_version_num')::integer >= 140000
+"""
 _BEAT: Final = """
     INSERT INTO nodes (name, version, started, seen, position, digest)
     VALUES (%s, %s, %s, %s, %s, %s)
@@ -83,6 +89,7 @@ class NodeSession:
     def __init__(self, address: str) -> None:
         with _explained():
             self._db = psycopg.connect(read_conninfo(address), autocommit=True)
+            self._db.execute(_END_IDLE)
             self._db.execute(f"LISTEN {CHANNEL}")
         self._held: set[str] = set()
 

@@ -89,6 +89,12 @@ class TestSession:
                 time.sleep(0.05)
             assert {"intel", "amd"} == other.elect()
 
+    def test_stopped(self, session):
+        """
+        The server ends the session of a node that is stopped.
+        """
+        assert "20s" == session._ask("SHOW idle_session_timeout")
+
     def test_woken(self, session, ledger):
         """
         A change wakes who waits.

@@ -157,6 +157,18 @@ class TestProvide:
 
         assert is_same(store, address)
 
+    def test_locked(self, file):
+        """
+        One that somebody else has locked is not damaged.
+        """
+        with contextlib.closing(
+            sqlite3.connect(file, isolation_level=None)
+        ) as db:
+            db.execute("PRAGMA journal_mode = DELETE")
+            db.execute("BEGIN EXCLUSIVE")
+
+            assert founding.is_sound(file)
+
     def test_later_ledger(self, store, address, psql):
         """
         Who starts over a ledger of a later release stops, and names both.
