@@ -36,7 +36,7 @@ run: install  ## start the service on http://127.0.0.1:8080
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
 unit: install-dev $(WHEELS)/.all  ## only the tests, with coverage (PYTEST='-k tcb' selects)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup \
+	$(BIN)/python -m pytest -n $(WORKERS) \
 		$(if $(PYTEST),--no-cov,--cov --cov-report=term) $(PYTEST)
 
 soak: install-dev  ## hours: faults of several nodes, and a steady load
