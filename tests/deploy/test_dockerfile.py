@@ -25,7 +25,7 @@ class TestRules:
         """
         (argument,) = BEFORE
         image = argument.text.removeprefix("PYTHON=")
-        assert re.fullmatch(r"docker\.io/library/python:3\.\d+-slim-\w+", image)
+        assert re.fullmatch(r"python:3\.\d+-slim-\w+", image)
         bases = {stage.base for stage in STAGES}
         assert bases == {"${PYTHON}", "base"}
 
