@@ -246,8 +246,8 @@ class PackReader:
             zipfile.BadZipFile,
             zlib.error,
             EOFError,
-            NotImplementedError,
-            RuntimeError,
+            NotImplementedError,  # zipfile's, of a method it does not know
+            RuntimeError,  # zipfile's, of an entry with a password
         ) as e:
             _refuse(f"{name}: {e}")
 
