@@ -20,7 +20,7 @@ WORKERS ?= 3
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help install install-dev run test bench format lint types floors \
-	unit soak kit sbom audit manifests lock clean
+	unit coverage soak kit sbom audit manifests lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' \
@@ -35,9 +35,11 @@ run: install  ## start the service on http://127.0.0.1:8080
 
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
-unit: install-dev $(WHEELS)/.all  ## only the tests, with coverage (PYTEST='-k tcb' selects)
-	$(BIN)/python -m pytest -n $(WORKERS) \
-		$(if $(PYTEST),--no-cov,--cov --cov-report=term) $(PYTEST)
+unit: install-dev $(WHEELS)/.all  ## only the tests (PYTEST='-k tcb' selects)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+
+coverage: install-dev $(WHEELS)/.all  ## the tests, counting branches: twice as long
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 
 soak: install-dev  ## hours: faults of several nodes, and a steady load
 	$(BIN)/python -m tests.nodes.soak

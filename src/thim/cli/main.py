@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from thim.cli.failing import failing_in_one_line
 
 
 if TYPE_CHECKING:
-    import typer
+    from collections.abc import Callable
 
 
 def main() -> None:
@@ -21,13 +22,17 @@ def main() -> None:
     exit code 2.
     """
     with failing_in_one_line():
-        _find_app()()
+        _find_command(agent=sys.argv[1:2] == ["agent"])()
 
 
-def _find_app() -> typer.Typer:
-    if sys.argv[1:2] == ["agent"]:
+@functools.cache
+def _find_command(*, agent: bool) -> Callable[[], None]:
+    # All signatures are read for it, which takes long: once is enough.
+    from typer.main import get_command  # noqa: PLC0415
+
+    if agent:
         # It is for small machines: what only others need is left out.
         from thim.cli.agent import app  # noqa: PLC0415
     else:
         from thim.cli.commands import app  # noqa: PLC0415
-    return app
+    return get_command(app)
