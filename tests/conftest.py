@@ -5,6 +5,7 @@ Where ``CI`` is set, nothing may be skipped, and hypothesis tries the same
 examples each time.
 """
 
+import gc
 import os
 
 from pathlib import Path
@@ -79,6 +80,16 @@ def pytest_make_collect_report():
     report = yield
     forbid_skip(report)
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """
+    What has been collected stays to the end: no search for garbage has to go
+    through it again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ PCK certificates that are fetched when somebody asks for them.
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 
 import pytest
 
@@ -496,13 +497,18 @@ class TestOtherUpstreams:
 @contextlib.contextmanager
 def chained(simulated, store, tmp_path, service):
     """
-    A service in front of the vendor, and one in front of that.
+    A service in front of the vendor, and one in front of that; both are given
+    the time that a busy machine may need.
     """
-    with facing(simulated, store) as far:
+    patiently = {"wait": datetime.timedelta(seconds=8)}
+    vendors = vendor_settings(simulated, **patiently)
+    with facing(simulated, store, vendors) as far:
         between = dataclasses.replace(
-            upstream(simulated), url=far.url, service=service
+            upstream(simulated, timeout=datetime.timedelta(seconds=9)),
+            url=far.url,
+            service=service,
         )
-        vendors = vendor_settings(upstreams=[between])
+        vendors = vendor_settings(upstreams=[between], **patiently)
         with facing(simulated, tmp_path / "near.db", vendors) as near:
             yield far, near
 
