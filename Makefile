@@ -41,7 +41,7 @@ unit: install-dev $(WHEELS)/.all  ## only the tests (PYTEST='-k tcb' selects)
 coverage: install-dev $(WHEELS)/.all  ## the tests, counting branches: twice as long
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 
-soak: install-dev  ## hours: faults of several nodes, and a steady load
+soak: install-dev  ## an hour, as root: a steady load, faults of several nodes
 	$(BIN)/python -m tests.nodes.soak
 
 bench: install-dev  ## measure against nginx on this machine

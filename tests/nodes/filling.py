@@ -37,7 +37,14 @@ _CHIPS: Final = ("milan-1", "genoa-1")
 _MACHINES: Final = ("ice-1", "sapphire-1")
 
 
-def fill(world: World, *, rate: float, writes: float, seed: int = 0) -> Orders:
+def fill(
+    world: World,
+    *,
+    rate: float,
+    writes: float,
+    seed: int = 0,
+    behind: float = 1.0,
+) -> Orders:
     """
     Have the nodes know all that clients will ask for, and return what these
     are to do.
@@ -62,6 +69,7 @@ def fill(world: World, *, rate: float, writes: float, seed: int = 0) -> Orders:
         clients=3,
         rate=rate,
         writes=writes,
+        behind=behind,
         registrar=registrar,
         admin=admin,
         notes=str(world.folder / "load.notes"),

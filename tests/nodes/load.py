@@ -27,9 +27,6 @@ from cryptography import x509
 
 #: A node that takes longer does not answer.
 _PATIENCE: Final = 10.0
-#: A body that is older than one that this client had from the node so many
-#: seconds before: another worker may be so much behind.
-_BEHIND: Final = 1.0
 _OK: Final = 200
 _CREATED: Final = 201
 _AWAY: Final = 503
@@ -43,7 +40,8 @@ class Orders:
     *nodes* are their addresses by name, *paths* what is asked for, *bodies*
     the digests of what never changes; *clients* ask each node for *rate*
     documents a second together, and *writes* is how much is written in a
-    second.
+    second.  A body may be older than one that came from the same node no more
+    than *behind* seconds before: another worker may be so much behind.
     """
 
     nodes: Mapping[str, str]
@@ -53,6 +51,7 @@ class Orders:
     clients: int
     rate: float
     writes: float
+    behind: float
     registrar: str
     admin: str
     notes: str
@@ -129,7 +128,7 @@ class Seen:
             newest, since = self._newest.get(path, (0.0, 0.0))
             if issued > newest:
                 self._newest[path] = (issued, time.monotonic())
-            elif issued < newest and start > since + _BEHIND:
+            elif issued < newest and start > since + self._orders.behind:
                 return f"issued {newest - issued:.0f} s before an earlier one"
         return None
 

@@ -13,15 +13,19 @@ import contextlib
 import ctypes
 import os
 import secrets
+import signal
 import subprocess
+import time
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 
 _FOLDER: Final = Path("/run/netns")
 _CLONE_NEWNET: Final = 0x40000000
+#: For how long something may take to end by itself.
+_PATIENCE: Final = 10.0
 #: The bridge in its namespace; not ``br``, which `ip` takes for a word.
 _BRIDGE: Final = "bridge0"
 
@@ -116,11 +120,42 @@ def new_network() -> Iterator[Network]:
         network.close()
 
 
-def _ip(*words: str, check: bool = True) -> None:
+def sweep(pid: int) -> list[str]:
+    """
+    End all that a process which is no more has left running on its hosts, and
+    remove these; return their names.
+    """
+    left = sorted(path.name for path in _FOLDER.glob(f"thim-{pid}-*"))
+    # PostgreSQL takes its shared memory along unless it is killed.
+    until = time.monotonic() + _PATIENCE
+    _signal(left, signal.SIGINT)
+    while _signal(left, signal.SIGCONT) and time.monotonic() < until:
+        time.sleep(0.1)
+    while _signal(left, signal.SIGKILL):
+        time.sleep(0.1)
+    for name in left:
+        _ip("netns", "delete", name, check=False)
+    return left
+
+
+def _signal(names: Iterable[str], number: signal.Signals) -> list[int]:
+    pids = [
+        int(pid)
+        for name in names
+        for pid in _ip("netns", "pids", name, check=False).split()
+    ]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return pids
+
+
+def _ip(*words: str, check: bool = True) -> str:
     done = subprocess.run(
         ["ip", *words], capture_output=True, check=False, text=True
     )
     assert not (check and done.returncode), (words, done.stderr)
+    return done.stdout
 
 
 def _enter(namespace: Path) -> None:

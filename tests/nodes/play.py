@@ -100,6 +100,18 @@ class Load:
         self._process.communicate()
 
 
+@contextlib.contextmanager
+def loading(world: World, orders: Orders) -> Iterator[Load]:
+    """
+    Run a load until the end of the ``with``.
+    """
+    load = Load(world, orders)
+    try:
+        yield load
+    finally:
+        load.end()
+
+
 class Player:
     """
     Plays rounds in a *world* under a *load*.
@@ -270,7 +282,8 @@ class _Thread(threading.Thread):
     """Does something, and says in the end what went wrong."""
 
     def __init__(self, work: Callable[[Fault], None], fault: Fault) -> None:
-        super().__init__(name=fault.kind.value)
+        # Nobody waits for what is left of an outage when another went wrong.
+        super().__init__(name=fault.kind.value, daemon=True)
         self._work = work
         self._fault = fault
         self._error: BaseException | None = None

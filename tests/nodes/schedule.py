@@ -60,14 +60,18 @@ Round = Sequence[Fault]
 
 
 def make_schedule(
-    seed: int, *, nodes: int, rounds: int, outage: float, stagger: float
+    seed: int, *, nodes: int, outages: Sequence[float], stagger: float
 ) -> list[Round]:
     """
-    Make a schedule of *rounds*: each fault lasts for *outage* seconds, and
-    begins in the first *stagger* ones.
+    Make a schedule with a round for each of *outages*: its faults last for so
+    many seconds, and begin in the first of these, whose part is *stagger*.
+
+    What goes wrong with whom depends on the *seed* alone, not on how long.
     """
     draw = random.Random(seed)
-    return [_make_round(draw, nodes, outage, stagger) for _ in range(rounds)]
+    return [
+        _make_round(draw, nodes, outage, outage * stagger) for outage in outages
+    ]
 
 
 def _make_round(

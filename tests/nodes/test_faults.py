@@ -41,7 +41,7 @@ def load(world):
     """
     Clients that ask and write all the time.
     """
-    orders = fill(world, rate=15, writes=2)
+    orders = fill(world, rate=15, writes=2, behind=SLACK)
     with contextlib.ExitStack() as stack:
         load = Load(world, orders)
         stack.callback(load.end)
@@ -60,7 +60,7 @@ def test_whatever_dies(world, load):
     """
     for seed in SEEDS:
         player = Player(world, load)
-        schedule = make_schedule(seed, nodes=3, rounds=1, outage=20, stagger=2)
+        schedule = make_schedule(seed, nodes=3, outages=[20], stagger=0.1)
         for faults in schedule:
             print(seed, player.play(faults, SLACK))  # noqa: T201 - to look at
             with load.silent():

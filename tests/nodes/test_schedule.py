@@ -11,11 +11,11 @@ from tests.nodes.schedule import LEDGER, UNREACHABLE, Kind, make_schedule
 SEEDS = st.integers(0, 2**32)
 
 
-def make(seed, rounds=5):
+def make(seed, outages=(20,) * 5):
     """
     Make a schedule for three nodes.
     """
-    return make_schedule(seed, nodes=3, rounds=rounds, outage=20, stagger=4)
+    return make_schedule(seed, nodes=3, outages=outages, stagger=0.2)
 
 
 @given(SEEDS)
@@ -55,16 +55,38 @@ def test_times(seed):
     """
     Each begins in time, lasts as long as it should, and they are in order.
     """
-    for faults in make(seed):
-        assert all(0 <= f.start <= 4 for f in faults)
-        assert all(20 == pytest.approx(f.end - f.start) for f in faults)
+    outages = (600, 20, 20)
+    for outage, faults in zip(outages, make(seed, outages), strict=True):
+        assert all(0 <= f.start <= outage / 5 for f in faults)
+        assert all(outage == pytest.approx(f.end - f.start) for f in faults)
         starts = [f.start for f in faults]
         assert sorted(starts) == starts
+
+
+@given(SEEDS)
+def test_longer(seed):
+    """
+    The same goes wrong with the same nodes, however long it lasts.
+    """
+
+    def what(schedule):
+        return [[(f.kind, f.node) for f in faults] for faults in schedule]
+
+    assert what(make(seed, (20, 20, 20))) == what(make(seed, (600, 20, 20)))
 
 
 def test_everything_happens():
     """
     Each kind comes up in a hundred rounds.
     """
-    faults = itertools.chain.from_iterable(make(1, rounds=100))
+    faults = itertools.chain.from_iterable(make(1, (20,) * 100))
     assert set(Kind) == {f.kind for f in faults}
+
+
+def test_everything_happens_for_long():
+    """
+    Each kind comes up in the first round, which may be a long one, of the
+    seeds of a long run.
+    """
+    first = (make(seed)[0] for seed in range(20))
+    assert set(Kind) == {f.kind for faults in first for f in faults}
