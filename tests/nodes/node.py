@@ -22,9 +22,12 @@ AWAY: Final = "thim-replica"
 
 
 @contextlib.contextmanager
-def node(store: Path, address: str, name: str = "n1") -> Iterator[Served]:
+def node(
+    store: Path, address: str, name: str = "n1", **settings: Any
+) -> Iterator[Served]:
     """
-    Serve a replica of the ledger at *address* until the end of the ``with``.
+    Serve a replica of the ledger at *address* until the end of the ``with``,
+    by other *settings* too.
     """
     with serving(
         store,
@@ -32,6 +35,7 @@ def node(store: Path, address: str, name: str = "n1") -> Iterator[Served]:
         anchors=INTEL.anchors,
         ledger=address,
         node_name=name,
+        **settings,
     ) as served:
         yield served
 

@@ -243,11 +243,11 @@ async def _face_vendors(
         )
     )
     side.fetcher.tell = service.tallies.count_answer
-    await side.begin_anew()
     service.filler = Filler(side)
     service.want_platform = service.filler.fetch_platform
     stack.push_async_callback(service.filler.close)
     refresher = Refresher(side)
+    await refresher.begin()
     service.find_trouble = lambda: refresher.trouble
     await _run(stack, refresher.follow())
 

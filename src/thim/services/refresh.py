@@ -6,6 +6,7 @@ worker comes first, none of them in the way of another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from datetime import timedelta
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.collateral.freshness import next_look
 from thim.collateral.records import AMD, INTEL
-from thim.errors import ThimError
+from thim.errors import ThimError, UnwritableError
 from thim.services.chip_renewal import ChipRenewal
 from thim.services.chips import Chips
 from thim.services.outcome import describe
@@ -52,12 +53,23 @@ class Refresher:
         self._promised: frozenset[Target] | None = None
         self._generation = -1
         self._pruned: datetime | None = None
+        self._is_to_begin = False
         #: What went wrong in the last step; None where nothing did.
         self.trouble: str | None = None
         self._running: dict[Target, asyncio.Task[Fetched]] = {}
         self._selecting = Selecting(side)
         self._chips = Chips(side)
         self._renewal = ChipRenewal(side)
+
+    async def begin(self) -> None:
+        """
+        Begin anew, as whoever starts a service does; if the store cannot be
+        written, as soon as it can: meanwhile a service has to serve.
+        """
+        self._is_to_begin = True
+        with contextlib.suppress(UnwritableError):
+            await self._side.begin_anew()
+            self._is_to_begin = False
 
     async def follow(self) -> None:
         """
@@ -87,6 +99,8 @@ class Refresher:
     async def _step(self) -> None:
         self.trouble = None
         self._collect()
+        if self._is_to_begin:
+            await self.begin()
         leads = self._side.find_leads()
         if not leads:
             return
