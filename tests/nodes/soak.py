@@ -43,7 +43,7 @@ _OUTAGE: Final = os.environ.get("THIM_SOAK_OUTAGE", "600")
 _AT_ONCE: Final = int(os.environ.get("THIM_SOAK_AT_ONCE", "5"))
 _SLACK: Final = os.environ.get("THIM_TEST_SLACK", "4") if _AT_ONCE > 1 else "1"
 #: A world keeps the processors busy for so many seconds when it begins.
-_PAUSE: Final = 15.0
+_PAUSE: Final = 30.0
 
 
 def soak(folder: Path) -> Generator[Found]:
