@@ -137,8 +137,10 @@ class Player:
             thread.start()
         for thread in threads:
             thread.end()
+        mended = time.monotonic()
         with self._load.silent():
-            mended = time.monotonic()
+            # The time that the writer needs to come to rest is reported, and
+            # not bounded: it may still wait for an answer of who was away.
             self.await_one_mind(HEALING * slack)
             healing = time.monotonic() - mended
             self._await_leaders()
