@@ -7,8 +7,8 @@ from thim.cli.listening import make_door, make_rates
 from thim.cli.values import Address
 from thim.errors import OperatorError
 from thim.http.client_trust import ClientTrust
+from thim.http.door_settings import RateSettings
 from thim.http.listeners import Listener, find_default, is_answered
-from thim.http.rates import RateSettings
 
 
 PAIR = 'cert = "DIR/server.crt"\nkey = "DIR/server.key"\n'

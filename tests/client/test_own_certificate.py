@@ -15,7 +15,7 @@ from thim.client.wire import SyncWire
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError
 from thim.http.client_trust import ClientTrust
-from thim.http.door import DoorSettings
+from thim.http.door_settings import DoorSettings
 from thim.http.live_tls import TlsFiles
 
 

@@ -22,8 +22,6 @@ from typing import Any, Final
 
 import pytest
 
-from typer.main import get_command
-
 from tests.conformance.recovery_fleet import (
     EARLY_BIRD,
     IN_LAB,
@@ -37,7 +35,7 @@ from tests.upstream.receiver import Receiver, receiving
 from tests.vendors import SAPPHIRE, SGX, TDX, facing, settle, standing
 from thim.attestation.evidence import QuoteEvidence
 from thim.baseline.model import Baseline, Channel, Tenant
-from thim.cli.commands import app
+from thim.cli.commands import find_command
 from thim.collateral.platforms import PlatformId
 from thim.intel.names import Tee, Update
 from thim.intel.pck import PckTcbm
@@ -60,7 +58,6 @@ from thim.store.notice_view import NoticeView
 from thim.store.replica import Replica
 
 
-THIM: Final = get_command(app)
 #: The labels of the platforms of a laboratory.
 LAB: Final = {"site": "lab"}
 HELD: Final = Baseline(
@@ -248,7 +245,7 @@ class Player:
         config = ("--config", str(self.folder / "sim.toml"))
         out = io.StringIO()
         with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as end:
-            THIM([*arguments, *config, "--json"])
+            find_command(arguments[0])([*arguments, *config, "--json"])
         assert end.value.code in {0, 1}
         return json.loads(out.getvalue())
 

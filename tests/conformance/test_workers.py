@@ -168,7 +168,8 @@ def test_lean(module):
     Serving loads no migrations, no arrays, no terminal and no ORM.
     """
     code = (
-        "import sys, thim.cli.commands, thim.http.app; "
+        "import sys, thim.http.app, thim.cli.commands as commands; "
+        "commands.find_command(''); "
         f"print({module!r} in sys.modules)"
     )
     said = subprocess.run(

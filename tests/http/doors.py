@@ -19,7 +19,8 @@ import uvicorn
 
 from tests.serving import Served
 from thim.http.app import create_app
-from thim.http.door import Accepted, DoorSettings
+from thim.http.door import Accepted
+from thim.http.door_settings import DoorSettings
 from thim.http.settings import HttpSettings
 
 

@@ -19,7 +19,7 @@ from tests.new_store import new_store
 from tests.simulate.chips import playing
 from tests.vendors import ICE
 from thim.amd.authorities import CaChain
-from thim.http.door import DoorSettings
+from thim.http.door_settings import DoorSettings
 from thim.http.live_tls import TlsFiles
 
 

@@ -19,7 +19,7 @@ from tests.new_store import new_store
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.http import live_tls
 from thim.http.client_trust import ClientTrust
-from thim.http.door import DoorSettings
+from thim.http.door_settings import DoorSettings
 from thim.http.limits import Limits
 from thim.http.live_tls import TlsFiles
 from thim.services.tokens import Role, make_token

@@ -6,7 +6,8 @@ from tests.http.doors import behind
 from tests.http.test_door import add_token
 from tests.new_store import new_store
 from thim.collateral.anchors import VENDOR_ROOTS
-from thim.http.rates import Family, RateSettings, find_family
+from thim.http.door_settings import Family, RateSettings
+from thim.http.rates import find_family
 from thim.services.rate import is_loopback
 from thim.services.tokens import Role
 

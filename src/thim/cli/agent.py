@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from thim.cli.agent_settings import load_agent
-from thim.cli.base import make_app
 from thim.cli.options import Config
 
 
@@ -74,8 +73,3 @@ def _become(settings: AgentSettings) -> NoReturn:
     sys.stderr.flush()
     command = [sys.executable, "-m", "thim.cli.agent_process", str(handle)]
     os.execv(command[0], command)  # noqa: S606 - ourselves
-
-
-#: The command line with this command alone.
-app = make_app()
-app.command("agent")(agent)

@@ -1,89 +1,112 @@
 """
-All commands of ``thim``.
+All commands of ``thim``, of which each is loaded when it is asked for.
+
+To load them all takes most of a second, which is much for one that looks at a
+file.
 """
 
 from __future__ import annotations
 
-from thim.cli import (
-    agent,
-    attest,
-    audit,
-    backups,
-    baseline_plans,
-    baselines,
-    bundle,
-    chips,
-    clients,
-    collateral,
-    collateral_export,
-    configuration,
-    database,
-    decisions,
-    fleet,
-    hooks,
-    init,
-    openapi,
-    pccs_import,
-    platforms,
-    policy,
-    policy_export,
-    prefetch,
-    refreshing,
-    refusals,
-    serve,
-    signing,
-    signing_jwks,
-    simulate,
-    statuses,
-    tenant_attestation,
-    tenants,
-    tls,
-    tokens,
-    trust,
-    verify,
-)
+import functools
+import importlib
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import typer
+
+from typer.main import get_command
+
 from thim.cli.base import make_app
 
 
-app = make_app()
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.command("agent")(agent.agent)
-app.command("simulate")(simulate.simulate)
-app.command("status")(statuses.status)
-app.command("verify")(verify.verify)
-app.command("attest")(attest.attest)
-app.command("openapi")(openapi.openapi)
-collateral.app.command("refresh")(refreshing.refresh)
-collateral.app.command("status")(refreshing.status)
-collateral.app.command("prefetch")(prefetch.prefetch)
-collateral.app.command("export")(collateral_export.export)
-policy.app.command("export")(policy_export.export)
-signing.app.command("jwks")(signing_jwks.jwks)
-collateral.app.command("refused")(refusals.refused)
-baselines.app.command("plan")(baseline_plans.plan)
-baselines.app.command("apply")(baseline_plans.apply)
-baselines.app.command("rollback")(baseline_plans.rollback)
-database.app.command("backup")(backups.backup)
-database.app.command("restore")(backups.restore)
-tenants.app.command("attestation")(tenant_attestation.attestation)
-app.add_typer(refreshing.upstream_app, name="upstream")
-app.add_typer(trust.app, name="trust")
-app.add_typer(tokens.app, name="token")
-app.add_typer(baselines.app, name="baseline")
-app.add_typer(fleet.app, name="fleet")
-app.add_typer(tenants.app, name="tenant")
-app.add_typer(tls.app, name="tls")
-app.add_typer(collateral.app, name="collateral")
-app.add_typer(platforms.app, name="platform")
-app.add_typer(chips.app, name="chip")
-app.add_typer(policy.app, name="policy")
-app.add_typer(pccs_import.app, name="import")
-app.add_typer(bundle.app, name="bundle")
-app.add_typer(database.app, name="db")
-app.add_typer(configuration.app, name="config")
-app.add_typer(signing.app, name="signing")
-app.add_typer(decisions.app, name="decision")
-app.add_typer(audit.app, name="audit")
-app.add_typer(hooks.app, name="webhook")
-app.add_typer(clients.app, name="client-config")
+#: Where each command is: module and attribute.
+COMMANDS: Final[Mapping[str, str]] = {
+    "init": "init:init",
+    "serve": "serve:serve",
+    "agent": "agent:agent",
+    "simulate": "simulate:simulate",
+    "status": "statuses:status",
+    "verify": "verify:verify",
+    "attest": "attest:attest",
+    "openapi": "openapi:openapi",
+}
+#: The same of groups of commands.
+GROUPS: Final[Mapping[str, str]] = {
+    "upstream": "refreshing:upstream_app",
+    "trust": "trust:app",
+    "token": "tokens:app",
+    "baseline": "baselines:app",
+    "fleet": "fleet:app",
+    "tenant": "tenants:app",
+    "tls": "tls:app",
+    "collateral": "collateral:app",
+    "platform": "platforms:app",
+    "chip": "chips:app",
+    "policy": "policy:app",
+    "import": "pccs_import:app",
+    "bundle": "bundle:app",
+    "db": "database:app",
+    "config": "configuration:app",
+    "signing": "signing:app",
+    "decision": "decisions:app",
+    "audit": "audit:app",
+    "webhook": "hooks:app",
+    "client-config": "clients:app",
+}
+#: What belongs to a group and has a module of its own.
+ELSEWHERE: Final[Mapping[str, Mapping[str, str]]] = {
+    "collateral": {
+        "refresh": "refreshing:refresh",
+        "status": "refreshing:status",
+        "prefetch": "prefetch:prefetch",
+        "export": "collateral_export:export",
+        "refused": "refusals:refused",
+    },
+    "policy": {"export": "policy_export:export"},
+    "signing": {"jwks": "signing_jwks:jwks"},
+    "baseline": {
+        "plan": "baseline_plans:plan",
+        "apply": "baseline_plans:apply",
+        "rollback": "baseline_plans:rollback",
+    },
+    "db": {"backup": "backups:backup", "restore": "backups:restore"},
+    "tenant": {"attestation": "tenant_attestation:attestation"},
+}
+#: What needs no other command; a version needs none at all.
+_WORDS: Final = frozenset({*COMMANDS, *GROUPS, "--version"})
+
+
+def find_command(word: str) -> Callable[..., Any]:
+    """
+    Return the command line with the one command, or group, that *word* names;
+    with all of them if it names none.
+    """
+    return _make_command(word if word in _WORDS else None)
+
+
+@functools.cache
+def _make_command(only: str | None) -> Callable[..., Any]:
+    # typer reads the signatures of all that it is given, which takes long too:
+    # once in a process is enough.
+    app = make_app()
+    for name, place in COMMANDS.items():
+        if only in {None, name}:
+            app.command(name)(_load(place))
+    for name in GROUPS:
+        if only in {None, name}:
+            app.add_typer(_load_group(name), name=name)
+    return get_command(app)
+
+
+@functools.cache
+def _load_group(name: str) -> typer.Typer:
+    group: typer.Typer = _load(GROUPS[name])
+    for command, place in ELSEWHERE.get(name, {}).items():
+        group.command(command)(_load(place))
+    return group
+
+
+def _load(place: str) -> Any:  # noqa: ANN401 - a command or a group
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(f"thim.cli.{module}"), attribute)

@@ -21,10 +21,9 @@ from thim.cli.values import (
 from thim.errors import OperatorError, ParameterError, shorten
 from thim.http.certificate import CertificateFiles
 from thim.http.client_trust import ClientTrust
-from thim.http.door import DoorSettings
+from thim.http.door_settings import DoorSettings, RateSettings
 from thim.http.listeners import find_default
 from thim.http.live_tls import TlsFiles
-from thim.http.rates import RateSettings
 from thim.x509.issue import parse_host
 
 

@@ -35,7 +35,8 @@ from thim.cli.values import Address
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError, ParameterError
 from thim.http.app import AppFactory
-from thim.http.door import Accepted, DoorSettings
+from thim.http.door import Accepted
+from thim.http.door_settings import DoorSettings
 from thim.http.settings import HttpSettings
 from thim.services.clock import utc_now
 from thim.services.erasing import Retention

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import dataclasses
 import functools
 import logging
 
@@ -20,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from thim.http.door_settings import DoorSettings
 from thim.http.fast import FastHttpProtocol
 from thim.http.limits import Limits
 from thim.http.listeners import Listener
-from thim.http.live_tls import LiveTls, TlsFiles
+from thim.http.live_tls import LiveTls
 from thim.http.tls import TlsHttpProtocol
 from thim.http.tls_layer import TlsLayer
 from thim.services.clock import utc_now
@@ -37,27 +37,6 @@ _log: Final = logging.getLogger("thim.http")
 #: Lines in a minute on one source and matter, and on all.
 _LINES: Final = 1
 _ALL_LINES: Final = 60
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DoorSettings:
-    """
-    What a serving process is told of its listeners.
-
-    *admin* is the address (host and port, as bound) of the listener for
-    operators, if there is one.  *tls* and *admin_tls* are None for plain HTTP.
-    With *agents_show_certificates*, a token of an agent counts beside a
-    client's certificate only.  Each listener has at most *most_connections* in
-    one process, and *most_from_one* of them from one source other than this
-    machine.
-    """
-
-    admin: tuple[str, int] | None = None
-    tls: TlsFiles | None = None
-    admin_tls: TlsFiles | None = None
-    agents_show_certificates: bool = False
-    most_connections: int = 10_000
-    most_from_one: int = 2_000
 
 
 class Crowd:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from thim.http.rates import RateSettings
+    from thim.http.door_settings import RateSettings
     from thim.http.reply import Reply
 
 

@@ -8,13 +8,13 @@ A caller is the token that is shown, or else the source address, of IPv6 the
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 import re
 
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import FrequencyError, ThimError
+from thim.http.door_settings import Family, RateSettings
 from thim.http.maa_errors import to_maa
 from thim.http.problems import to_problem
 from thim.http.reply import Reply
@@ -22,45 +22,11 @@ from thim.services.rate import SourceRate, is_loopback
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from starlette.types import Scope
 
     from thim.http.auth import Gate
-
-
-class Family(enum.Enum):
-    """What is limited apart from one another."""
-
-    COLLATERAL = "collateral"
-    ATTESTATION = "attestation"
-    ADMIN = "admin"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RateSettings:
-    """
-    Requests of one caller in a minute, by family; None for no limit.
-    """
-
-    collateral: int | None = None
-    attestation: int | None = None
-    admin: int | None = None
-
-    @property
-    def is_any(self) -> bool:
-        """
-        Whether there is a limit at all.
-        """
-        return any(rate is not None for rate in self.by_family.values())
-
-    @property
-    def by_family(self) -> Mapping[Family, int | None]:
-        """
-        The same as a table.
-        """
-        return {family: getattr(self, family.value) for family in Family}
 
 
 _REASON: Final = (b"thim-reason", b"rate")

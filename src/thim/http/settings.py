@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from thim.attestation.signing_key import LIFE
 from thim.collateral.anchors import VENDOR_ROOTS
-from thim.http.door import DoorSettings
+from thim.http.door_settings import DoorSettings, RateSettings
 from thim.http.limits import Limits
 from thim.http.pcs import Profile
-from thim.http.rates import RateSettings
 from thim.services.decisions import RETENTION
 from thim.services.erasing import Retention
 from thim.services.tsm import TSM
