@@ -98,7 +98,7 @@ async def _enrol(
     if not await asyncio.to_thread(keep):
         msg = f"{principal} was used already: it counts once"
         raise UnauthenticatedError(msg, reason="token-used")
-    service.catch_up()
+    service.upkeep.catch_up()
     return 201, {"id": kept.id, "token": text, "role": kept.role}
 
 
@@ -130,7 +130,7 @@ async def _put_chip(
             )
 
     found = await asyncio.to_thread(keep)
-    service.catch_up()
+    service.upkeep.catch_up()
     return 200, {
         "state": "confirmed" if found.is_confirmed else "declared",
         "reason": found.reason,

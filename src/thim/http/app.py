@@ -85,7 +85,7 @@ def create_app(
             service = Service(settings, clock)
             stack.callback(service.close)
             _follow_ledger(stack, service)
-            await _run(stack, service.follow())
+            await _run(stack, service.upkeep.follow())
             await _run(stack, service.note())
             door = Door(settings.door, settings.limits)
             await _run(stack, door.follow())

@@ -119,7 +119,7 @@ class Managed:
             try:
                 return await asyncio.to_thread(work)
             finally:
-                service.catch_up()
+                service.upkeep.catch_up()
 
     async def note_refusal(self, path: str, error: ThimError) -> None:
         """

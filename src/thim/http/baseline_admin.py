@@ -344,7 +344,7 @@ async def _change(
     try:
         return await asyncio.to_thread(work)
     finally:
-        service.catch_up()
+        service.upkeep.catch_up()
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ async def _ready(request: Request) -> ReplyResponse:
     try:
         reasons = _reasons(service)
         if service.settings.vendors.is_on:
-            status = await service.status()
+            status = await service.status.read()
             reasons = [_spell(concern) for concern in status.concerns]
             if trouble := service.find_trouble():
                 reasons.append(f"refresh-failed: {trouble}")

@@ -122,11 +122,11 @@ class MetricsRoute:
             now=service.clock(),
             sheet=sheet,
             pids=pids,
-            node=service.node_state(),
+            node=service.upkeep.node_state(),
         )
         status: Status | None = None
         with contextlib.suppress(ThimError):
-            status = await service.status()
+            status = await service.status.read()
         return await asyncio.to_thread(self._render, scrape, status)
 
     def _render(self, scrape: Scrape, status: Status | None) -> bytes:

@@ -221,7 +221,7 @@ class Endpoint:
         except ThimError as e:
             reply = refuse(e)
         # Whoever was told that something is written asks for it now.
-        call.service.catch_up()
+        call.service.upkeep.catch_up()
         await finish(scope, send, call.service.mark(reply))
 
     async def _answer(self, call: Call) -> Reply:

@@ -5,59 +5,49 @@ One process's view of the store, and the thread from a request to its reply.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import datetime
 import os
-import signal
-import time
 
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import (
     NotFoundError,
-    OperatorError,
     ThimError,
     UnavailableError,
 )
 from thim.http import pcs
 from thim.http.answer import write_answer
-from thim.http.damage import DamageLog
 from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
+from thim.http.last_status import LastStatus
 from thim.http.miss import Miss
 from thim.http.problems import to_reply
 from thim.http.tallies import REFRESH_FAILED, Sheet, Tallies
 from thim.http.tenancy import Tenancy
+from thim.http.upkeep import Upkeep
 from thim.http.workers import find_workers
 from thim.services.client_notes import ClientNotes
-from thim.services.key_concerns import find_key_concerns
-from thim.services.node_concerns import find_node_concerns
 from thim.services.pck import PckListQuery, PckQuery, find_pck
 from thim.services.pck_named import find_named, list_pcks
 from thim.services.promise import STRUCTURE
 from thim.services.rate import SourceRate
 from thim.services.serve import find_answer, list_fmspcs, refuse_expired
 from thim.services.sightings import Sightings, write_down
-from thim.services.status import Status, read_status
-from thim.services.store_concerns import find_store_concerns
-from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vcek import VcekQuery, find_vcek
 from thim.store.chip_view import ChipView
 from thim.store.endorsement_view import EndorsementView
-from thim.store.node_state import StateReader
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
-from thim.store.watch import Watch
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    import datetime
+
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.types import Scope
 
     from thim.amd.tcb import TcbVersion
-    from thim.baseline.book import Book
     from thim.collateral.chips import KnownChip
     from thim.collateral.endorsements import HeldEndorsement
     from thim.collateral.platforms import HeldPck, NameKind, PlatformId
@@ -67,21 +57,16 @@ if TYPE_CHECKING:
     from thim.intel.names import Tee
     from thim.services.fill import Filler
     from thim.services.serve import Query
-    from thim.store.node_state import NodeState
 
-_POLL: Final = 0.05
 #: Seconds between two times that it is written down who asks.
 _NOTED: Final = 60.0
 #: Why a PCK certificate is missing that a vendor may have.
 _FILLED: Final = frozenset({"unknown-platform", "no-pck-certificate"})
 #: In a minute; each is kept for ever.
 _MOST_CHANGES: Final = 10
-_SECOND: Final = datetime.timedelta(seconds=1)
-#: On what leads to other root keys than the vendor's.
 #: On what comes from a replica whose ledger cannot be reached.
 _AWAY: Final = (b"thim-replica", b"away")
-#: Seconds between two looks at how the node stands.
-_LOOK: Final = 1.0
+#: On what leads to other root keys than the vendor's.
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
 
 
@@ -117,13 +102,7 @@ class Service:
         self.judging = 0
         #: How often tenants go over to another baseline themselves.
         self.changes = SourceRate(_MOST_CHANGES)
-        #: Whether the ledger is, of which this serves a replica.
-        self.is_away = False
-        self._node = StateReader(settings.store)
-        self._node_looked = 0.0
-        self._status: Status | None = None
-        self._status_lock = asyncio.Lock()
-        self._latest: datetime.datetime | None = None
+        self.status = LastStatus(settings, clock)
         self.replica = Replica(settings.store)
         self.replica.check_anchors(settings.anchors)
         self.pck = PckReader(self.replica)
@@ -146,14 +125,15 @@ class Service:
                 self.tenancy.name_tenant(host)
             ),
         )
-        self._standing: tuple[Book, datetime.datetime | None] | None = None
         self.tallies.add_source(self._read_trouble)
         self.tallies.add_source(self.pck_desk.read)
         self.memo = Memo(settings.memo_bytes) if settings.memo_bytes else None
         if self.memo is not None:
             self.tallies.add_source(self.memo.read)
-        self._generation = self.replica.generation()
-        self._damage = DamageLog()
+        self.upkeep = Upkeep(
+            settings, clock, self.replica, self.pck_desk, self.memo
+        )
+        self._reading = self.upkeep.reading
 
     def close(self) -> None:
         """
@@ -218,7 +198,7 @@ class Service:
         """
         added = (
             *((_DANGEROUS,) if self.settings.is_dangerous else ()),
-            *((_AWAY,) if self.is_away else ()),
+            *((_AWAY,) if self.upkeep.is_away else ()),
         )
         if not added:
             return reply
@@ -362,38 +342,6 @@ class Service:
                 self.replica, prefix.wish, prefix.at, self.clock()
             )
 
-    async def status(self) -> Status:
-        """
-        Say how the service stands towards its vendors; read anew once in a
-        second at most, and away from the event loop.
-
-        Raises:
-            UnavailableError: The store cannot be read.
-        """
-        async with self._status_lock:
-            now = self.clock()
-            known = self._status
-            if known is None or not known.now <= now < known.now + _SECOND:
-                known = await asyncio.to_thread(self._read_status, now)
-                self._status = known
-        return known
-
-    def _read_status(self, now: datetime.datetime) -> Status:
-        try:
-            # Not this one, which is another thread's.
-            replica = Replica(self.settings.store, is_running=True)
-        except OperatorError as e:
-            raise UnavailableError(str(e), reason=e.reason) from e
-        with contextlib.closing(replica):
-            vendors = self.settings.vendors
-            found = read_status(replica, Watch(replica), vendors, now)
-            life = self.settings.attestation_key_life
-            found = found.add(find_key_concerns(replica, now, life))
-            concerns = find_store_concerns(self.settings.store, replica)
-            found = found.add(concerns)
-            found = found.add(find_node_concerns(replica))
-            return found.add(find_tenant_concerns(replica, now))
-
     async def write_down(self, *, is_last: bool = False) -> None:
         """
         Write down who has asked for PCK certificates since the last time, and
@@ -423,93 +371,3 @@ class Service:
                 await self.write_down()
         finally:
             await self.write_down(is_last=True)
-
-    async def follow(self) -> None:
-        """
-        Forget remembered answers within 100 ms of a new store generation;
-        end when the supervising process has ended.
-        """
-        while True:
-            await asyncio.sleep(_POLL)
-            self._check_parent()
-            self._check_clock()
-            self._check_ledger()
-            self.catch_up()
-            with contextlib.suppress(UnavailableError):
-                self._check_standing()
-
-    def catch_up(self) -> None:
-        """
-        Answer from the store as it is now, from the next request on.
-        """
-        self.pck_desk.renew()
-        with contextlib.suppress(UnavailableError):
-            self._check_generation()
-
-    def _check_standing(self) -> None:
-        # Whose requests are counted is no question for each of them.
-        standing = self._find_standing()
-        if standing != self._standing:
-            self._standing = standing
-            self.pck_desk.forget()
-
-    def _find_standing(self) -> tuple[Book, datetime.datetime | None]:
-        book = self.replica.book()
-        return book, book.next_change(self.clock())
-
-    def _check_parent(self) -> None:
-        # A worker whose supervisor was killed would hold the port for ever.
-        parent = self.settings.supervisor
-        if parent is not None and os.getppid() != parent:
-            signal.raise_signal(signal.SIGTERM)
-
-    def _check_clock(self) -> None:
-        # An answer is remembered until an instant, not from one.
-        now = self.clock()
-        latest, self._latest = self._latest, now
-        is_back = latest is not None and now < latest - _SECOND
-        if is_back and self.memo is not None:
-            self.memo.clear()
-
-    def _check_ledger(self) -> None:
-        if self.settings.ledger is None:
-            return
-        now = time.monotonic()
-        if now - self._node_looked < _LOOK:
-            return
-        self._node_looked = now
-        state = self._node.read()
-        is_away = state is None or state.is_away
-        if is_away != self.is_away:
-            self.is_away = is_away
-            self.pck_desk.forget()
-            if self.memo is not None:
-                self.memo.clear()
-
-    def node_state(self) -> NodeState | None:
-        """
-        Return how this node stands towards its ledger, None if nobody knows or
-        the store is the ledger.
-        """
-        return self._node.read() if self.settings.ledger else None
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        # Whoever was told something new from the store, if only that there is
-        # nothing, must not get something older from the memo afterwards.
-        try:
-            yield
-        except UnavailableError as e:
-            self._damage.note(e)
-            raise
-        finally:
-            self._check_generation()
-
-    def _check_generation(self) -> None:
-        generation = self.replica.generation()
-        if generation != self._generation:
-            self._generation = generation
-            self.pck_desk.renew()
-            self._check_standing()
-            if self.memo is not None:
-                self.memo.clear()

@@ -231,7 +231,7 @@ async def _put(
             return describe_tenant(replica, tenant, now)
 
     found = await asyncio.to_thread(keep)
-    service.catch_up()
+    service.upkeep.catch_up()
     return 201 if seen is None else 200, found
 
 
@@ -297,7 +297,7 @@ async def _delete(
             decider.delete_tenant(name, decision)
 
     await asyncio.to_thread(keep)
-    service.catch_up()
+    service.upkeep.catch_up()
     return 200, {"name": name, "deleted": True}
 
 
