@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thim.cli.actor import os_user
+from thim.cli.bundle_trust import Trust, find_signers
 from thim.cli.options import (
     Config,
     Json,
@@ -28,15 +28,13 @@ from thim.errors import OperatorError, ParameterError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from thim.amd.tcb import TcbVersion
     from thim.cli.config import Configuration
     from thim.collateral.bundle_keys import PublicKey
     from thim.services.bundle_export import Request
-    from thim.services.bundle_files import Signers
     from thim.services.bundle_request import Site
-    from thim.store.ledger import Ledger
 
 app = typer.Typer(
     help="Carry vendors' documents into closed sites, in signed files.",
@@ -48,8 +46,6 @@ key_app = typer.Typer(
 )
 app.add_typer(key_app, name="key")
 
-_DIGITS: Final = 64
-
 Output = Annotated[
     Path,
     typer.Option(
@@ -57,16 +53,6 @@ Output = Annotated[
         "-o",
         metavar="FILE",
         help="Where to; a file that is there is never overwritten.",
-    ),
-]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")]
-Trust = Annotated[
-    str | None,
-    typer.Option(
-        "--trust",
-        metavar="FINGERPRINT",
-        help="Have also this signer count, at first contact: what `thim "
-        "bundle key show` prints there, told by another way than the file.",
     ),
 ]
 
@@ -290,7 +276,7 @@ def _open_request(
         yield None
         return
     with SignedFile(path) as file:
-        signers = _find_signers(found, site.ledger, trust)
+        signers = find_signers(found, site.ledger, trust)
         yield Request(file=file, seal=file.verify(FileKind.REQUEST, signers))
 
 
@@ -325,120 +311,6 @@ def _fetch(place: Place, asked: Request, site: Site) -> None:
         asyncio.run(run())
 
 
-@app.command("import")
-def import_(
-    file: File,
-    trust: Trust = None,
-    older: Annotated[
-        bool,
-        typer.Option(
-            "--older",
-            help="Take it in though a newer one of its signer was imported.",
-        ),
-    ] = False,
-    store: Store = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """
-    Take a bundle in: its signature says that it is whole, and each document
-    is verified for itself.
-
-    Exit code 1 if something in it does not hold; the rest is kept.
-    """
-    from thim.cli.bundle_view import (  # noqa: PLC0415
-        say_already,
-        write_imported,
-    )
-    from thim.collateral.bundle_parts import FileKind  # noqa: PLC0415
-    from thim.services.bundle_files import SignedFile  # noqa: PLC0415
-    from thim.services.bundle_import import (  # noqa: PLC0415
-        BundleImport,
-        check_order,
-    )
-    from thim.services.bundle_until import find_until  # noqa: PLC0415
-    from thim.store.ledger import Ledger  # noqa: PLC0415
-
-    found = configure({"store": store}, config)
-    place = target_of(found)
-    now = place.clock()
-    with SignedFile(file) as opened, Ledger(place.store, place.anchors) as into:
-        signers = _find_signers(found, into, trust)
-        seal = opened.verify(FileKind.BUNDLE, signers)
-        if not check_order(into, seal, is_older_fine=older):
-            say_already(seal, as_json=as_json)
-            return
-        taking = BundleImport(into, seal, now)
-        _run(taking.take(opened.parts(seal)))
-        until = find_until(place.store, place.vendors, now)
-        taking.note(until.at, os_user())
-    write_imported(seal, taking.report, until, now, as_json=as_json)
-    raise typer.Exit(1 if taking.report.refused_count else 0)
-
-
-@app.command()
-def verify(
-    file: File,
-    trust: Trust = None,
-    store: Store = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """
-    Do all that an import does, on a store that is thrown away.
-
-    Works without any store; where there is one it also says whether the bundle
-    is newer than what was imported there. What contradicts documents that are
-    there shows on import only. Exit code 1 if something does not hold.
-    """
-    import tempfile  # noqa: PLC0415
-
-    from thim.cli.bundle_view import write_verified  # noqa: PLC0415
-    from thim.collateral.bundle_parts import FileKind  # noqa: PLC0415
-    from thim.services.bundle_files import SignedFile  # noqa: PLC0415
-    from thim.services.bundle_import import (  # noqa: PLC0415
-        BundleImport,
-        judge_order,
-    )
-    from thim.services.bundle_until import find_until  # noqa: PLC0415
-    from thim.store.create import create_store  # noqa: PLC0415
-    from thim.store.ledger import Ledger  # noqa: PLC0415
-
-    found = configure({"store": store}, config)
-    place = place_of(found)
-    now = place.clock()
-    with SignedFile(file) as opened, _maybe_ledger(place) as own:
-        signers = _find_signers(found, own, trust)
-        seal = opened.verify(FileKind.BUNDLE, signers)
-        order = judge_order(own, seal)
-        anchors = place.anchors if own is None else own.anchors()
-        with tempfile.TemporaryDirectory(prefix="thim-bundle-") as folder:
-            scratch = Path(folder) / "thim.db"
-            create_store(scratch, anchors)
-            with Ledger(scratch, anchors) as into:
-                taking = BundleImport(into, seal, now, is_trial=True)
-                _run(taking.take(opened.parts(seal)))
-            until = find_until(scratch, place.vendors, now)
-    write_verified(seal, taking.report, until, order, now, as_json=as_json)
-    is_fine = not taking.report.refused_count and order.is_fine
-    raise typer.Exit(0 if is_fine else 1)
-
-
-@app.command("list")
-def list_(
-    store: Store = None, config: Config = None, as_json: Json = False
-) -> None:
-    """
-    List the bundles that were made here, and those that were imported.
-    """
-    from thim.cli.bundle_view import write_bundles  # noqa: PLC0415
-    from thim.store.ledger import Ledger  # noqa: PLC0415
-
-    place = place_of(configure({"store": store}, config))
-    with Ledger(place.store, place.anchors) as ledger:
-        write_bundles(ledger.bundles.all(), as_json=as_json)
-
-
 @contextlib.contextmanager
 def _site(found: Configuration, how: str) -> Iterator[Site]:
     from thim.services.bundle_files import read_key  # noqa: PLC0415
@@ -459,48 +331,3 @@ def _site(found: Configuration, how: str) -> Iterator[Site]:
             actor=os_user(),
             now=place.clock(),
         )
-
-
-@contextlib.contextmanager
-def _maybe_ledger(place: Place) -> Iterator[Ledger | None]:
-    from thim.store.ledger import Ledger  # noqa: PLC0415
-
-    if not place.store.exists():
-        yield None
-        return
-    with Ledger(place.store, place.anchors) as ledger:
-        yield ledger
-
-
-def _find_signers(
-    found: Configuration, ledger: Ledger | None, trust: str | None
-) -> Signers:
-    from thim.services.bundle_files import Signers  # noqa: PLC0415
-
-    named: Sequence[Signer] | None = found["bundle_signers"].value
-    if named is not None:
-        digests = {signer.digest for signer in named}
-    else:
-        digests = set() if ledger is None else set(ledger.bundles.signers())
-    if trust is not None:
-        digests.add(_parse_trust(trust))
-    hint = "`--trust` with this fingerprint has it count, or bundle_signers"
-    return Signers(digests=digests, hint=hint)
-
-
-def _parse_trust(text: str) -> bytes:
-    with contextlib.suppress(ValueError):
-        if len(text.strip()) == _DIGITS:
-            return bytes.fromhex(text.strip())
-    expected = "expected a fingerprint of 64 hexadecimal digits"
-    raise ParameterError("--trust", text, expected)
-
-
-def _run(reports: Iterator[object]) -> None:
-    """Take a bundle in, and show on a terminal how far it is."""
-    is_shown = sys.stderr.isatty()
-    for report in reports:
-        if is_shown:
-            sys.stderr.write(f"\r{report}\033[K")
-    if is_shown:
-        sys.stderr.write("\r\033[K")

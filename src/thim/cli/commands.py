@@ -63,6 +63,11 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, str]]] = {
         "export": "collateral_export:export",
         "refused": "refusals:refused",
     },
+    "bundle": {
+        "import": "bundle_import:import_",
+        "verify": "bundle_import:verify",
+        "list": "bundle_import:list_",
+    },
     "policy": {"export": "policy_export:export"},
     "signing": {"jwks": "signing_jwks:jwks"},
     "baseline": {
