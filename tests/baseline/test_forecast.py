@@ -17,6 +17,7 @@ from tests.baseline.numbers import (
     seen,
     standard,
 )
+from thim.baseline.choice import choose
 from thim.baseline.forecast import (
     PATIENCE,
     Forecast,
@@ -33,7 +34,6 @@ from thim.baseline.model import (
     TcbDate,
     Trailing,
 )
-from thim.baseline.select import choose
 from thim.intel.names import Update
 
 

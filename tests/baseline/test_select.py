@@ -4,25 +4,12 @@ import itertools
 
 import pytest
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from thim.baseline.book import Book
+from thim.baseline.choice import Choice
 from thim.baseline.model import (
-    Baseline,
-    Channel,
     Landscape,
-    Number,
-    Trailing,
 )
-from thim.baseline.select import (
-    Choice,
-    Wish,
-    choose,
-    find_baseline,
-    find_standing,
-    resolve,
-)
+from thim.baseline.select import Wish, find_standing, resolve
 from thim.errors import NotFoundError, ParameterError
 from thim.intel.names import Update
 from thim.simulate.pki import NUMBERS
@@ -236,6 +223,20 @@ class TestUnderANumber:
 
         assert "unknown-number" == e.value.reason
 
+    @pytest.mark.parametrize("name", ["19", "azure"])
+    @pytest.mark.parametrize(
+        ("update", "custom"), list(itertools.product([None, *Update], [None]))
+    )
+    def test_one_set_under_a_number(self, name, update, custom):
+        """
+        Whatever clients send along, a number answers with one set.
+        """
+        number = answer(baseline=name).number
+
+        choice = answer(baseline=name, update=update, custom_number=custom)
+
+        assert number == choice.number
+
 
 class TestUnderAName:
     @pytest.mark.parametrize("name", ["early", "standard"])
@@ -295,208 +296,3 @@ class TestUnderAName:
         """
         with pytest.raises(NotFoundError, match="baseline ''"):
             answer(baseline="")
-
-
-class TestChannel:
-    @pytest.mark.parametrize(
-        ("name", "number"), [("early", 22), ("standard", 20)]
-    )
-    def test_as_seen(self, name, number):
-        """
-        A channel that was seen is the vendor's word, until it is seen anew.
-        """
-        choice = choose(find_baseline(name), LANDSCAPE, NOW)
-
-        assert Choice(number=number, baseline=name) == choice
-
-    def test_one_seen_says_nothing_of_the_other(self):
-        """
-        Where only early was seen, standard is inferred.
-        """
-        seen = dataclasses.replace(LANDSCAPE, channels={EARLY: 22})
-
-        choice = choose(find_baseline("standard"), seen, NOW)
-
-        assert choice.inferred
-        assert 17 == choice.number
-
-    def test_early_inferred(self):
-        """
-        Unseen, early is the newest number that the vendor signs.
-        """
-        choice = choose(find_baseline("early"), UNSEEN, NOW)
-
-        assert Choice(number=20, baseline="early", inferred=True) == choice
-
-    @pytest.mark.parametrize(
-        ("now", "number", "until"),
-        [
-            (NUMBERS[17] + YEAR - SECOND, 17, NUMBERS[17] + YEAR),
-            (NUMBERS[17] + YEAR, 17, NUMBERS[18] + YEAR),
-            (NUMBERS[18] + YEAR - SECOND, 17, NUMBERS[18] + YEAR),
-            (NUMBERS[18] + YEAR, 18, NUMBERS[19] + YEAR),
-            (NUMBERS[19] + YEAR, 19, NUMBERS[20] + YEAR),
-            (NUMBERS[20] + YEAR, 20, None),
-        ],
-    )
-    def test_standard_inferred(self, now, number, until):
-        """
-        Unseen, standard is the newest signed number whose recovery event is
-        a year old; below that the oldest.  It says when that will change.
-        """
-        choice = choose(find_baseline("standard"), UNSEEN, now)
-
-        expected = Choice(
-            number=number, baseline="standard", inferred=True, until=until
-        )
-        assert expected == choice
-
-    @pytest.mark.parametrize("name", ["early", "standard"])
-    def test_nothing_signed(self, name):
-        """
-        Without a signed list the newest archived number stands in.
-        """
-        choice = choose(find_baseline(name), UNSIGNED, NOW)
-
-        assert Choice(number=22, baseline=name, inferred=True) == choice
-
-
-class TestTrailing:
-    @pytest.mark.parametrize(
-        ("now", "number", "until"),
-        [
-            (NUMBERS[17], 17, NUMBERS[17] + 540 * DAY),
-            (NUMBERS[18] + 540 * DAY - SECOND, 17, NUMBERS[18] + 540 * DAY),
-            (NUMBERS[18] + 540 * DAY, 18, NUMBERS[19] + 540 * DAY),
-            (NUMBERS[20] + 540 * DAY - SECOND, 19, NUMBERS[20] + 540 * DAY),
-            (NUMBERS[20] + 540 * DAY, 20, None),
-        ],
-    )
-    def test_default(self, now, number, until):
-        """
-        The newest signed number that is 540 days old, to the second; below
-        that the oldest that is still signed.
-        """
-        choice = choose(find_baseline("default"), LANDSCAPE, now)
-
-        expected = Choice(number=number, baseline="default", until=until)
-        assert expected == choice
-
-    def test_withdrawn_numbers_do_not_count(self):
-        """
-        A number that is archived but no longer signed is not chosen.
-        """
-        signed = {n: event for n, event in NUMBERS.items() if n > 18}
-        landscape = dataclasses.replace(LANDSCAPE, signed=signed)
-
-        assert 19 == choose(find_baseline("default"), landscape, NOW).number
-
-    def test_channels_do_not_count(self):
-        """
-        Where the vendor's channels point does not matter.
-        """
-        expected = choose(find_baseline("default"), LANDSCAPE, NOW)
-
-        assert expected == choose(find_baseline("default"), UNSEEN, NOW)
-
-    def test_the_number_decides_and_not_the_date(self):
-        """
-        Of the numbers that are old enough the highest is the newest.
-        """
-        signed = {5: NOW - 900 * DAY, 6: NOW - 901 * DAY, 7: NOW}
-        landscape = dataclasses.replace(LANDSCAPE, signed=signed)
-
-        assert 6 == choose(find_baseline("default"), landscape, NOW).number
-
-    def test_nothing_signed(self):
-        """
-        Without a signed list the newest archived number stands in.
-        """
-        choice = choose(find_baseline("default"), UNSIGNED, NOW)
-
-        assert Choice(number=22, baseline="default", inferred=True) == choice
-
-    @pytest.mark.parametrize("name", ["default", "early", "standard"])
-    def test_empty_archive(self, name):
-        """
-        With nothing archived at all there is nothing to choose.
-        """
-        with pytest.raises(NotFoundError, match="holds no document") as e:
-            choose(find_baseline(name), EMPTY, NOW)
-
-        assert "empty-archive" == e.value.reason
-
-
-days = st.integers(0, 3000).map(lambda n: NOW + (n - 1500) * DAY)
-landscapes = st.builds(
-    Landscape,
-    signed=st.dictionaries(st.integers(0, 30), days, min_size=1, max_size=6),
-    archived=st.just(frozenset({1})),
-    channels=st.just({}),
-    known=st.just(frozenset(range(31))),
-)
-rules = st.one_of(
-    st.builds(Number, number=st.integers(0, 30)),
-    st.builds(Channel, update=st.sampled_from(Update)),
-    st.builds(Trailing, age=st.integers(0, 900).map(lambda n: n * DAY)),
-)
-baselines = st.builds(Baseline, name=st.just("any"), rule=rules)
-
-
-class TestProperties:
-    @settings(max_examples=80)
-    @given(baselines, landscapes, days, st.integers(0, 1500))
-    def test_holds_until_it_says(self, baseline, landscape, now, later):
-        """
-        Before *until* the same rule chooses the same number.
-        """
-        choice = choose(baseline, landscape, now)
-        then = now + later * DAY
-
-        if choice.until is None or then < choice.until:
-            again = choose(baseline, landscape, then)
-            assert choice == again
-        assert choice.until is None or choice.until > now
-
-    @settings(max_examples=60)
-    @given(baselines, landscapes, days)
-    def test_chooses_what_is_signed(self, baseline, landscape, now):
-        """
-        A floating rule chooses a number that the vendor still signs.
-        """
-        choice = choose(baseline, landscape, now)
-
-        is_fixed = isinstance(baseline.rule, Number)
-        assert is_fixed or choice.number in landscape.signed
-
-    @settings(max_examples=60)
-    @given(landscapes, days, st.integers(0, 900), st.integers(0, 900))
-    def test_more_patience_is_never_newer(self, landscape, now, one, other):
-        """
-        Who trails by more is never served a newer number.
-        """
-        less, more = sorted([one, other])
-        newer, older = (
-            choose(
-                Baseline(name="any", rule=Trailing(age=age * DAY)),
-                landscape,
-                now,
-            ).number
-            for age in (less, more)
-        )
-
-        assert older <= newer
-
-    @pytest.mark.parametrize("name", ["19", "azure"])
-    @pytest.mark.parametrize(
-        ("update", "custom"), list(itertools.product([None, *Update], [None]))
-    )
-    def test_one_set_under_a_number(self, name, update, custom):
-        """
-        Whatever clients send along, a number answers with one set.
-        """
-        number = answer(baseline=name).number
-
-        choice = answer(baseline=name, update=update, custom_number=custom)
-
-        assert number == choice.number

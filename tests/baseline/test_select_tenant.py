@@ -20,15 +20,10 @@ from tests.baseline.test_select import (
     YEAR,
 )
 from tests.tenants import Decisions
+from thim.baseline.choice import Choice, choose
 from thim.baseline.history import NumberHistory
 from thim.baseline.model import Channel
-from thim.baseline.select import (
-    Choice,
-    Wish,
-    choose,
-    find_standing,
-    resolve,
-)
+from thim.baseline.select import Wish, find_standing, resolve
 from thim.errors import (
     ForbiddenError,
     NotFoundError,
@@ -532,145 +527,6 @@ class TestHold:
         assert 19 == answer(decided, number=19).number
         with pytest.raises(ForbiddenError, match="mine stands at 19, and 20"):
             answer(decided, number=20)
-
-
-class TestLag:
-    @pytest.mark.parametrize(
-        ("rule", "number"),
-        [("lag: 1 event", 19), ("lag: 2 events", 18), ("lag: 3 events", 17)],
-    )
-    def test_behind_standard(self, rule, number):
-        """
-        It is so many TCB recovery events behind standard.
-        """
-        decided = never("mine", decided=Decisions().baseline("mine", rule))
-
-        assert Choice(number=number, baseline="mine") == answer(decided)
-
-    def test_too_far(self):
-        """
-        Where not so many events are known it comes to no number, and says
-        which are.
-        """
-        decided = Decisions().baseline("mine", "lag: 4 events")
-
-        with pytest.raises(
-            NotFoundError,
-            match=r"lag: 4 events, comes to no number: .* behind 20, only 20 "
-            r"\(2025-08-12\), 19 .*, 18 .*, 17 ",
-        ) as e:
-            answer(never("mine", decided=decided))
-
-        assert "rule-yields-nothing" == e.value.reason
-
-    def test_nothing_listed(self):
-        """
-        Without any list it comes to none.
-        """
-        decided = Decisions().baseline("mine", "lag: 1 event")
-
-        with pytest.raises(
-            NotFoundError, match=r"number 20 is not known, only of none"
-        ):
-            answer(never("mine", decided=decided), LANDSCAPE)
-
-    def test_events_and_not_numbers(self):
-        """
-        Two numbers of one event are one event: the newer of them answers.
-        """
-        history = {
-            **DATED.history,
-            19: NumberHistory(number=19, recovery_event=NUMBERS[18]),
-        }
-        landscape = dataclasses.replace(DATED, history=history)
-        decided = Decisions().baseline("one", "lag: 1 event")
-        decided.baseline("two", "lag: 2 events")
-
-        assert [19, 17] == [
-            answer(never(name, decided=decided), landscape).number
-            for name in ("one", "two")
-        ]
-
-    def test_inferred(self):
-        """
-        Where standard is inferred, so is this, for as long as that.
-        """
-        landscape = dataclasses.replace(DATED, channels={})
-        decided = Decisions().baseline("mine", "lag: 1 event")
-        now = NUMBERS[19] + YEAR
-
-        choice = answer(never("mine", decided=decided), landscape, now=now)
-
-        assert (18, True, NUMBERS[20] + YEAR) == (
-            choice.number,
-            choice.inferred,
-            choice.until,
-        )
-
-    def test_only_what_is_known(self):
-        """
-        A number that one of the two lists alone has, and of which there is no
-        document, is not chosen.
-        """
-        landscape = dataclasses.replace(DATED, known=DATED.known - {19})
-        decided = Decisions().baseline("mine", "lag: 1 event")
-
-        assert 18 == answer(never("mine", decided=decided), landscape).number
-
-
-class TestTcbDate:
-    @pytest.mark.parametrize(
-        ("date", "number"),
-        [
-            (NUMBERS[19] + DAY, 19),
-            (NUMBERS[19] + 2 * DAY, 19),
-            (NUMBERS[20] + 900 * DAY, 20),
-            (NUMBERS[18] + DAY, 18),
-        ],
-    )
-    def test_not_after(self, date, number):
-        """
-        It is the newest number whose TCB date is not after the date.
-        """
-        decided = Decisions().baseline("mine", f"tcb-date: {date:%F}")
-
-        choice = answer(never("mine", decided=decided))
-
-        assert Choice(number=number, baseline="mine") == choice
-
-    def test_too_early(self):
-        """
-        Where all dates are later it comes to no number, and lists them.
-        """
-        decided = Decisions().baseline("mine", "tcb-date: 2001-01-01")
-
-        with pytest.raises(
-            NotFoundError,
-            match=r"these TCB dates are known: 10 .* 17 \(2024-03-13\)",
-        ) as e:
-            answer(never("mine", decided=decided))
-
-        assert "rule-yields-nothing" == e.value.reason
-
-    def test_nothing_listed(self):
-        """
-        Without any list only the numbers have a date that Azure documents.
-        """
-        decided = Decisions().baseline("mine", "tcb-date: 2025-06-06")
-        decided.baseline("older", "tcb-date: 2020-06-06")
-
-        assert 10 == answer(never("mine", decided=decided), LANDSCAPE).number
-        with pytest.raises(NotFoundError, match=r"known: 10 .2020-11-11.$"):
-            answer(never("older", decided=decided), LANDSCAPE)
-
-    def test_only_what_is_known(self):
-        """
-        A number of which there is nothing is not chosen.
-        """
-        landscape = dataclasses.replace(DATED, known=DATED.known - {20})
-        decided = Decisions().baseline("mine", "tcb-date: 2026-06-06")
-
-        assert 19 == answer(never("mine", decided=decided), landscape).number
 
 
 class TestUntil:

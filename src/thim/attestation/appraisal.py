@@ -150,7 +150,7 @@ def appraise(
     Appraise a quote by its *verdict*, as of the instant of that.
 
     *is_withdrawn* tells whether the evaluation number that was chosen is one
-    that the vendor does not sign any more (``thim.baseline.select.Choice``).
+    that the vendor does not sign any more (``thim.baseline.choice.Choice``).
     """
     if verdict.failure is not None:
         return Appraisal(rejection=reject_finding(verdict.failure))

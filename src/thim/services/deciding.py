@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from thim.baseline.book import Definition, Enactment
+from thim.baseline.choice import choose
 from thim.baseline.definition import (
     Kind,
     check_name,
@@ -22,7 +23,6 @@ from thim.baseline.definition import (
 from thim.baseline.model import ROOT
 from thim.baseline.provider import TrustModel
 from thim.baseline.rollout import check_free
-from thim.baseline.select import choose
 from thim.errors import ConflictError, NotFoundError, ParameterError
 from thim.services.provider_checks import check_provider
 from thim.services.serve import complete, read_landscape

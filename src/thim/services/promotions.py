@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.baseline.book import Promotion
+from thim.baseline.choice import choose
 from thim.baseline.definition import Kind
-from thim.baseline.select import choose
 from thim.errors import ConflictError, NotFoundError
 from thim.services.serve import complete, read_landscape
 

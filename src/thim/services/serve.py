@@ -8,20 +8,14 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Protocol
 
+from thim.baseline.choice import Choice, choose
 from thim.baseline.model import (
     Lag,
     Landscape,
     Number,
     TcbDate,
 )
-from thim.baseline.select import (
-    Choice,
-    Standing,
-    Wish,
-    choose,
-    find_standing,
-    resolve,
-)
+from thim.baseline.select import Standing, Wish, find_standing, resolve
 from thim.collateral.freshness import State, find_state, is_expired
 from thim.collateral.ports import CollateralReader
 from thim.collateral.records import (
