@@ -16,7 +16,7 @@ from thim.collateral.records import (
 )
 from thim.errors import NotFoundError, ParameterError, UnavailableError
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
-from thim.services.serve import Query, find_answer, read_landscape
+from thim.services.serve import Query, find_answer
 from thim.simulate.pki import ISSUED, NUMBERS
 from thim.x509.chain import to_pem
 
@@ -468,53 +468,6 @@ class TestAt:
         """
         with pytest.raises(ParameterError, match=r"at: got .* no later than"):
             ask(replica, at=NOW + timedelta(seconds=1))
-
-
-class TestLandscape:
-    def test_empty(self, replica):
-        """
-        Of an empty store nothing is known.
-        """
-        landscape = read_landscape(replica)
-
-        assert ({}, frozenset(), {}, frozenset()) == (
-            landscape.signed,
-            landscape.archived,
-            landscape.channels,
-            landscape.known,
-        )
-
-    def test_both_lists(self, ledger, replica):
-        """
-        The lists of both TEEs are one landscape.
-        """
-        event = datetime(2025, 8, 12, tzinfo=UTC)
-        fill(
-            ledger,
-            INTEL.numbers(tee=Tee.SGX, numbers={19: event}),
-            INTEL.numbers(tee=Tee.TDX, numbers={20: event}),
-            INTEL.tcb_info(number=16),
-        )
-        landscape = read_landscape(replica)
-
-        assert {19: event, 20: event} == landscape.signed
-        assert frozenset({16}) == landscape.archived
-        assert frozenset({16, 19, 20}) == landscape.known
-
-    def test_at(self, ledger, replica):
-        """
-        As of an instant it is that of then, but what is known is known.
-        """
-        event = datetime(2025, 8, 12, tzinfo=UTC)
-        fill(
-            ledger,
-            INTEL.numbers(issued=day(5), numbers={20: event}),
-            INTEL.tcb_info(issued=day(5), number=16),
-        )
-        landscape = read_landscape(replica, day(1))
-
-        assert ({}, frozenset()) == (landscape.signed, landscape.archived)
-        assert frozenset({16, 20}) == landscape.known
 
 
 class TestOneGeneration:

@@ -20,7 +20,7 @@ from thim.services.baseline_views import (
     describe_plan,
     describe_uptake,
 )
-from thim.services.serve import read_landscape
+from thim.services.landscape import read_landscape
 from thim.services.tenant_states import list_states
 from thim.store.plan_view import PlanView
 from thim.store.replica import Replica

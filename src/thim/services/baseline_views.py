@@ -13,8 +13,8 @@ from thim.baseline.model import ROOT
 from thim.baseline.rule import spell_hold, spell_rule
 from thim.baseline.select import Standing, choose_held
 from thim.errors import ThimError
+from thim.services.landscape import complete, read_landscape
 from thim.services.promotions import find_pending
-from thim.services.serve import complete, read_landscape
 from thim.services.uptake import find_uptake
 
 

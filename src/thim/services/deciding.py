@@ -24,8 +24,8 @@ from thim.baseline.model import ROOT
 from thim.baseline.provider import TrustModel
 from thim.baseline.rollout import check_free
 from thim.errors import ConflictError, NotFoundError, ParameterError
+from thim.services.landscape import complete, read_landscape
 from thim.services.provider_checks import check_provider
-from thim.services.serve import complete, read_landscape
 from thim.store.replica import Replica
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from thim.baseline.select import Wish, find_standing, resolve
 from thim.errors import ForbiddenError, NotFoundError
-from thim.services.serve import complete, read_landscape
+from thim.services.landscape import complete, read_landscape
 from thim.store.evidence_view import EvidenceView
 from thim.store.past import PastReader
 

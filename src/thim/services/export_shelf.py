@@ -22,12 +22,8 @@ from thim.collateral.records import (
 )
 from thim.errors import ForbiddenError, NotFoundError, ParameterError
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
-from thim.services.serve import (
-    Query,
-    find_answer,
-    list_fmspcs,
-    read_landscape,
-)
+from thim.services.landscape import read_landscape
+from thim.services.serve import Query, find_answer, list_fmspcs
 
 
 if TYPE_CHECKING:
@@ -36,7 +32,7 @@ if TYPE_CHECKING:
 
     from thim.collateral.ports import Held
     from thim.collateral.records import CollateralKey
-    from thim.services.serve import Reader
+    from thim.services.reader import Reader
 
 _T = TypeVar("_T")
 #: As Intel's v4 has TCB infos.

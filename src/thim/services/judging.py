@@ -20,9 +20,9 @@ from thim.baseline.rollout import Broken, Impact
 from thim.baseline.standing import Standing
 from thim.errors import NotFoundError
 from thim.services.fleet import DocumentReader, what_if
+from thim.services.landscape import read_landscape
 from thim.services.moves import find_position
 from thim.services.number_watch import list_news_moves
-from thim.services.serve import read_landscape
 from thim.store.chip_view import ChipView
 from thim.store.fleet_view import FleetView
 from thim.store.replica import Replica

@@ -14,8 +14,8 @@ from thim.baseline.model import Baseline, Number
 from thim.baseline.rollout import Impact
 from thim.baseline.select import Standing, choose_held
 from thim.errors import NotFoundError
+from thim.services.landscape import complete, read_landscape
 from thim.services.promotions import require_pending
-from thim.services.serve import complete, read_landscape
 
 
 if TYPE_CHECKING:

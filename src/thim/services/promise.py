@@ -29,7 +29,7 @@ from thim.collateral.records import (
 from thim.collateral.targets import Target
 from thim.errors import UnavailableError
 from thim.intel.names import EnclaveKind, PckCa, Tee, Update
-from thim.services.serve import read_numbers
+from thim.services.landscape import read_numbers
 from thim.services.vendors import FillMode
 
 

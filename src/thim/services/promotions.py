@@ -14,7 +14,7 @@ from thim.baseline.book import Promotion
 from thim.baseline.choice import choose
 from thim.baseline.definition import Kind
 from thim.errors import ConflictError, NotFoundError
-from thim.services.serve import complete, read_landscape
+from thim.services.landscape import complete, read_landscape
 
 
 if TYPE_CHECKING:

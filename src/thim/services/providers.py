@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from thim.baseline.book import Book
     from thim.baseline.model import Tenant
-    from thim.services.serve import Reader
+    from thim.services.reader import Reader
 
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 

@@ -6,45 +6,35 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from thim.baseline.choice import Choice, choose
-from thim.baseline.model import (
-    Lag,
-    Landscape,
-    Number,
-    TcbDate,
-)
+from thim.baseline.model import Number
 from thim.baseline.select import Standing, Wish, find_standing, resolve
 from thim.collateral.freshness import State, find_state, is_expired
-from thim.collateral.ports import CollateralReader
 from thim.collateral.records import (
     AMD,
     ROOT_CA_CRL,
     CollateralKey,
     Kind,
-    numbers_key,
     pck_crl_key,
 )
 from thim.errors import (
-    MalformedError,
     NotFoundError,
     ParameterError,
     UnavailableError,
 )
-from thim.intel.names import PckCa, Tee
-from thim.intel.numbers import NumberList
-from thim.intel.signed import SignedJson
+from thim.intel.names import PckCa
+from thim.services.landscape import complete, find_signed, read_landscape
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-    from thim.baseline.book import Book
-    from thim.baseline.history import History
-    from thim.baseline.model import Baseline
     from thim.collateral.ports import Held
+    from thim.intel.names import Tee
+    from thim.services.reader import Reader
 
 #: Kinds of which each evaluation number has a document of its own.
 _NUMBERED = frozenset({Kind.TCB_INFO, Kind.IDENTITY})
@@ -58,22 +48,6 @@ class MissingError(NotFoundError):
     def __init__(self, message: str, key: CollateralKey, reason: str) -> None:
         super().__init__(message, reason=reason)
         self.key = key
-
-
-class Reader(CollateralReader, Protocol):
-    """
-    Reads verified collateral, and who is to have what of it.
-    """
-
-    def book(self) -> Book:
-        """
-        Return the book of baselines and tenants.
-        """
-
-    def number_history(self, at: datetime | None = None) -> History:
-        """
-        Return what is known of each evaluation number, now or as of *at*.
-        """
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,83 +195,6 @@ def find_number(
     return resolve(wish, standing, landscape).number
 
 
-def complete(
-    landscape: Landscape,
-    baseline: Baseline,
-    reader: Reader,
-    at: datetime | None = None,
-) -> Landscape:
-    """
-    Add the history of numbers to *landscape*, if the rule of *baseline* asks
-    for it.
-    """
-    if not isinstance(baseline.rule, Lag | TcbDate):
-        return landscape
-    history = reader.number_history(at)
-    return dataclasses.replace(landscape, history=history)
-
-
-def read_landscape(reader: Reader, at: datetime | None = None) -> Landscape:
-    """
-    Read what is known of evaluation numbers, now or as of *at*.
-    """
-    if at is None:
-        return reader.remember(
-            "landscape", lambda: _read_landscape(reader, None)
-        )
-    return _read_landscape(reader, at)
-
-
-def _read_landscape(reader: Reader, at: datetime | None) -> Landscape:
-    signed = _signed_numbers(reader, at)
-    today = signed if at is None else _signed_numbers(reader, None)
-    return Landscape(
-        signed=signed,
-        archived=reader.numbers(at),
-        channels=reader.channels(at),
-        known=reader.numbers() | signed.keys() | today.keys(),
-    )
-
-
-def _signed_numbers(
-    reader: Reader, at: datetime | None
-) -> Mapping[int, datetime]:
-    found = (reader.find(numbers_key(tee), at=at) for tee in Tee)
-    lists = [read_numbers(held) for held in found if held is not None]
-    if not lists:
-        return {}
-    # One number serves SGX and TDX: it must be signed for both.
-    shared = set.intersection(*(set(numbers) for numbers in lists))
-    every = {n: event for numbers in lists for n, event in numbers.items()}
-    return {n: every[n] for n in shared or every}
-
-
-def read_numbers(held: Held) -> Mapping[int, datetime]:
-    """
-    Read a stored list of numbers: number to TCB recovery event.
-
-    Raises:
-        UnavailableError: The store is damaged.
-    """
-    numbers = read_number_list(held).numbers
-    return {entry.number: entry.recovery_event for entry in numbers}
-
-
-def read_number_list(held: Held) -> NumberList:
-    """
-    Read a stored list of numbers.
-
-    Raises:
-        UnavailableError: The store is damaged.
-    """
-    try:
-        signed = SignedJson.from_json(held.body).signed
-        return NumberList.from_json(signed)
-    except MalformedError as e:  # it was verified when it came in
-        msg = f"the store holds a damaged {held.key}: {e}"
-        raise UnavailableError(msg, reason="store-damaged") from e
-
-
 def _choose(
     reader: Reader, query: Query, standing: Standing, now: datetime
 ) -> Choice | None:
@@ -339,7 +236,7 @@ def _check_number(
 
 
 def _refuse_expired(reader: Reader, held: Held, now: datetime) -> None:
-    signed = _signed_numbers(reader, None)
+    signed = find_signed(reader, None)
     number = held.evaluation_number
     if number is None or not signed or number in signed:
         refuse_expired(held.key, held.next_update, now)

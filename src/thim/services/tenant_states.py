@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from thim.baseline.select import Wish, find_standing, is_withdrawn, resolve
 from thim.errors import ThimError
+from thim.services.landscape import complete, read_landscape
 from thim.services.promotions import find_pending, held_baselines
-from thim.services.serve import complete, read_landscape
 from thim.services.status import Concern, Level
 
 

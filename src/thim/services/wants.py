@@ -27,13 +27,13 @@ from thim.collateral.records import (
 from thim.collateral.targets import Target
 from thim.errors import NotFoundError, ThimError, UnavailableError
 from thim.intel.names import PckCa, Tee, Update
+from thim.services.landscape import complete, read_landscape
 from thim.services.promise import (
     CHANNEL_KEY,
     STRUCTURE,
     list_promises,
     read_signed,
 )
-from thim.services.serve import complete, read_landscape
 from thim.services.vendors import FillMode
 
 

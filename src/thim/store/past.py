@@ -94,7 +94,7 @@ class PastReader:
     """
     Reads from *replica* what was there *then*.
 
-    Implements ``services.serve.Reader``.  Documents whose signer was revoked
+    Implements ``services.reader.Reader``.  Documents whose signer was revoked
     since are there: they were served.  Those whose signer was revoked already
     are not.
     """
