@@ -34,9 +34,10 @@ from tests.http.machines import (
 from tests.new_store import new_store
 from tests.platforms import NOW, entry, platform_id, tcbm
 from tests.serving import serving
-from thim.http.fast import FastHttpProtocol, Memo
+from thim.http.fast import FastHttpProtocol
 from thim.http.fast_pck import PckDesk
 from thim.http.limits import Limits
+from thim.http.memo import Memo
 from thim.http.outbox import Outbox
 from thim.http.reply import Reply
 from thim.services.sightings import Sightings

@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from thim.http.fast import FastHttpProtocol, Memo
+from thim.http.fast import FastHttpProtocol
 from thim.http.limits import Limits
+from thim.http.memo import Memo
 from thim.http.reply import Reply, send_reply
 from thim.http.tls import TlsHttpProtocol
 

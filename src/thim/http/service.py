@@ -17,9 +17,9 @@ from thim.errors import (
 )
 from thim.http import pcs
 from thim.http.answer import write_answer
-from thim.http.fast import Memo
 from thim.http.fast_pck import PckDesk
 from thim.http.last_status import LastStatus
+from thim.http.memo import Memo
 from thim.http.miss import Miss
 from thim.http.problems import to_reply
 from thim.http.tallies import REFRESH_FAILED, Sheet, Tallies

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from thim.baseline.book import Book
-    from thim.http.fast import Memo
     from thim.http.fast_pck import PckDesk
+    from thim.http.memo import Memo
     from thim.http.settings import HttpSettings
     from thim.store.node_state import NodeState
     from thim.store.replica import Replica
