@@ -10,6 +10,7 @@ import itertools
 import json
 import random
 import socket
+import time
 import types
 
 import pytest
@@ -145,6 +146,20 @@ class TestFast:
 
         assert 1 == desk.hits
         assert 3 == seen
+
+    def test_from_the_start(self, store, intel):
+        """
+        A form that came before the process first looked whether the store has
+        changed is known after that.
+        """
+        with serving(
+            store, lambda: NOW, anchors=intel.anchors, memo_bytes=0
+        ) as running:
+            exchange(running.port, request(ask_for("two", pce_id="0100")))
+            time.sleep(0.3)  # several looks
+            exchange(running.port, request(ask_for("one")))
+
+        assert 1 == running.state["pck"].hits
 
     @pytest.mark.parametrize(
         "header",

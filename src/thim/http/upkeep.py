@@ -74,6 +74,9 @@ class Upkeep:
         Forget remembered answers within 100 ms of a new store generation;
         end when the supervising process has ended.
         """
+        # What is learned before the first look must not be forgotten by it.
+        with contextlib.suppress(UnavailableError):
+            self._standing = self._find_standing()
         while True:
             await asyncio.sleep(_POLL)
             self._check_parent()
