@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from thim.baseline.book import Promotion
 from thim.baseline.definition import Kind
-from thim.baseline.model import ROOT, Baseline
+from thim.baseline.model import ROOT
 from thim.baseline.rollout import (
     Body,
     Impact,
@@ -25,7 +25,6 @@ from thim.baseline.rollout import (
     State,
     Step,
     check_fits,
-    check_free,
     list_seen,
 )
 from thim.errors import (
@@ -40,6 +39,7 @@ from thim.services.moves import (
     list_promotion_moves,
     make_move,
 )
+from thim.services.plan_steps import define_steps, move_step
 from thim.services.promotions import approve, demote, require_pending
 from thim.store.plan_view import PlanView
 from thim.store.replica import Replica
@@ -48,7 +48,7 @@ from thim.store.replica import Replica
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from thim.baseline.book import Book
+    from thim.baseline.model import Baseline
     from thim.services.moves import Judge
     from thim.store.ledger import Ledger
 
@@ -98,29 +98,9 @@ class Planner:
             ThimError: It cannot be so; the message says why.
         """
         with self._deciding() as decider:
-            now, since = self._decision.now, self._decision.since
-            book = decider.book
-            name = baseline.name
-            check_free(book, Kind.BASELINE, name, now)
-            for canary in canaries:
-                if book.find_tenant(canary, now, now).baseline != name:
-                    expected = f"expected a tenant whose baseline is {name}"
-                    raise ParameterError("canary", canary, expected)
-            version = decider.define_baseline(baseline, self._decision)
-            # Everybody last, so that they are taken back first.
-            apart = _list_apart(book, name, since)
-            steps = [
-                Step(
-                    kind=Kind.BASELINE,
-                    name=name,
-                    version=version,
-                    before=_version(book, name, since, tenant),
-                    tenant=tenant,
-                    is_canary=tenant in canaries,
-                )
-                for tenant in dict.fromkeys((*canaries, *apart, None))
-            ]
-            what = f"baseline {name} becomes version {version}"
+            steps = define_steps(decider, baseline, canaries, self._decision)
+            version = steps[0].version
+            what = f"baseline {baseline.name} becomes version {version}"
             plan = self._keep(decider, what, steps)
         return self.read(plan)
 
@@ -140,8 +120,12 @@ class Planner:
                 raise ParameterError("canary", canary, expected)
         with self._deciding() as decider:
             steps = [
-                self._move_step(
-                    decider, tenant, name, is_canary=tenant in canaries
+                move_step(
+                    decider,
+                    tenant,
+                    name,
+                    self._decision,
+                    is_canary=tenant in canaries,
                 )
                 for tenant in dict.fromkeys(tenants)
             ]
@@ -165,25 +149,6 @@ class Planner:
             found = book.find_tenant(tenant, now, now)
             move = make_move(replica, found, there, now)
         self._check_impacts([self._judge(move)])
-
-    def _move_step(
-        self, decider: Decider, tenant: str, name: str, *, is_canary: bool
-    ) -> Step:
-        now = self._decision.now
-        current = decider.book.find_tenant(tenant, now, now)
-        check_free(decider.book, Kind.TENANT, tenant, now)
-        if current.baseline == name:
-            expected = f"expected another: tenant {tenant} has it already"
-            raise ParameterError("baseline", name, expected)
-        changed = dataclasses.replace(current, baseline=name)
-        version = decider.define_tenant(changed, self._decision)
-        return Step(
-            kind=Kind.TENANT,
-            name=tenant,
-            version=version,
-            before=current.version,
-            is_canary=is_canary,
-        )
 
     def _keep(self, decider: Decider, what: str, steps: Sequence[Step]) -> int:
         effective = self._decision.effective
@@ -410,22 +375,3 @@ class Planner:
             reason=decision.reason,
             now=decision.now,
         )
-
-
-def _version(
-    book: Book, name: str, at: datetime, tenant: str | None
-) -> int | None:
-    decision = book.in_force(Kind.BASELINE, name, at, tenant)
-    return None if decision is None else decision.version
-
-
-def _list_apart(book: Book, name: str, at: datetime) -> Sequence[str]:
-    """List the tenants who have another version: canaries of another plan."""
-    decisions = book.enactments(Kind.BASELINE, name)
-    tenants = {each.tenant for each in decisions if each.tenant}
-    usual = _version(book, name, at, None)
-    return [
-        tenant
-        for tenant in sorted(tenants)
-        if _version(book, name, at, tenant) != usual
-    ]
