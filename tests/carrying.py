@@ -31,7 +31,8 @@ from thim.intel.pck import PckTcbm
 from thim.services.bundle_export import Exported, Exporter, Request
 from thim.services.bundle_fetch import RequestFetch, Step
 from thim.services.bundle_files import SignedFile, Signers, make_key, read_key
-from thim.services.bundle_import import BundleImport, Report, check_order
+from thim.services.bundle_import import BundleImport, Report
+from thim.services.bundle_order import check_order
 from thim.services.bundle_request import Asking, Site, write_request
 from thim.services.register import Brought, Registrar
 from thim.services.secrets import open_sealer, provide_sealer

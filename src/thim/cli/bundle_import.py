@@ -59,10 +59,8 @@ def import_(
     )
     from thim.collateral.bundle_parts import FileKind  # noqa: PLC0415
     from thim.services.bundle_files import SignedFile  # noqa: PLC0415
-    from thim.services.bundle_import import (  # noqa: PLC0415
-        BundleImport,
-        check_order,
-    )
+    from thim.services.bundle_import import BundleImport  # noqa: PLC0415
+    from thim.services.bundle_order import check_order  # noqa: PLC0415
     from thim.services.bundle_until import find_until  # noqa: PLC0415
     from thim.store.ledger import Ledger  # noqa: PLC0415
 
@@ -102,10 +100,8 @@ def verify(
     from thim.cli.bundle_view import write_verified  # noqa: PLC0415
     from thim.collateral.bundle_parts import FileKind  # noqa: PLC0415
     from thim.services.bundle_files import SignedFile  # noqa: PLC0415
-    from thim.services.bundle_import import (  # noqa: PLC0415
-        BundleImport,
-        judge_order,
-    )
+    from thim.services.bundle_import import BundleImport  # noqa: PLC0415
+    from thim.services.bundle_order import judge_order  # noqa: PLC0415
     from thim.services.bundle_until import find_until  # noqa: PLC0415
     from thim.store.create import create_store  # noqa: PLC0415
     from thim.store.ledger import Ledger  # noqa: PLC0415

@@ -13,7 +13,7 @@ import typer
 
 from thim.cli.tables import write_table
 from thim.errors import printable
-from thim.services.bundle_import import header_of
+from thim.services.bundle_order import header_of
 from thim.services.bundle_request import spell_counts
 
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from thim.collateral.bundle_parts import Which
     from thim.services.bundle_export import Exported
     from thim.services.bundle_fetch import Step
-    from thim.services.bundle_import import Order, Report
+    from thim.services.bundle_import import Report
+    from thim.services.bundle_order import Order
     from thim.services.bundle_until import Until
     from thim.store.bundles import KnownBundle
 
