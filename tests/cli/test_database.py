@@ -6,8 +6,9 @@ import pytest
 
 from tests.postgresql import needs_postgresql, shared_server
 from thim.collateral.anchors import VENDOR_ROOTS
+from thim.store.anchors import stamp_anchors
 from thim.store.engine import open_engine
-from thim.store.ledger import Ledger, stamp_anchors
+from thim.store.ledger import Ledger
 from thim.store.migrate import run_migrations
 from thim.store.revision import program_version
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.store.made import ANCHORS, day
 from thim.baseline.definition import Kind
 from thim.baseline.rollout import Body, Step
-from thim.store import ledger
+from thim.store.anchors import stamp_anchors
 from thim.store.audit_view import AuditView
 from thim.store.engine import open_engine
 from thim.store.event_chain import (
@@ -220,7 +220,7 @@ class TestMigration:
         engine = open_engine(path)
         with engine.begin() as connection:
             run_migrations(connection, "0007")
-            ledger.stamp_anchors(connection, ANCHORS)
+            stamp_anchors(connection, ANCHORS)
         engine.dispose()
         with contextlib.closing(sqlite3.connect(path)) as db:
             db.executemany(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError
-from thim.store import ledger
+from thim.store.anchors import stamp_anchors
 from thim.store.copy import beside, making, move_in
 from thim.store.engine import open_engine
 from thim.store.migrate import run_migrations
@@ -67,7 +67,7 @@ def _fill(path: Path, anchors: TrustAnchors) -> None:
     try:
         with engine.begin() as connection:
             run_migrations(connection)
-            ledger.stamp_anchors(connection, anchors)
+            stamp_anchors(connection, anchors)
         with engine.connect() as connection:
             raw = connection.connection.driver_connection
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError, UnwritableError
 from thim.store import schema
+from thim.store.anchors import stamp_anchors
 from thim.store.base import checkpoint
 from thim.store.copy import beside
 from thim.store.copying import copy_in, copy_out, make_tables
@@ -30,7 +31,6 @@ from thim.store.follow import (
     read_place,
     write_place,
 )
-from thim.store.ledger import stamp_anchors
 from thim.store.notes import put_setting
 from thim.store.postgresql import AWAY, engine_at, explain, writing_engine
 from thim.store.replica import Replica

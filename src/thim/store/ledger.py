@@ -27,6 +27,7 @@ from thim.collateral.transition import Transition
 from thim.intel.names import PckCa
 from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
+from thim.store.anchors import add_anchor, read_added
 from thim.store.attestation_policies import AttestationPolicies
 from thim.store.base import checkpoint, find_damage, open_base
 from thim.store.bundles import Bundles
@@ -39,7 +40,7 @@ from thim.store.definitions import Definitions
 from thim.store.deliveries import Notices
 from thim.store.endorsements import Endorsements
 from thim.store.erasure import Erasure
-from thim.store.events import Events, add_event
+from thim.store.events import Events
 from thim.store.fleet_tcbs import FleetTcbs
 from thim.store.instants import to_stored
 from thim.store.keys import Keys
@@ -48,7 +49,7 @@ from thim.store.platform_secrets import PlatformSecretsTable
 from thim.store.platforms import Platforms
 from thim.store.policies import Policies
 from thim.store.registrations import Registrations
-from thim.store.replica import Replica, spell_anchors
+from thim.store.replica import Replica
 from thim.store.selections import Selections
 from thim.store.signing_keys import SigningKeys
 from thim.store.strangers import Strangers
@@ -70,17 +71,6 @@ if TYPE_CHECKING:
     from thim.intel.authorities import Authority
     from thim.intel.names import Update
     from thim.store.archive import Damaged, Stored
-
-
-def stamp_anchors(connection: Connection, anchors: TrustAnchors) -> None:
-    """
-    Write down which root keys a new store's documents lead to.
-    """
-    connection.execute(
-        insert(schema.settings).values(
-            name="anchors", value=spell_anchors(anchors)
-        )
-    )
 
 
 class Ledger:
@@ -246,12 +236,8 @@ class Ledger:
         with, and those that the operator added.
         """
         with self._transaction() as connection:
-            added = connection.scalars(
-                select(schema.added_anchors.c.spki_sha256)
-            ).all()
-        return TrustAnchors(
-            spki_sha256=self._stamped.spki_sha256 | frozenset(added)
-        )
+            added = read_added(connection)
+        return TrustAnchors(spki_sha256=self._stamped.spki_sha256 | added)
 
     def add_anchor(
         self, root: Certificate, *, vendor: str, actor: str, now: datetime
@@ -259,28 +245,10 @@ class Ledger:
         """
         Trust *root*'s key from now on; return whether that is new.
         """
-        pin = spki_sha256(root)
-        if pin in self.anchors().spki_sha256:
+        if spki_sha256(root) in self.anchors().spki_sha256:
             return False
-        der = root.public_bytes(Encoding.DER)
         with self._transaction() as connection:
-            connection.execute(
-                insert(schema.added_anchors).values(
-                    spki_sha256=pin,
-                    vendor=vendor,
-                    der=der,
-                    added=to_stored(now),
-                    actor=actor,
-                )
-            )
-            add_event(
-                connection,
-                "trust-add",
-                f"{vendor} root with the key {pin.hex()}, certificate "
-                f"{hashlib.sha256(der).hexdigest()}",
-                actor=actor,
-                now=now,
-            )
+            add_anchor(connection, root, vendor=vendor, actor=actor, now=now)
         return True
 
     def note_backup(self, now: datetime) -> None:

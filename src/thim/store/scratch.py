@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.exc import DBAPIError
 
 from thim.errors import MalformedError, OperatorError
+from thim.store.anchors import stamp_anchors
 from thim.store.copying import make_tables
 from thim.store.engine import open_engine
 from thim.store.instants import to_stored
-from thim.store.ledger import stamp_anchors
 
 
 if TYPE_CHECKING:
