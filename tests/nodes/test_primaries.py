@@ -10,10 +10,9 @@ import pytest
 
 from tests.nodes.node import AWAY, TCB, await_so, learn, node
 from tests.postgresql import needs_postgresql, own_server
-from tests.services.made import INTEL
 from thim.errors import UnwritableError
 from thim.store.follow import Follower
-from thim.store.founding import make_ledger, provide_replica, readdress
+from thim.store.founding import provide_replica, readdress
 from thim.store.postgresql import engine_at
 
 
@@ -31,25 +30,11 @@ def primary():
 
 
 @pytest.fixture
-def address(primary):
+def server(primary):
     """
-    A ledger there.
+    Where the ledger is made.
     """
-    made = primary.new_database()
-    make_ledger(made, INTEL.anchors)
-    yield made
-    engine_at(made).dispose()
-
-
-@pytest.fixture
-def store(address, tmp_path):
-    """
-    A replica of it, which knows a document.
-    """
-    path = tmp_path / "thim.db"
-    provide_replica(path, address)
-    learn(path)
-    return path
+    return primary
 
 
 @pytest.fixture

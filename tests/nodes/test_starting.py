@@ -33,28 +33,6 @@ def server():
         yield running
 
 
-@pytest.fixture
-def address(server):
-    """
-    A new ledger.
-    """
-    made = server.new_database()
-    make_ledger(made, INTEL.anchors)
-    yield made
-    engine_at(made).dispose()
-
-
-@pytest.fixture
-def store(address, tmp_path):
-    """
-    A replica of it, which knows a document.
-    """
-    path = tmp_path / "thim.db"
-    provide_replica(path, address)
-    learn(path)
-    return path
-
-
 @contextlib.contextmanager
 def stopped(server, address):
     """
