@@ -13,11 +13,9 @@ import contextlib
 import dataclasses
 
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urlsplit
 
 from thim.baseline.definition import Kind, read_baseline, read_tenant
 from thim.baseline.model import ROOT, SHIPPED, Tenant, find_shipped
-from thim.baseline.provider import find_host_name
 from thim.errors import MalformedError, NotFoundError, UnavailableError
 
 
@@ -355,10 +353,9 @@ class Book:
 
     def _list_issuers(self, at: datetime) -> Iterator[tuple[str, str]]:
         for tenant in self.tenants(at):
-            issuer = tenant.provider.issuer
-            # Below a path there is room for others.
-            if issuer is not None and not urlsplit(issuer).path:
-                yield find_host_name(issuer), tenant.name
+            host = tenant.provider.own_host()
+            if host is not None:
+                yield host, tenant.name
 
     def position(self, baseline: Baseline, at: datetime) -> Promotion | None:
         """

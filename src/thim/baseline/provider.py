@@ -85,6 +85,16 @@ class Provider:
     tdx_statuses: frozenset[TcbStatus] = TDX_STATUSES
     compliance: tuple[Compliance, ...] = ()
 
+    def own_host(self) -> str | None:
+        """
+        Return the host name at which nobody else issues tokens, where there is
+        one.
+        """
+        # Below a path there is room for others.
+        if self.issuer is None or urlsplit(self.issuer).path:
+            return None
+        return find_host_name(self.issuer)
+
 
 AAD: Final = Provider()
 #: Of everybody who names no tenant.
