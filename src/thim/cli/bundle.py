@@ -14,6 +14,8 @@ import typer
 
 from thim.cli.actor import os_user
 from thim.cli.bundle_trust import Trust, find_signers
+from thim.cli.chip_tcbs import Tcbs, parse_product_tcb
+from thim.cli.facing import check_is_on, facing
 from thim.cli.options import (
     Config,
     Json,
@@ -106,15 +108,7 @@ def request(
             "bundle_signers names.",
         ),
     ] = None,
-    tcbs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tcb",
-            metavar="PRODUCT:TCB",
-            help="For each chip of that product line also this TCB: that of "
-            "the next firmware, before it is rolled out. May be repeated.",
-        ),
-    ] = None,
+    tcbs: Tcbs = None,
     store: Store = None,
     config: Config = None,
     as_json: Json = False,
@@ -125,7 +119,6 @@ def request(
     Platforms with what Intel asks of them, the VCEKs that are wanted, FMSPCs,
     and the digests of what is here.
     """
-    from thim.cli.prefetch import parse_product_tcb  # noqa: PLC0415
     from thim.services.bundle_request import (  # noqa: PLC0415
         Asking,
         spell_counts,
@@ -287,17 +280,12 @@ def _fetch(place: Place, asked: Request, site: Site) -> None:
     from thim.cli.quiet import quiet  # noqa: PLC0415
     from thim.services.bundle_fetch import RequestFetch  # noqa: PLC0415
     from thim.services.secrets import provide_sealer  # noqa: PLC0415
-    from thim.services.side import facing_vendors  # noqa: PLC0415
 
-    if not place.vendors.is_on:
-        msg = "--fetch: fill = offline, or no upstream: no vendor is ever asked"
-        raise OperatorError(msg, reason="offline")
+    check_is_on(place, "--fetch: fill = offline, or no upstream")
     key_file = place.vendors.key_file or place.store.with_name("thim.key")
 
     async def run() -> None:
-        async with facing_vendors(
-            place.store, place.anchors, place.vendors, place.clock
-        ) as side:
+        async with facing(place) as side:
             fetching = RequestFetch(
                 side,
                 asked,

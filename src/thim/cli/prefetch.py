@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thim.cli.chip_tcbs import Tcbs, parse_product_tcb
+from thim.cli.facing import check_is_on, facing
 from thim.cli.files import check_paths, find_files, open_file
 from thim.cli.options import Config, Json, Place, Store, find_place
 from thim.cli.quiet import quiet
@@ -54,17 +56,7 @@ def prefetch(
             help="One more chip; may be repeated.",
         ),
     ] = None,
-    tcbs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tcb",
-            metavar="PRODUCT:TCB",
-            help="For each chip of that product line also this TCB, such as "
-            "Milan:DB18000000000004 or 'Milan:bl=4 tee=0 snp=24 ucode=219': "
-            "that of the next firmware, before it is rolled out. May be "
-            "repeated.",
-        ),
-    ] = None,
+    tcbs: Tcbs = None,
     known: Annotated[
         bool,
         typer.Option(
@@ -105,9 +97,8 @@ def prefetch(
     if wait and not place.vendors.kds:
         msg = "no upstream for AMD's documents is configured"
         raise OperatorError(msg, reason="no-upstream")
-    if wait and not place.vendors.is_on:
-        msg = "fill = offline: no vendor is ever asked"
-        raise OperatorError(msg, reason="offline")
+    if wait:
+        check_is_on(place)
     wanted, refused = _read(place, paths or [], chips or [], tcbs or [], known)
     if not wanted and not refused:
         msg = "no chip is named: expected FILE, --chip or --known"
@@ -154,22 +145,6 @@ def _read(
     return list(wanted), refused
 
 
-def parse_product_tcb(text: str) -> TcbVersion:
-    """
-    Read a TCB as it is written on the command line: ``Milan:DB18…``.
-
-    Raises:
-        ParameterError: Of another form.
-    """
-    from thim.amd.kds import parse_product  # noqa: PLC0415
-    from thim.services.chip_lists import parse_tcb  # noqa: PLC0415
-
-    name, colon, tcb = text.partition(":")
-    if not colon:
-        raise ParameterError("--tcb", text, "expected PRODUCT:TCB")
-    return parse_tcb(tcb, parse_product(name))
-
-
 def _read_file(
     file: Path, tcbs: Sequence[TcbVersion]
 ) -> Iterator[ChipTcb | ThimError]:
@@ -212,8 +187,9 @@ def _known_chips(place: Place, tcbs: Sequence[TcbVersion]) -> Iterator[ChipTcb]:
     if not tcbs:
         expected = "expected --tcb beside it: what they have is held"
         raise ParameterError("--known", "", expected)
-    view = EndorsementView(Replica(place.store))
-    for product, hw_id in view.chips():
+    with contextlib.closing(Replica(place.store)) as replica:
+        chips = EndorsementView(replica).chips()
+    for product, hw_id in chips:
         for tcb in tcbs:
             if tcb.product is product:
                 yield ChipTcb(product=product, hw_id=hw_id, tcb=tcb)
@@ -247,11 +223,8 @@ async def _run(
         State,
         enqueue,
     )
-    from thim.services.side import facing_vendors  # noqa: PLC0415
 
-    async with facing_vendors(
-        place.store, place.anchors, place.vendors, place.clock
-    ) as side:
+    async with facing(place) as side:
         missing, held = await enqueue(side, wanted)
         found = [Prefetched(name=name, state=State.HELD) for name in held]
         if wait:

@@ -15,11 +15,11 @@ import typer
 from thim.amd.authorities import KeyKind
 from thim.amd.tcb import ProductLine
 from thim.cli.documents import parse_document
+from thim.cli.facing import check_is_on, facing
 from thim.cli.options import Config, Json, Place, Store, find_place
 from thim.cli.quiet import quiet
 from thim.collateral.amd_keys import cert_chain_key
 from thim.collateral.targets import Target
-from thim.errors import OperatorError
 
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def refresh(
     """
     targets = list(map(parse_document, documents or []))
     place = find_place(store, config)
-    _check_is_on(place)
+    check_is_on(place)
     tell = _pass_over if as_json else _write_asked
     with quiet():
         asked = asyncio.run(
@@ -80,12 +80,6 @@ def _is_short(asked: Asked, *, is_named: bool) -> bool:
     return any(fetched.outcome.value not in enough for _, fetched in asked)
 
 
-def _check_is_on(place: Place) -> None:
-    if not place.vendors.is_on:
-        msg = "fill = offline: no vendor is ever asked"
-        raise OperatorError(msg, reason="offline")
-
-
 async def _refresh(
     place: Place,
     targets: Sequence[Target],
@@ -98,11 +92,8 @@ async def _refresh(
         refresh_once,
     )
     from thim.services.promise import list_promises  # noqa: PLC0415
-    from thim.services.side import facing_vendors  # noqa: PLC0415
 
-    async with facing_vendors(
-        place.store, place.anchors, place.vendors, place.clock
-    ) as side:
+    async with facing(place) as side:
         choose: Callable[[], Iterable[Target]] = lambda: choose_due(side)  # noqa: E731
         if targets:
             choose = lambda: targets  # noqa: E731
@@ -194,7 +185,7 @@ def check(
     Nothing is kept.  Exit code 1 if any answer does not hold.
     """
     place = find_place(store, config)
-    _check_is_on(place)
+    check_is_on(place)
     tell = _pass_over if as_json else _write_probe
     with quiet():
         probes = asyncio.run(_check(place, tell))
@@ -205,11 +196,8 @@ def check(
 
 async def _check(place: Place, tell: Callable[[Probe], None]) -> list[Probe]:
     from thim.services.once import probe  # noqa: PLC0415 - loads SQLAlchemy
-    from thim.services.side import facing_vendors  # noqa: PLC0415
 
-    async with facing_vendors(
-        place.store, place.anchors, place.vendors, place.clock
-    ) as side:
+    async with facing(place) as side:
         probes = []
         for upstream in place.vendors.upstreams:
             async for found in probe(side, upstream, _questions(side)):
