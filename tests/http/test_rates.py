@@ -34,6 +34,16 @@ NOW = datetime.datetime.now(datetime.UTC)
         ("PUT", "/policies/SgxEnclave", Family.ATTESTATION),
         ("GET", "/tcbbaselines/SgxEnclave", Family.ATTESTATION),
         ("POST", "/certificates:add", Family.ATTESTATION),
+        ("GET", "/tenant/a/baseline/b/tcbbaselines/x", Family.ATTESTATION),
+        ("GET", "/at/2026-11-01T00:00:00Z/policies/x", Family.ATTESTATION),
+        ("GET", "/operations/x", Family.ATTESTATION),
+        ("GET", "/certificates", Family.ATTESTATION),
+        ("GET", "/certificatesauthority", Family.COLLATERAL),
+        ("GET", "/x/attest/SgxEnclave", Family.COLLATERAL),
+        ("GET", "/administrator", Family.COLLATERAL),
+        ("GET", "/sgx/certification/v4/platforms/x", Family.COLLATERAL),
+        ("HEAD", "/sgx/certification/v4/appraisalpolicy", Family.COLLATERAL),
+        ("GET", "/metrics/x", Family.COLLATERAL),
         ("GET", "/health/ready", None),
         ("GET", "/servicehealth", None),
         ("GET", "/metrics", None),
@@ -44,6 +54,14 @@ def test_families(method, path, family):
     Each path is counted with its family; probes and metrics never are.
     """
     assert family is find_family(path, method)
+
+
+def test_any():
+    """
+    One limit is a limit.
+    """
+    assert RateSettings(admin=1).is_any
+    assert not RateSettings().is_any
 
 
 @pytest.mark.parametrize(
@@ -170,3 +188,14 @@ def test_probes(served, tokens):
     found = ask(served, "/health/live", tokens[0], 5)
 
     assert {200} == {got.status for got in found}
+
+
+def test_when_to_come_again(store, tokens):
+    """
+    Where a minute does not divide evenly, the seconds to wait are rounded up.
+    """
+    with behind(store, rates=RateSettings(collateral=7)) as service:
+        path = "/sgx/certification/v4/fmspcs"
+        *_, over = ask(service.main, path, tokens[3], count=8)
+
+    assert (429, "9") == (over.status, over["retry-after"])
