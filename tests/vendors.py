@@ -63,12 +63,13 @@ def vendor_settings(
 ) -> VendorSettings:
     """
     Make settings that point to *simulated*, with an agenda that is looked at
-    all the time.
+    all the time; callers wait for as long as a busy machine may need.
     """
     settings = {
         "upstreams": (*map(upstream, simulated), *upstreams),
         "mode": FillMode.LAZY,
         "tick": datetime.timedelta(milliseconds=5),
+        "wait": datetime.timedelta(seconds=8),
         **changes,
     }
     return VendorSettings(**settings)

@@ -4,6 +4,8 @@ What evidence is verified with is fetched while its sender waits.
 
 import contextlib
 
+from datetime import timedelta
+
 import pytest
 
 from tests.amd_vendor import amd_settings
@@ -166,18 +168,21 @@ class TestNothing:
 
 class TestTrouble:
     @pytest.mark.parametrize("tee", ["sgx", "snp"])
-    def test_silent(self, empty, tee):
+    def test_silent(self, vendor, tmp_path, tee):
         """
         A vendor that is silent is our trouble, and may pass: then all is well.
         """
-        empty.vendor.stop_listening()
-        got = send(empty, tee)
-        assert (503, "ServiceUnavailable") == error_in(got)[:2]
-        assert int(got["retry-after"]) > 0
-        assert [] == empty.decisions()
+        # The longer it is waited for, the longer it is left alone then.
+        settings = amd_settings(vendor, wait=timedelta(seconds=2.5))
+        with asking(vendor, tmp_path, settings) as running:
+            vendor.stop_listening()
+            got = send(running, tee)
+            assert (503, "ServiceUnavailable") == error_in(got)[:2]
+            assert int(got["retry-after"]) > 0
+            assert [] == running.decisions()
 
-        empty.vendor.listen_again()
-        await_so(lambda: send_later(empty, tee), "attested")
+            vendor.listen_again()
+            await_so(lambda: send_later(running, tee), "attested")
 
     def test_broken(self, empty):
         """

@@ -497,18 +497,15 @@ class TestOtherUpstreams:
 @contextlib.contextmanager
 def chained(simulated, store, tmp_path, service):
     """
-    A service in front of the vendor, and one in front of that; both are given
-    the time that a busy machine may need.
+    A service in front of the vendor, and one in front of that.
     """
-    patiently = {"wait": datetime.timedelta(seconds=8)}
-    vendors = vendor_settings(simulated, **patiently)
-    with facing(simulated, store, vendors) as far:
+    with facing(simulated, store) as far:
         between = dataclasses.replace(
             upstream(simulated, timeout=datetime.timedelta(seconds=9)),
             url=far.url,
             service=service,
         )
-        vendors = vendor_settings(upstreams=[between], **patiently)
+        vendors = vendor_settings(upstreams=[between])
         with facing(simulated, tmp_path / "near.db", vendors) as near:
             yield far, near
 
