@@ -14,6 +14,7 @@ from typing import Any, Final
 from tests.services.made import INTEL, NOW, fill
 from tests.serving import Served, serving
 from thim.simulate.clock import Clock
+from thim.store.follow import Follower
 from thim.store.ledger import Ledger
 
 
@@ -46,6 +47,22 @@ def learn(store: Path, fmspc: str = "00606A000000") -> None:
     """
     with Ledger(store, INTEL.anchors) as ledger:
         fill(ledger, INTEL.tcb_info(fmspc=fmspc))
+
+
+def follow(store: Path, address: str) -> None:
+    """
+    Bring a replica to what its ledger is now.
+    """
+    with Follower(store, address) as follower:
+        follower.catch_up()
+
+
+def is_same(store: Path, address: str) -> bool:
+    """
+    Tell whether a replica's heads are its ledger's.
+    """
+    with Follower(store, address) as follower:
+        return follower.is_same()
 
 
 def await_so(is_so: Callable[[], Any], seconds: float = 60) -> None:

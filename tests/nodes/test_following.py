@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.new_store import new_replica
-from tests.nodes.node import TCB, await_so, learn, node
+from tests.nodes.node import TCB, await_so, follow, learn, node
 from tests.postgresql import needs_postgresql
 from tests.services.made import INTEL
 from thim.errors import UnwritableError
@@ -50,6 +50,15 @@ def psql(address):
         yield db
 
 
+@pytest.fixture
+def follower(store, address):
+    """
+    What brings the replica up to date.
+    """
+    with Follower(store, address) as opened:
+        yield opened
+
+
 def rows(store, query):
     """
     Ask a replica.
@@ -66,12 +75,11 @@ def insert(psql, name):
 
 
 class TestFeed:
-    def test_prompt(self, store, address, psql):
+    def test_prompt(self, store, follower, psql):
         """
         What an operator writes at a prompt is followed: new rows, changed
         ones, a changed key, deleted ones.
         """
-        follower = Follower(store, address)
         statement = "INSERT INTO counters VALUES (%s, '', %s, 0)"
         with psql.cursor() as cursor:
             cursor.executemany(statement, [("a", 1), ("b", 2), ("c", 3)])
@@ -97,11 +105,10 @@ class TestFeed:
             psql.execute("UPDATE issuer_chains SET revoked = 1")
             await_so(lambda: 200 != served.get(TCB).status)
 
-    def test_trimmed(self, store, address, psql):
+    def test_trimmed(self, store, address, follower, psql):
         """
         A node that sleeps for longer than changes are kept copies all anew.
         """
-        follower = Follower(store, address)
         for n in range(5):
             psql.execute(
                 "INSERT INTO counters VALUES (%s, '', 1, 0)", (f"n{n}",)
@@ -128,7 +135,7 @@ class TestFeed:
             "FROM generate_series(1, 20000) n"
         )
         psql.execute("UPDATE counters SET count = count + 1")
-        Follower(store, address).catch_up()
+        follow(store, address)
 
         assert [(20000, 200030000)] == rows(
             store, "SELECT count(*), sum(count) FROM counters"
@@ -141,14 +148,14 @@ class TestFeed:
         """
         failed = []
 
-        def follow():
+        def work():
             try:
                 for _ in range(20):
-                    Follower(store, address).catch_up()
+                    follow(store, address)
             except UnwritableError as e:
                 failed.append(e)
 
-        threads = [threading.Thread(target=follow) for _ in range(4)]
+        threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
         for n in range(50):
@@ -157,7 +164,7 @@ class TestFeed:
             )
         for thread in threads:
             thread.join()
-        Follower(store, address).catch_up()
+        follow(store, address)
 
         assert [] == failed
         assert 50 == len(rows(store, "SELECT name FROM counters"))
@@ -211,7 +218,7 @@ def bank(tmp_path_factory):
             "INSERT INTO counters VALUES ('x0', '', 100, 0), ('x1', '', 100, 0)"
         )
         db.execute("INSERT INTO settings VALUES ('x2', '100'), ('x3', '100')")
-    Follower(path, address).catch_up()
+    follow(path, address)
     return path, address
 
 
@@ -238,18 +245,21 @@ def test_between_states(bank, transfers, seed):
     between two tables is all there at every moment.
     """
     path, address = bank
-    follower, draw = Follower(path, address), random.Random(seed)
+    draw = random.Random(seed)
     watcher = Watcher(path)
     watcher.start()
     try:
-        with psycopg.connect(address) as db:
+        with (
+            psycopg.connect(address) as db,
+            Follower(path, address) as follower,
+        ):
             for one in transfers:
                 with db.transaction(force_rollback=draw.random() < 0.2):
                     for each in one:
                         transfer(db, *each)
                 if draw.random() < 0.7:
                     follower.catch_up()
-        follower.catch_up()
+            follower.catch_up()
     finally:
         watcher.ended.set()
         watcher.join()

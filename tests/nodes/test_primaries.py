@@ -8,10 +8,9 @@ import sqlite3
 import psycopg
 import pytest
 
-from tests.nodes.node import AWAY, TCB, await_so, learn, node
+from tests.nodes.node import AWAY, TCB, await_so, is_same, learn, node
 from tests.postgresql import needs_postgresql, own_server
 from thim.errors import UnwritableError
-from thim.store.follow import Follower
 from thim.store.founding import provide_replica, readdress
 from thim.store.postgresql import engine_at
 
@@ -134,5 +133,5 @@ def test_moves_on(primary, address, store, standby):
         learn(store, "00906ED50000")
         await_so(lambda: 200 == served.get(OTHER).status)
         assert 200 == served.get(TCB).status
-    assert Follower(store, listed).is_same()
+    assert is_same(store, listed)
     engine_at(listed).dispose()

@@ -12,11 +12,10 @@ import sys
 import psycopg
 import pytest
 
-from tests.nodes.node import AWAY, TCB, await_so, learn, node
+from tests.nodes.node import AWAY, TCB, await_so, is_same, learn, node
 from tests.postgresql import needs_postgresql, own_server
 from tests.services.made import INTEL
 from thim.errors import OperatorError, UnavailableError, UnwritableError
-from thim.store.follow import Follower
 from thim.store.founding import make_ledger, provide_replica
 from thim.store.postgresql import engine_at
 
@@ -278,7 +277,7 @@ class TestDamaged:
 
         with node(store, address) as served:
             assert 200 == served.get(TCB).status
-        assert Follower(store, address).is_same()
+        assert is_same(store, address)
 
     @pytest.mark.parametrize(
         "damage", [damage for damage in DAMAGES if damage != "empty"]
@@ -298,7 +297,7 @@ class TestDamaged:
             await_so(lambda: can_learn(store, "00906ED50000"))
             await_so(lambda: is_well(served, other))
             await_so(lambda: is_well(served, TCB))
-        assert Follower(store, address).is_same()
+        assert is_same(store, address)
 
 
 def can_learn(store, fmspc):

@@ -58,7 +58,9 @@ def follow_ledger(
     while not ended.wait(0):
         with _only_one(settings.store) as is_ours:
             if is_ours:
-                _Node(settings, clock, ended).run()
+                node = _Node(settings, clock, ended)
+                with contextlib.closing(node):
+                    node.run()
         ended.wait(_POLL)
 
 
@@ -118,6 +120,10 @@ class _Node:
             except Exception as e:  # noqa: BLE001
                 self._blame(e)
             self._ended.wait(_POLL)
+
+    def close(self) -> None:
+        """Close the replica."""
+        self._follower.close()
 
     def _mend(self, error: UnwritableError) -> None:
         """Make a damaged replica anew."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from thim.store.follow import Follower
+    from thim.store.follow import Follower, News
 
 _log: Final = logging.getLogger("thim.ledger")
 
@@ -92,27 +92,28 @@ class _PostgresqlBase:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        from thim.store.postgresql import explain, has_written  # noqa: PLC0415
+        from thim.store.postgresql import explain  # noqa: PLC0415
 
         try:
             with self._engine.begin() as connection:
-                self._follower.check(connection)
+                before = self._follower.check(connection)
                 yield connection
-                is_news = has_written(connection)
+                news = self._follower.read_news(connection, before)
         except DBAPIError as e:
             raise explain(e) from e
-        if is_news:
-            self._catch_up()
+        if news is not None:
+            self._take_in(news)
 
-    def _catch_up(self) -> None:
+    def _take_in(self, news: News) -> None:
         # It is kept, whatever becomes of the replica, which follows later.
         try:
-            self._follower.catch_up()
+            self._follower.take_in(news)
         except ThimError as e:
             _log.warning("the replica %s is behind: %s", self._path, e)
 
     def close(self) -> None:
         """Leave the engine to who uses it next."""
+        self._follower.close()
 
 
 def checkpoint(path: Path) -> None:

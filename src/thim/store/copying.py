@@ -8,6 +8,7 @@ a backup is a SQLite file whatever the ledger is kept in, and so is a replica.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +48,7 @@ def has_own_rows(table: Table) -> bool:
     return len(key) > 1 or not isinstance(key[0].type, Integer)
 
 
+@functools.cache
 def upsert_statement(table: Table) -> str:
     """
     Return what puts a whole row of *table* into a SQLite file, at its place if

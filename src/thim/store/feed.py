@@ -8,16 +8,18 @@ rows are kept; followers read the rows themselves, all as of one snapshot.
 
 from __future__ import annotations
 
+import functools
+
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import LargeBinary, func, select, text
+from sqlalchemy import LargeBinary, text
 
 from thim.store import schema
 from thim.store.postgresql import WRITER
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Column, Connection, Table
 
@@ -47,15 +49,16 @@ _TRIGGERS: Final = {
 }
 
 
-def followed_tables() -> list[Table]:
+@functools.cache
+def followed_tables() -> Sequence[Table]:
     """
     Return the tables of a ledger that replicas have, parents first.
     """
-    return [
+    return tuple(
         table
         for table in schema.metadata.sorted_tables
         if table.name not in schema.OWN_TABLES
-    ]
+    )
 
 
 def install_feed(connection: Connection) -> None:
@@ -86,11 +89,3 @@ def _written_key(column: Column[object]) -> str:
     if isinstance(column.type, LargeBinary):
         return f"encode(c.{column.name}, 'hex')"
     return f"c.{column.name}"
-
-
-def last_position(connection: Connection) -> int:
-    """
-    Return the position of the newest change, 0 if there was none.
-    """
-    newest = select(func.max(schema.changes.c.position))
-    return int(connection.scalar(newest) or 0)

@@ -13,69 +13,124 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import logging
 import sqlite3
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import LargeBinary, func, literal, select, text, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError, UnwritableError
 from thim.store import schema
-from thim.store.copying import copy_out, has_own_rows, upsert_statement
-from thim.store.feed import followed_tables, last_position
+from thim.store.changed_rows import read_rows, write_rows
+from thim.store.copying import copy_out
 from thim.store.postgresql import engine_at, explain
+from thim.store.replica_file import (
+    Place,
+    ReplicaFile,
+    open_replica,
+    read_place,
+    write_place,
+)
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import Self
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
+
+    from thim.store.changed_rows import ChangedRows
 
 _log: Final = logging.getLogger("thim.replica")
-_PAGE: Final = 1000
 #: Rows that are written again one by one; if more have changed, all are copied.
 _MOST: Final = 2_000_000
+#: Changes that are read while others wait to write.
+_FEW: Final = 1000
 
 _LEDGER: Final = text("""
     SELECT (SELECT value FROM settings WHERE name = 'ledger'),
            (SELECT value FROM settings WHERE name = 'epoch'),
            (SELECT value FROM settings WHERE name = 'feed-begins'),
            (SELECT version_num FROM alembic_version),
+           (SELECT max(position) FROM changes),
            ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))
                ::bit(32)::bigint
 """)
+_CHANGES: Final = text("""
+    SELECT name, key FROM changes
+     WHERE position > :since ORDER BY position
+""")
+#: Of a transaction that has changed something; of any other nothing.
+_NEWS: Final = text(f"""
+    SELECT name, key, position FROM changes
+     WHERE position > :since AND pg_current_xact_id_if_assigned() IS NOT NULL
+     ORDER BY position LIMIT {_FEW}
+""")  # noqa: S608 - constants only
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Found:
     """
-    A place in the history of a ledger.
-
-    A ledger has an *identity* for ever, an *epoch* since it was made or last
-    restored, PostgreSQL's *timeline*, which grows when a standby takes over,
-    and a *position* in its change feed.
+    Where a ledger is, behind which position its feed *begins*, and the revision
+    of its schema: one of a later release only adds, so it can be followed.
     """
 
-    identity: str
-    epoch: str
-    timeline: int
-    position: int
+    place: Place
+    begins: int
+    revision: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """
+    A ledger as a transaction has found it, at a *place*, and behind which
+    position the changes begin that the replica lacks; None where it is to be
+    copied anew.
+    """
+
+    place: Place
+    begins: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """
+    What the ledger will be at a *place* when a transaction has committed: the
+    *rows* that have changed since it was at position *begins*; None where they
+    are too many to be read while others wait.
+    """
+
+    begins: int
+    place: Place
+    rows: Sequence[ChangedRows] | None
 
 
 class Follower:
     """
-    Follows the ledger at *address* into the replica in *path*.
+    Follows the ledger at *address* into the replica in *path*; close it, or
+    use it in a ``with``.
     """
 
     def __init__(self, path: Path, address: str) -> None:
         self._path = path
         self._address = address
         self._engine = engine_at(address)
+        self._file = ReplicaFile(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """
+        Close the replica.
+        """
+        self._file.close()
 
     def catch_up(self) -> int:
         """
@@ -85,7 +140,11 @@ class Follower:
             UnwritableError: The ledger cannot be reached, it is another one or
                 one that has gone back, or the replica cannot be written.
         """
-        with _explained(), self._writing() as db, self._snapshot() as ledger:
+        with (
+            _explained(),
+            self._file.writing() as db,
+            self._snapshot() as ledger,
+        ):
             ours, theirs = read_place(db), find_place(ledger)
             begins = check_places(ours, theirs.place, theirs.begins)
             if begins is None:
@@ -94,7 +153,9 @@ class Follower:
             elif ours.position == theirs.place.position:
                 return ours.position
             else:
-                _apply(ledger, db, ours.position)
+                changes = ledger.execute(_CHANGES, {"since": ours.position})
+                for changed in read_rows(ledger, changes):
+                    write_rows(db, changed)
             write_place(db, self._address, theirs.place)
             return theirs.place.position
 
@@ -106,7 +167,11 @@ class Follower:
         Raises:
             UnwritableError: As `catch_up`.
         """
-        with _explained(), self._writing() as db, self._snapshot() as ledger:
+        with (
+            _explained(),
+            self._file.writing() as db,
+            self._snapshot() as ledger,
+        ):
             ours, theirs = read_place(db), find_place(ledger).place
             if ours != theirs:
                 return True  # it has yet to follow
@@ -125,6 +190,7 @@ class Follower:
         Raises:
             UnwritableError: It cannot be read.
         """
+        # Opened anew: what is remembered of a damaged file may be sound.
         with (
             _explained(),
             contextlib.closing(open_replica(self._path)) as db,
@@ -132,7 +198,7 @@ class Follower:
             db.execute("BEGIN")
             return read_place(db).position, digest_heads(db.execute(HEADS))
 
-    def check(self, ledger: Connection) -> None:
+    def check(self, ledger: Connection) -> Checked:
         """
         Check that the *ledger* is the one that is followed, before somebody
         writes to it.
@@ -140,24 +206,61 @@ class Follower:
         Raises:
             UnwritableError: It is another one, or one that has gone back.
         """
-        with contextlib.closing(open_replica(self._path)) as db:
+        with self._file.open() as db:
             ours = read_place(db)
         theirs = find_place(ledger)
-        check_places(ours, theirs.place, theirs.begins)
+        begins = check_places(ours, theirs.place, theirs.begins)
+        return Checked(place=theirs.place, begins=begins)
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with contextlib.closing(open_replica(self._path)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
+    def read_news(self, ledger: Connection, checked: Checked) -> News | None:
+        """
+        Read what the replica will lack when the transaction at the *ledger*
+        commits, which was *checked* when it began; None if it has changed
+        nothing.
+
+        Nobody else writes meanwhile, so this is what the ledger will be.
+        """
+        place, begins = checked.place, checked.begins
+        since = place.position if begins is None else begins
+        found = ledger.execute(_NEWS, {"since": since}).all()
+        if not found:
+            return None
+        is_short = begins is not None and len(found) < _FEW
+        return News(
+            begins=since,
+            place=dataclasses.replace(place, position=found[-1].position),
+            rows=list(read_rows(ledger, found)) if is_short else None,
+        )
+
+    def take_in(self, news: News) -> None:
+        """
+        Bring the replica to where what is *news* was committed, at least.
+
+        Raises:
+            UnwritableError: As `catch_up`.
+        """
+        if news.rows is None or not self._write(news, news.rows):
+            self.catch_up()
+
+    def _write(self, news: News, rows: Sequence[ChangedRows]) -> bool:
+        with _explained(), self._file.writing() as db:
+            ours = read_place(db)
+            here = dataclasses.replace(news.place, position=ours.position)
+            if ours != here or ours.position < news.begins:
+                return False  # it was made anew, or set back
+            if ours.position < news.place.position:
+                for changed in rows:
+                    write_rows(db, changed)
+                write_place(db, self._address, news.place)
+            return True
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[Connection]:
         with self._engine.connect() as connection:
-            connection.execution_options(isolation_level="REPEATABLE READ")
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
             with connection.begin():
-                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
                 yield connection
 
 
@@ -183,18 +286,6 @@ def digest_heads(rows: Iterable[tuple[Any, ...]]) -> bytes:
     return digest.digest()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """
-    Where a ledger is, behind which position its feed *begins*, and the revision
-    of its schema: one of a later release only adds, so it can be followed.
-    """
-
-    place: Place
-    begins: int
-    revision: str
-
-
 def find_place(connection: Connection) -> Found:
     """
     Find out where the ledger at the other end of *connection* is.
@@ -203,7 +294,7 @@ def find_place(connection: Connection) -> Found:
         OperatorError: There is none, or one of an earlier schema.
     """
     row = connection.execute(_LEDGER).one()
-    identity, epoch, begins, revision, timeline = row
+    identity, epoch, begins, revision, newest, timeline = row
     if revision < schema.REVISION:
         msg = (
             f"the ledger has schema {revision}, expected {schema.REVISION}; "
@@ -214,7 +305,7 @@ def find_place(connection: Connection) -> Found:
         identity=identity,
         epoch=epoch,
         timeline=timeline,
-        position=max(int(begins), last_position(connection)),
+        position=max(int(begins), newest or 0),
     )
     return Found(place=place, begins=int(begins), revision=str(revision))
 
@@ -252,56 +343,6 @@ def check_places(ours: Place, theirs: Place, begins: int) -> int | None:
     return ours.position if is_whole else None
 
 
-def read_place(db: sqlite3.Connection) -> Place:
-    """
-    Read how far the replica *db* is.
-    """
-    row = db.execute(
-        "SELECT ledger, epoch, timeline, position FROM replication"
-    ).fetchone()
-    if row is None:
-        msg = "the store is a ledger of its own, and no replica"
-        raise OperatorError(msg, reason="not-a-replica")
-    identity, epoch, timeline, position = row
-    return Place(
-        identity=identity, epoch=epoch, timeline=timeline, position=position
-    )
-
-
-def write_place(db: sqlite3.Connection, address: str, place: Place) -> None:
-    """
-    Write down how far the replica *db* is.
-    """
-    db.execute(
-        "INSERT OR REPLACE INTO replication (id, address, ledger, epoch, "
-        "timeline, position) VALUES (1, ?, ?, ?, ?, ?)",
-        (
-            address,
-            place.identity,
-            place.epoch,
-            place.timeline,
-            place.position,
-        ),
-    )
-
-
-def open_replica(path: Path) -> sqlite3.Connection:
-    """
-    Open the replica in *path* for writing; a power cut may set it back, whole,
-    to an earlier position.
-    """
-    db = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None
-    )
-    for pragma in (
-        "busy_timeout = 10000",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-    ):
-        db.execute(f"PRAGMA {pragma}")
-    return db
-
-
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
     try:
@@ -311,75 +352,3 @@ def _explained() -> Iterator[None]:
     except sqlite3.Error as e:
         msg = f"the replica cannot be written: {e}"
         raise UnwritableError(msg, reason="replica-write") from e
-
-
-def _apply(ledger: Connection, db: sqlite3.Connection, position: int) -> None:
-    changed = _changed_keys(ledger, position)
-    for table in followed_tables():
-        keys = changed.get(table.name, [])
-        if not keys:
-            continue
-        rows = {
-            key: row
-            for page in _pages(keys)
-            for key, row in _read_rows(ledger, table, page).items()
-        }
-        # All before any: a name that went from one row to another is free.
-        is_kept = has_own_rows(table)
-        gone = [key for key in keys if not (is_kept and key in rows)]
-        _forget(db, table, gone)
-        written = [rows[key] for key in keys if key in rows]
-        db.executemany(upsert_statement(table), written)
-
-
-def _changed_keys(
-    ledger: Connection, position: int
-) -> dict[str, list[tuple[Any, ...]]]:
-    c = schema.changes.c
-    query = select(c.name, c.key).where(c.position > position)
-    tables = {table.name: table for table in followed_tables()}
-    changed: dict[str, dict[tuple[Any, ...], None]] = {}
-    for name, key in ledger.execute(query.order_by(c.position)):
-        if name not in tables:  # a later release's
-            continue
-        changed.setdefault(name, {})[_read_key(tables[name], key)] = None
-    return {name: list(keys) for name, keys in changed.items()}
-
-
-def _read_key(table: Table, key: str) -> tuple[Any, ...]:
-    pairs = zip(table.primary_key.columns, json.loads(key), strict=True)
-    return tuple(
-        bytes.fromhex(value) if isinstance(column.type, LargeBinary) else value
-        for column, value in pairs
-    )
-
-
-def _pages(
-    keys: Sequence[tuple[Any, ...]],
-) -> Iterable[Sequence[tuple[Any, ...]]]:
-    return (keys[i : i + _PAGE] for i in range(0, len(keys), _PAGE))
-
-
-def _forget(
-    db: sqlite3.Connection, table: Table, keys: Sequence[tuple[Any, ...]]
-) -> None:
-    names = " AND ".join(f"{c.name} = ?" for c in table.primary_key.columns)
-    db.executemany(f"DELETE FROM {table.name} WHERE {names}", keys)  # noqa: S608
-
-
-def _read_rows(
-    ledger: Connection, table: Table, keys: Sequence[tuple[Any, ...]]
-) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    columns = list(table.primary_key.columns)
-    # Arrays: of a list PostgreSQL would compare each row with each key.
-    arrays = [
-        literal([key[n] for key in keys], ARRAY(key_column.type))
-        for n, key_column in enumerate(columns)
-    ]
-    asked = func.unnest(*arrays).table_valued(*(c.name for c in columns))
-    condition = tuple_(*columns).in_(select(asked.render_derived("asked")))
-    names = [column.name for column in columns]
-    return {
-        tuple(getattr(row, name) for name in names): tuple(row)
-        for row in ledger.execute(select(table).where(condition))
-    }

@@ -23,17 +23,16 @@ from thim.store.base import checkpoint
 from thim.store.copy import beside
 from thim.store.copying import copy_in, copy_out, make_tables
 from thim.store.feed import install_feed
-from thim.store.follow import (
-    Follower,
+from thim.store.follow import Follower, find_place
+from thim.store.notes import put_setting
+from thim.store.postgresql import AWAY, engine_at, explain, writing_engine
+from thim.store.replica import Replica
+from thim.store.replica_file import (
     Place,
-    find_place,
     open_replica,
     read_place,
     write_place,
 )
-from thim.store.notes import put_setting
-from thim.store.postgresql import AWAY, engine_at, explain, writing_engine
-from thim.store.replica import Replica
 from thim.store.revision import program_version
 
 
@@ -252,7 +251,8 @@ def provide_replica(path: Path, address: str) -> None:
     try:
         with engine_at(address).connect() as connection:
             _find_current(connection)
-        Follower(path, address).catch_up()
+        with Follower(path, address) as follower:
+            follower.catch_up()
     except DBAPIError as e:
         _log.warning("%s is served as it is: %s", path, explain(e))
     except UnwritableError as e:

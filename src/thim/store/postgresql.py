@@ -165,14 +165,6 @@ def lock_out_others(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
 
 
-def has_written(connection: Connection) -> bool:
-    """
-    Tell whether this transaction has changed anything so far.
-    """
-    asked = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
-    return bool(connection.exec_driver_sql(asked).scalar_one())
-
-
 def explain(error: DBAPIError) -> UnwritableError:
     """
     Say what an *error* of the ledger's means for who wanted something of it.

@@ -7,22 +7,17 @@ import sqlite3
 
 import pytest
 
-from sqlalchemy import Integer, LargeBinary, select, text
+from sqlalchemy import Integer, LargeBinary, delete, insert, select, text
 
 from tests.new_store import remember
 from tests.store.made import ANCHORS, day
 from thim.errors import OperatorError, UnwritableError
 from thim.store import schema
 from thim.store.feed import followed_tables
-from thim.store.follow import (
-    Follower,
-    Place,
-    check_places,
-    find_place,
-    read_place,
-)
+from thim.store.follow import Follower, News, check_places, find_place
 from thim.store.ledger import Ledger
-from thim.store.postgresql import WRITER, engine_at
+from thim.store.postgresql import WRITER, engine_at, writing_engine
+from thim.store.replica_file import Place, read_place
 
 
 HERE = Place(identity="a", epoch="b", timeline=2, position=10)
@@ -48,7 +43,30 @@ def follower(store, address):
     """
     What brings the replica up to date.
     """
-    return Follower(store, address)
+    with Follower(store, address) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def writing(follower, address):
+    """
+    Write to the ledger as its one writer; what is news stands in the list when
+    it has committed.
+    """
+    told: list[News | None] = []
+    with writing_engine(address).begin() as connection:
+        checked = follower.check(connection)
+        yield connection, told
+        told.append(follower.read_news(connection, checked))
+
+
+def count(connection, name):
+    """
+    Write a row.
+    """
+    connection.execute(
+        insert(schema.counters).values(name=name, label="", count=1, last=0)
+    )
 
 
 def dump(db, table):
@@ -196,6 +214,88 @@ class TestWriteThrough:
         assert is_same(store, address)
         with contextlib.closing(sqlite3.connect(store)) as db:
             assert [] == dump(db, schema.counters)
+
+
+class TestNews:
+    def test_none(self, follower, address):
+        """
+        Of a transaction that has changed nothing there is no news, whatever
+        others had changed before.
+        """
+        with writing(follower, address) as (connection, _):
+            count(connection, "a")
+        with writing(follower, address) as (_, told):
+            pass
+
+        assert [None] == told
+
+    def test_own_tables(self, follower, address):
+        """
+        Nor of one that has changed only what no replica has.
+        """
+        with writing(follower, address) as (connection, told):
+            connection.execute(
+                text("INSERT INTO nodes VALUES ('n', 'v', 1, 1, 1, '')")
+            )
+
+        assert [None] == told
+
+    def test_out_of_order(self, follower, store, address):
+        """
+        Whoever committed first and comes last changes nothing any more.
+        """
+        with writing(follower, address) as (connection, first):
+            count(connection, "a")
+        with writing(follower, address) as (connection, second):
+            connection.execute(delete(schema.counters))
+        follower.take_in(*second)
+        follower.take_in(*first)
+
+        assert is_same(store, address)
+
+    def test_lags(self, follower, psql, store, address):
+        """
+        What the replica had lacked before comes with it.
+        """
+        psql.execute("INSERT INTO counters VALUES ('a', '', 1, 0)")
+        with writing(follower, address) as (connection, told):
+            count(connection, "b")
+        follower.take_in(*told)
+
+        assert [2] == [len(changed.rows) for changed in told[0].rows]
+        assert is_same(store, address)
+
+    def test_many(self, follower, store, address):
+        """
+        What is more than a few is read when nobody waits for it any more.
+        """
+        rows = [
+            {"name": str(n), "label": "", "count": 1, "last": 0}
+            for n in range(1000)
+        ]
+        with writing(follower, address) as (connection, told):
+            connection.execute(insert(schema.counters), rows)
+        follower.take_in(*told)
+
+        assert told[0].rows is None
+        assert is_same(store, address)
+
+    @pytest.mark.parametrize("change", ["epoch = 'x'", "position = 0"])
+    def test_another_replica(self, follower, store, address, change):
+        """
+        A replica that was set back or made anew meanwhile lacks nothing.
+        """
+        with writing(follower, address) as (connection, _):
+            count(connection, "a")
+        follower.catch_up()
+        with writing(follower, address) as (connection, told):
+            count(connection, "b")
+        with contextlib.closing(sqlite3.connect(store)) as db, db:
+            db.execute("DELETE FROM counters")
+            db.execute(f"UPDATE replication SET {change}")  # noqa: S608
+        follower.take_in(*told)
+
+        assert is_same(store, address)
 
 
 def test_every_table(psql, follower, store, address):
