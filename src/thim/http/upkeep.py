@@ -67,7 +67,7 @@ class Upkeep:
         self._latest: datetime.datetime | None = None
         self._standing: tuple[Book, datetime.datetime | None] | None = None
         self._generation = replica.generation()
-        self._damage = DamageLog()
+        self._damage = DamageLog(is_replica=settings.ledger is not None)
 
     async def follow(self) -> None:
         """

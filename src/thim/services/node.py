@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import logging
-import os
 import threading
 import time
 
 from typing import TYPE_CHECKING, Final
 
 from thim.errors import ThimError, UnwritableError
+from thim.store.lock import following
 from thim.store.node_state import NodeBeat, NodeState, write_state
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -56,27 +55,12 @@ def follow_ledger(
     Follow until *ended*, as soon as no other process of the node does.
     """
     while not ended.wait(0):
-        with _only_one(settings.store) as is_ours:
+        with following(settings.store) as is_ours:
             if is_ours:
                 node = _Node(settings, clock, ended)
                 with contextlib.closing(node):
                     node.run()
         ended.wait(_POLL)
-
-
-@contextlib.contextmanager
-def _only_one(store: Path) -> Iterator[bool]:
-    # The lock is gone with the process, however that ends.
-    path = store.with_name(f"{store.name}-node.lock")
-    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(handle)
 
 
 class _Node:

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from thim.errors import OperatorError, ThimError, UnwritableError
+from thim.errors import (
+    OperatorError,
+    ThimError,
+    UnavailableError,
+    UnwritableError,
+)
 from thim.store.engine import open_engine
+from thim.store.lock import is_followed
+from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
@@ -24,9 +31,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from thim.store.follow import Follower, News
+    from thim.store.follow import Checked, Follower, News
+    from thim.x509.chain import TrustAnchors
 
 _log: Final = logging.getLogger("thim.ledger")
+#: Of a store that cannot be read, or is not there.
+_DAMAGED: Final = frozenset(
+    {"store-unreadable", "store-damaged", "store-missing"}
+)
+#: Of a file that somebody uses: no sign of damage.
+_IN_USE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Base(Protocol):
@@ -66,6 +80,39 @@ def open_base(path: Path, address: str | None) -> Base:
     return _PostgresqlBase(path, engine, Follower(path, address))
 
 
+def find_ledger(path: Path, anchors: TrustAnchors) -> str | None:
+    """
+    Return the address of the ledger that the store in *path* follows, None if
+    it is the ledger.
+
+    Raises:
+        OperatorError: No store there, or one that cannot be used.
+        UnwritableError: It is a damaged replica, of a node that runs and makes
+            it anew.
+    """
+    try:
+        with contextlib.closing(Replica(path)) as replica:
+            replica.check_anchors(anchors)
+            return replica.ledger_address()
+    except (OperatorError, UnavailableError) as e:
+        # The file cannot say any more what it is; its node can.
+        if e.reason in _DAMAGED and is_followed(path):
+            raise being_remade(path) from e
+        raise
+
+
+def being_remade(path: Path) -> UnwritableError:
+    """
+    Say that the replica in *path* cannot be used until its node has made it
+    anew.
+    """
+    msg = (
+        f"replica {path}: damaged or gone; its node makes it anew from the "
+        f"ledger: try again"
+    )
+    return UnwritableError(msg, reason="replica-damaged")
+
+
 class _SqliteBase:
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -96,13 +143,22 @@ class _PostgresqlBase:
 
         try:
             with self._engine.begin() as connection:
-                before = self._follower.check(connection)
+                checked = self._check(connection)
                 yield connection
-                news = self._follower.read_news(connection, before)
+                news = self._follower.read_news(connection, checked)
         except DBAPIError as e:
             raise explain(e) from e
         if news is not None:
             self._take_in(news)
+
+    def _check(self, connection: Connection) -> Checked:
+        try:
+            return self._follower.check(connection)
+        except sqlite3.Error as e:
+            if getattr(e, "sqlite_errorcode", None) in _IN_USE:
+                msg = f"the replica {self._path}: {e}"
+                raise UnwritableError(msg, reason="replica-write") from e
+            raise being_remade(self._path) from e
 
     def _take_in(self, news: News) -> None:
         # It is kept, whatever becomes of the replica, which follows later.

@@ -29,7 +29,7 @@ from thim.store import archive, notes, schema
 from thim.store.agenda import Agenda
 from thim.store.anchors import add_anchor, read_added
 from thim.store.attestation_policies import AttestationPolicies
-from thim.store.base import checkpoint, find_damage, open_base
+from thim.store.base import checkpoint, find_damage, find_ledger, open_base
 from thim.store.bundles import Bundles
 from thim.store.certificates import mark_revoked
 from thim.store.change_plans import ChangePlans
@@ -49,7 +49,6 @@ from thim.store.platform_secrets import PlatformSecretsTable
 from thim.store.platforms import Platforms
 from thim.store.policies import Policies
 from thim.store.registrations import Registrations
-from thim.store.replica import Replica
 from thim.store.selections import Selections
 from thim.store.signing_keys import SigningKeys
 from thim.store.strangers import Strangers
@@ -80,13 +79,11 @@ class Ledger:
     Raises:
         OperatorError: No store in *path*, one of another schema, or one made
             for other trust *anchors*.
+        UnwritableError: It is a replica that is being made anew.
     """
 
     def __init__(self, path: Path, anchors: TrustAnchors) -> None:
-        with contextlib.closing(Replica(path)) as replica:
-            replica.check_anchors(anchors)
-            address = replica.ledger_address()
-        self._base = open_base(path, address)
+        self._base = open_base(path, find_ledger(path, anchors))
         self._path = path
         self._stamped = anchors
         self._whole: Connection | None = None

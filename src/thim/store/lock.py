@@ -69,6 +69,46 @@ def holding_alone(store: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def following(store: Path) -> Iterator[bool]:
+    """
+    Become the one process of a node that brings the replica *store* up to
+    date; False where another is it.
+    """
+    path = _find_node_lock(store)
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(handle)
+
+
+def is_followed(store: Path) -> bool:
+    """
+    Tell whether there is a process of a node that brings the replica *store*
+    up to date, and makes it anew where it is damaged.
+    """
+    try:
+        handle = os.open(_find_node_lock(store), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _find_node_lock(store: Path) -> Path:
+    return store.with_name(f"{store.name}-node.lock")
+
+
 def in_use(store: Path, why: str) -> OperatorError:
     """
     Say that *store* is used by somebody else.
