@@ -87,7 +87,18 @@ class TestNodeMetrics:
         """
         Where nobody follows any more the ledger is as good as away.
         """
-        assert {("thim_ledger_away",): 1} == measured(tmp_path, None)
+        assert {
+            ("thim_ledger_away",): 1,
+            ("thim_ledger_refused",): 0,
+        } == measured(tmp_path, None)
+
+    def test_refused(self, tmp_path):
+        """
+        A ledger that does not let the node in is told from one that is away.
+        """
+        found = measured(tmp_path, state(is_away=True, is_refused=True))
+
+        assert 1 == found["thim_ledger_away",] == found["thim_ledger_refused",]
 
     def test_told(self, tmp_path):
         """
@@ -104,6 +115,7 @@ class TestNodeMetrics:
 
         assert {
             ("thim_ledger_away",): 0,
+            ("thim_ledger_refused",): 0,
             ("thim_replica_lag_seconds",): 0,
             ("thim_replica_position",): 7,
             ("thim_ledger_position",): 7,

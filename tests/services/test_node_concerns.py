@@ -98,6 +98,7 @@ class TestConcerns:
         ("news", "reasons"),
         [
             ({"is_away": True, "trouble": "gone"}, ["ledger-away"]),
+            ({"is_away": True, "is_refused": True}, ["ledger-refused"]),
             ({"ledger_position": 1005}, []),
             ({"ledger_position": 1006}, ["replica-behind"]),
             ({"differs": True}, ["replica-differs"]),

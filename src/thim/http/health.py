@@ -17,6 +17,7 @@ from starlette.routing import Route
 from thim.errors import UnavailableError
 from thim.http.finish import ReplyResponse
 from thim.http.reply import Reply
+from thim.services.node_concerns import find_node_concerns
 from thim.services.store_concerns import find_store_concerns
 
 
@@ -69,7 +70,10 @@ def _reasons(service: Service) -> list[str]:
         raise UnavailableError(msg)
     with service.replica.snapshot():
         heads, expired = service.replica.count_heads(service.clock())
-        concerns = find_store_concerns(service.settings.store, service.replica)
+        concerns = [
+            *find_store_concerns(service.settings.store, service.replica),
+            *find_node_concerns(service.replica),
+        ]
         reasons = [_spell(concern) for concern in concerns]
     if not heads:
         reasons.append(

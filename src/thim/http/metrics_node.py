@@ -34,6 +34,11 @@ def node_metrics(scrape: Scrape) -> Iterator[Metric]:
         "Whether the ledger cannot be reached from this node.",
         found is None or found.is_away,
     )
+    yield gauge(
+        "ledger_refused",
+        "Whether the ledger is there, and does not let this node in.",
+        found is not None and found.is_refused,
+    )
     if found is not None:
         yield from _replica_metrics(found, scrape.now)
         yield from _neighbour_metrics(found)

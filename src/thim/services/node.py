@@ -119,13 +119,20 @@ class _Node:
             remake_replica(store, self._settings.address)
 
     def _blame(self, error: Exception) -> None:
+        from thim.store.postgresql import REFUSED  # noqa: PLC0415 - psycopg
+
         trouble = str(error)
         if trouble != self._trouble:
             is_ours = isinstance(error, ThimError)
             trace = None if is_ours else error
             _log.warning("cannot follow: %s", trouble, exc_info=trace)
         self._trouble = trouble
-        self._tell(is_away=True, leads=(), trouble=trouble)
+        self._tell(
+            is_away=True,
+            leads=(),
+            trouble=trouble,
+            is_refused=getattr(error, "reason", None) == REFUSED,
+        )
 
     def _follow_or_mend(self, session: NodeSession) -> None:
         try:
@@ -148,6 +155,7 @@ class _Node:
                 followed=self._clock(),
                 leads=tuple(sorted(leads)),
                 trouble=None,
+                is_refused=False,
             )
             self._look_around(session, leads)
             session.wait(_POLL)

@@ -34,7 +34,9 @@ def find_node_concerns(replica: Replica) -> Iterator[Concern]:
             f"what was there goes on to be served, nothing new is kept, and "
             f"nothing fetched ({trouble})"
         )
-        yield Concern(level=Level.NOW, reason="ledger-away", detail=detail)
+        is_refused = state is not None and state.is_refused
+        reason = "ledger-refused" if is_refused else "ledger-away"
+        yield Concern(level=Level.NOW, reason=reason, detail=detail)
     if state is not None:
         yield from _find_differences(state)
 

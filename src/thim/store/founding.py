@@ -25,7 +25,13 @@ from thim.store.copying import copy_in, copy_out, make_tables
 from thim.store.feed import install_feed
 from thim.store.follow import Follower, find_place
 from thim.store.notes import put_setting
-from thim.store.postgresql import AWAY, engine_at, explain, writing_engine
+from thim.store.postgresql import (
+    AWAY,
+    REFUSED,
+    engine_at,
+    explain,
+    writing_engine,
+)
 from thim.store.replica import Replica
 from thim.store.replica_file import (
     Place,
@@ -239,7 +245,7 @@ def provide_replica(path: Path, address: str) -> None:
         OperatorError: The store in *path* is a ledger of its own, or the ledger
             of another schema.
         UnwritableError: The database has another ledger, or there is no
-            replica yet and the server is away.
+            replica yet and the server is away or refuses this node.
     """
     if not os.path.lexists(path):
         make_replica(path, address)
@@ -256,7 +262,7 @@ def provide_replica(path: Path, address: str) -> None:
     except DBAPIError as e:
         _log.warning("%s is served as it is: %s", path, explain(e))
     except UnwritableError as e:
-        if e.reason != AWAY:
+        if e.reason not in {AWAY, REFUSED}:
             raise
         _log.warning("%s is served as it is: %s", path, e)
     # Not before: the database may be another one's.

@@ -44,7 +44,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     *position* is how far its replica has followed, *ledger_position* how far
     the ledger was when it was last asked, at the instant *followed*; *leads*
     are the vendors whose documents this node refreshes, *trouble* is why it
-    cannot follow.
+    cannot follow; *is_refused* where the ledger is there, and does not let it.
     """
 
     node: str
@@ -56,6 +56,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str | None
     differs: bool
     nodes: tuple[NodeBeat, ...]
+    is_refused: bool = False
 
 
 def state_file(store: Path) -> Path:

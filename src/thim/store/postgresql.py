@@ -13,6 +13,7 @@ nobody tries again: whoever serves must not wait for it.
 from __future__ import annotations
 
 import functools
+import re
 import time
 
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
 
 #: The reason of errors that mean that the server is not there.
 AWAY: Final = "ledger-away"
+#: Of errors that mean that it is, and lets this node not in.
+REFUSED: Final = "ledger-refused"
+#: How a server says so: there is no SQLSTATE before there is a connection.
+_REFUSAL: Final = re.compile(
+    r"\S+ authentication failed for user .*|no password supplied"
+    r"|(?:role|database) .* does not exist"
+    r"|role .* is not permitted to log in"
+    r"|permission denied for database .*"
+    r"|(?:no pg_hba\.conf entry|pg_hba\.conf rejects connection) for .*"
+)
 #: Of PostgreSQL's advisory locks: the one writer, and in ``services.lead`` the
 #: one refresher of each vendor.  The bytes of "thim" and a number.
 WRITER: Final = 0x7468_696D_0000
@@ -172,9 +183,19 @@ def explain(error: DBAPIError) -> UnwritableError:
     why = str(error.orig).strip().splitlines()
     detail = why[0] if why else type(error.orig).__name__
     if is_away(error):
-        msg = f"the ledger cannot be reached: {detail}"
-        return UnwritableError(msg, reason=AWAY)
+        return explain_absence(detail)
     return UnwritableError(f"ledger: {detail}")
+
+
+def explain_absence(why: str) -> UnwritableError:
+    """
+    Say what it means that there is no connection to the ledger, which is *why*
+    in libpq's words.
+    """
+    if found := _REFUSAL.search(why):
+        msg = f"the ledger refuses this node: {found[0]}"
+        return UnwritableError(msg, reason=REFUSED)
+    return UnwritableError(f"the ledger cannot be reached: {why}", reason=AWAY)
 
 
 def is_away(error: DBAPIError) -> bool:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psycopg
 
 from thim.collateral.records import AMD, INTEL
-from thim.errors import UnwritableError
 from thim.store.feed import CHANNEL
 from thim.store.instants import from_stored, to_stored
-from thim.store.postgresql import AWAY, WRITER, read_conninfo
+from thim.store.postgresql import WRITER, explain_absence, read_conninfo
 
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class NodeSession:
     A connection to the ledger at *address*; close it, or use it in a ``with``.
 
     Raises:
-        UnwritableError: The server is away; so do all methods.
+        UnwritableError: The server is away, or refuses us; so do all methods.
     """
 
     def __init__(self, address: str) -> None:
@@ -162,8 +161,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as e:
-        msg = f"the ledger cannot be reached: {e}".strip()
-        raise UnwritableError(msg, reason=AWAY) from e
+        raise explain_absence(str(e).strip()) from e
 
 
 def _read(row: tuple[Any, ...]) -> Beat:

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.store.made import day
 from thim.errors import OperatorError, UnwritableError
-from thim.store.postgresql import Caller, read_conninfo
+from thim.store.postgresql import Caller, explain_absence, read_conninfo
 from thim.store.session import NodeSession
 
 
@@ -49,6 +49,48 @@ def test_refused(address, said):
 
     assert said in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        'password authentication failed for user "thim"',
+        'SCRAM authentication failed for user "thim"',
+        "no password supplied",
+        'database "thim" does not exist',
+        'role "thim" does not exist',
+        'role "thim" is not permitted to log in',
+        'permission denied for database "thim"',
+        'no pg_hba.conf entry for host "::1", user "thim", no encryption',
+        'pg_hba.conf rejects connection for host "::1", user "thim"',
+    ],
+)
+def test_not_let_in(why):
+    """
+    A server that lets nobody in by this name, password or database is not away:
+    what it says is what is wrong.
+    """
+    told = f'connection to server at "db", port 5432 failed: FATAL:  {why}\nx'
+    found = explain_absence(told)
+
+    assert "ledger-refused" == found.reason
+    assert f"the ledger refuses this node: {why}" == str(found)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "Connection refused",
+        "FATAL:  the database system is starting up",
+        "FATAL:  sorry, too many clients already",
+        "session is read-only",
+    ],
+)
+def test_away(why):
+    """
+    One that does not answer, or not yet, is away.
+    """
+    assert "ledger-away" == explain_absence(why).reason
 
 
 def test_nobody_waits_twice():
