@@ -3,6 +3,7 @@ import datetime
 import logging
 import socket
 import sqlite3
+import ssl
 import time
 
 import pytest
@@ -354,6 +355,35 @@ class TestClients:
         assert first.startswith(b"HTTP/1.1 200")
         assert (b"", b"") == (end, again)
 
+    def test_revoked_in_handshake(self, serving, ca, monkeypatch, caplog):
+        """
+        Who is revoked while the handshake is going on is not let in by the
+        list with which it began.
+        """
+        monkeypatch.setattr(live_tls, "_POLL", 0.02)
+        caplog.set_level(logging.INFO)
+        bad = ca.issue("bad", use="client")
+        context = client_context(ca.path, bad)
+        with (
+            serving(ca.revoke()) as service,
+            HalfOpen(service.admin.port, context) as client,
+        ):
+            ca.revoke(bad)
+            wait_for(lambda: find_lines(caplog, "verified by new files"))
+
+            assert b"" == client.ask(RAW)
+
+    def test_slow_handshake(self, serving, ca):
+        """
+        Who takes time over the handshake is let in as ever.
+        """
+        good = client_context(ca.path, ca.issue("good", use="client"))
+        with (
+            serving(ca.revoke()) as service,
+            HalfOpen(service.admin.port, good) as client,
+        ):
+            assert client.ask(RAW).startswith(b"HTTP/1.1 200")
+
     def test_unusable_meanwhile(self, serving, ca, monkeypatch, caplog):
         """
         A new list that cannot be read changes nothing, and is one line.
@@ -391,6 +421,48 @@ class TestClients:
             service.main.get("/health/live")
 
         assert [] == find_lines(caplog, "TLS client")
+
+
+class HalfOpen:
+    """
+    A client in the middle of its handshake: what the server has to say is
+    there, and the client's own certificate is held back.
+    """
+
+    def __init__(self, port, context):
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._in, self._out, server_hostname="thim.test"
+        )
+        while not self._is_done():
+            self._sock.sendall(self._out.read())
+            self._in.write(self._sock.recv(65536))
+
+    def _is_done(self):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+            return True
+        return False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        self._sock.close()
+
+    def ask(self, raw):
+        """
+        Go on, and ask for *raw*; b"" if the server ends the connection.
+        """
+        self._tls.write(raw)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            self._sock.sendall(self._out.read())
+            while got := self._sock.recv(65536):
+                self._in.write(got)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    return self._tls.read(65536)
+        return b""
 
 
 def find_lines(caplog, words):

@@ -170,9 +170,12 @@ class Door:
             plain = FastHttpProtocol(config, server_state, state)
             plain.when_lost = lost
             return plain
+        context = tls.context
+        inner = TlsHttpProtocol(config, server_state, state)
+        inner.is_current = lambda: tls.context is context
         return TlsLayer(
-            TlsHttpProtocol(config, server_state, state),
-            tls.context,
+            inner,
+            context,
             loop=asyncio.get_running_loop(),
             seconds=self._limits.header_seconds,
             when_lost=lost,

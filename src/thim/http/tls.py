@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -26,7 +27,12 @@ _BUFFER: Final = memoryview(bytearray(64 * 1024))
 class TlsHttpProtocol(asyncio.BufferedProtocol):
     """
     Hands what comes in to a `FastHttpProtocol`, which answers.
+
+    *is_current* tells whether clients are still verified as they were when
+    the handshake began.
     """
+
+    is_current: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(
         self,
@@ -49,9 +55,12 @@ class TlsHttpProtocol(asyncio.BufferedProtocol):
         """
         self._inner.data_received(bytes(_BUFFER[:nbytes]))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(  # type: ignore[override]
+        self, transport: asyncio.Transport
+    ) -> None:
         """
-        Hand on, and with it who the client has shown to be.
+        Hand on, and with it who the client has shown to be; it may have taken
+        its time over that.
         """
         connection = transport.get_extra_info("ssl_object")
         der = connection.getpeercert(binary_form=True)
@@ -59,7 +68,10 @@ class TlsHttpProtocol(asyncio.BufferedProtocol):
             certificate = ClientCertificate.from_der(der)
             state = {**self._inner.app_state, "certificate": certificate}
             self._inner.app_state = state
-        self._inner.connection_made(transport)  # type: ignore[arg-type]
+        self._inner.connection_made(transport)
+        if der is not None and not self.is_current():
+            # By what is no longer true; nobody knows of it until now.
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """
