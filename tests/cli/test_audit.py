@@ -7,6 +7,7 @@ from tests.services.evidence_world import (
     POLICY,
     SIGNER,
     day,
+    forge,
     make_world,
     read,
 )
@@ -234,6 +235,21 @@ class TestVerify:
         pack.write_bytes(raw)
 
         assert 1 == audit("verify", pack).code
+
+    def test_terminal(self, audit, pack):
+        """
+        What a forged pack says cannot drive the terminal.
+        """
+
+        def change(files):
+            name = "manifest.json"
+            files[name] = files[name].replace(b"acme", b"a\\u001b[2Jb")
+
+        forged = forge(pack, change, pack.with_name("forged.zip"))
+        run = audit("verify", forged)
+
+        assert "a\\x1b[2Jb, " in run.text
+        assert "\x1b" not in run.text
 
     def test_vendor_roots(self, thim, pack):
         """

@@ -319,7 +319,15 @@ class TestSignature:
         assert "fails" == outcomes(account)["signature"]
 
     @pytest.mark.parametrize(
-        "jwks", [b"", b"[]", b'{"keys":[{"kty":"RSA"}]}', b'{"keys":1}']
+        "jwks",
+        [
+            b"",
+            b"[]",
+            b'{"keys":[{"kty":"RSA"}]}',
+            b'{"keys":1}',
+            b"[" * 100_000,
+        ],
+        ids=["empty", "list", "key", "number", "deep"],
     )
     def test_no_keys(self, acme, jwks):
         """
@@ -443,8 +451,19 @@ class TestTampered:
 
     @pytest.mark.parametrize(
         "line",
-        [b"{", b"[]", b"{}", b'{"kind":"x"}'],
-        ids=["json", "list", "empty", "kind"],
+        [
+            b"{",
+            b"[]",
+            b"{}",
+            b'{"kind":"x"}',
+            b"[" * 100_000,
+            (
+                b'{"kind":"baseline","name":"x","version":1,"body":"",'
+                b'"author":"","reason":"",'
+                b'"created":"0001-01-01T00:00:00+14:00"}'
+            ),
+        ],
+        ids=["json", "list", "empty", "kind", "deep", "year"],
     )
     def test_nonsense(self, world, tmp_path, line):
         """
@@ -482,8 +501,14 @@ class TestNoPack:
 
     @pytest.mark.parametrize(
         "manifest",
-        [b"", b"[]", b"{}", b'{"format":"thim-evidence-pack/2"}'],
-        ids=["empty", "list", "object", "format"],
+        [
+            b"",
+            b"[]",
+            b"{}",
+            b'{"format":"thim-evidence-pack/2"}',
+            b"[" * 100_000,
+        ],
+        ids=["empty", "list", "object", "format", "deep"],
     )
     def test_manifest(self, tmp_path, manifest):
         """
@@ -492,6 +517,52 @@ class TestNoPack:
         write_zip(tmp_path / "x.zip", {"manifest.json": manifest})
 
         with pytest.raises(MalformedError, match="no evidence pack"):
+            check(tmp_path / "x.zip")
+
+    @pytest.mark.parametrize("tenant", [b"7", b"{}", None])
+    def test_tenant(self, acme, tmp_path, tenant):
+        """
+        Nor is one that does not say whose it is.
+        """
+
+        def change(files):
+            new = b"" if tenant is None else b'"tenant": %b,' % tenant
+            edit("manifest.json", b'"tenant": "acme",', new)(files)
+
+        with pytest.raises(MalformedError, match="no evidence pack"):
+            check(forge(acme, change, tmp_path / "x.zip"))
+
+    def test_sums(self, acme, tmp_path):
+        """
+        Nor is one whose list names what can be no file in it.
+        """
+        files = read(acme)
+        files["SHA256SUMS"] += b"0" * 64 + b"  \x1b[2J\n"
+        write_zip(tmp_path / "x.zip", files)
+
+        with pytest.raises(MalformedError, match="has the line"):
+            check(tmp_path / "x.zip")
+
+    def test_method(self, acme, tmp_path):
+        """
+        Nor is one whose files are compressed in another way.
+        """
+        with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as new:
+            for name, content in read(acme).items():
+                new.writestr(name, content)
+
+        with pytest.raises(MalformedError, match="not compressed as packs are"):
+            check(tmp_path / "x.zip")
+
+    def test_later_format(self, acme, tmp_path):
+        """
+        Nor is an archive in a later form.
+        """
+        raw = bytearray(acme.read_bytes())
+        raw[raw.index(b"PK\1\2") + 6] = 99
+        (tmp_path / "x.zip").write_bytes(raw)
+
+        with pytest.raises(MalformedError, match="zip file version"):
             check(tmp_path / "x.zip")
 
 

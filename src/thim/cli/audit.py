@@ -15,7 +15,7 @@ import typer
 
 from thim.cli.files import making_file, read_bounded
 from thim.cli.options import Config, Json, Store, configure, place_of
-from thim.errors import ParameterError
+from thim.errors import ParameterError, printable
 from thim.http.prefixes import parse_instant
 from thim.services.decided import Source, list_decided
 from thim.store.audit_view import Filter
@@ -279,9 +279,11 @@ def _write_account(account: Account, *, as_json: bool) -> None:
         typer.echo(json.dumps(whole, indent=2))
         return
     whose = manifest["tenant"] or "all tenants"
-    typer.echo(f"{whose}, {manifest['since']} to {manifest['until']}")
+    about = f"{whose}, {manifest['since']} to {manifest['until']}"
+    typer.echo(printable(about))
     for check in account.checks:
-        typer.echo(f"{check.outcome.value:6} {check.name}: {check.detail}")
+        detail = printable(check.detail)
+        typer.echo(f"{check.outcome.value:6} {check.name}: {detail}")
     typer.echo("This does not prove:")
     for each in CANNOT_PROVE:
         typer.echo(f"  {each}")

@@ -130,7 +130,14 @@ def read_manifest(pack: PackReader) -> Mapping[str, Any]:
         span = [read_instant(manifest[name]) for name in ("since", "until")]
         bytes.fromhex(manifest["events"]["before"] + manifest["events"]["head"])
         is_one &= span[0] < span[1] and isinstance(manifest["tenants"], list)
-    except (ValueError, TypeError, KeyError, AttributeError) as e:
+        is_one &= isinstance(manifest["tenant"], str | None)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ) as e:
         msg = f"no evidence pack: {MANIFEST}: {type(e).__name__}: {e}"
         raise MalformedError(msg, reason="evidence-pack") from e
     if not is_one:

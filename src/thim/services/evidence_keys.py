@@ -105,6 +105,7 @@ def read_keys(jwks: bytes) -> Mapping[str, RSAPublicKey]:
         KeyError,
         IndexError,
         AttributeError,
+        RecursionError,
         binascii.Error,
     ) as e:
         msg = f"no JSON web key set: {type(e).__name__}: {e}"

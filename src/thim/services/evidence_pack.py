@@ -47,6 +47,7 @@ _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o100644
 _UNIX: Final = 3
 _CHUNK: Final = 1024 * 1024
+_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _NAME: Final = re.compile(
     r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][\w.-]*)*"
 )
@@ -160,12 +161,19 @@ class PackReader:
     def __init__(self, path: Path) -> None:
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError) as e:
+        except (
+            zipfile.BadZipFile,
+            OSError,
+            ValueError,
+            NotImplementedError,  # of a later version of the format
+        ) as e:
             _refuse(str(e))
         names = self._zip.namelist()
-        for name in names:
-            if not _NAME.fullmatch(name):
-                _refuse(f"a file is called {name[:80]!r}")
+        for info in self._zip.infolist():
+            if not _NAME.fullmatch(info.filename):
+                _refuse(f"a file is called {info.filename[:80]!r}")
+            if info.compress_type not in _METHODS:
+                _refuse(f"{info.filename} is not compressed as packs are")
         if len(set(names)) != len(names):
             _refuse("two files have one name")
         self.names = frozenset(names)
@@ -217,7 +225,9 @@ class PackReader:
         found: dict[str, str] = {}
         for line in raw.decode("ascii", "replace").splitlines():
             match = _SUM.fullmatch(line)
-            if match is None or match[2] in found:
+            if match is None or not _NAME.fullmatch(match[2]):
+                _refuse(f"{SUMS} has the line {line[:120]!r}")
+            if match[2] in found:
                 _refuse(f"{SUMS} has the line {line[:120]!r}")
             found[match[2]] = match[1]
         return Sums(found, hashlib.sha256(raw).hexdigest())
@@ -246,7 +256,7 @@ class PackReader:
             zipfile.BadZipFile,
             zlib.error,
             EOFError,
-            NotImplementedError,  # zipfile's, of a method it does not know
+            NotImplementedError,  # zipfile's, of what it does not know
             RuntimeError,  # zipfile's, of an entry with a password
         ) as e:
             _refuse(f"{name}: {e}")

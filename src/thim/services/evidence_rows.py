@@ -40,7 +40,11 @@ def read_instant(text: str) -> datetime.datetime:
     if found.tzinfo is None:
         msg = f"{text!r} has no time zone"
         raise ValueError(msg)
-    return found.astimezone(datetime.UTC)
+    try:
+        return found.astimezone(datetime.UTC)
+    except OverflowError as e:
+        msg = f"{text!r} is in no year that there is"
+        raise ValueError(msg) from e
 
 
 def event_row(link: Link, *, is_shown: bool) -> dict[str, Any]:
