@@ -12,6 +12,7 @@ import pytest
 
 from tests.carrying import Sites, carried, configure, copy
 from thim.collateral.bundle_keys import SecretKey
+from thim.collateral.bundle_parts import MOST_COUNTER
 
 
 OTHER = SecretKey(bytes(32)).public
@@ -248,6 +249,17 @@ def test_options(desks, options):
 
     assert 2 == run.code
     assert "expected" in run.err
+    assert not desks.at("second").exists()
+
+
+@pytest.mark.parametrize("option", ["--counter", "--since"])
+def test_no_such_counter(desks, option):
+    """A number that no bundle can have is refused."""
+    beyond = str(MOST_COUNTER + 1)
+    run = desks.open("export", "-o", desks.at("second"), option, beyond)
+
+    assert 2 == run.code
+    assert str(MOST_COUNTER) in run.err
     assert not desks.at("second").exists()
 
 

@@ -211,6 +211,32 @@ def test_other_version():
     assert "bundle-version" == e.value.reason
 
 
+YEAR_ONE = "0001-01-01T00:00:00+14:00"
+
+
+def test_other_zone():
+    """
+    An instant in another zone than UTC is refused, as it may be in no year
+    that there is.
+    """
+    created = msgspec.json.encode(HEADER).replace(
+        b"2026-11-02T09:00:00Z", YEAR_ONE.encode()
+    )
+    header = len(created).to_bytes(4) + created
+
+    with pytest.raises(MalformedError, match="created: expected an instant"):
+        seal_of(signed(MAGIC + header))
+
+
+def test_channel_of_other_zone():
+    """So is one at which a channel was seen."""
+    parts = [("channel", "early", 21, YEAR_ONE)]
+    block = zstandard.compress(msgspec.msgpack.encode(parts))
+
+    with pytest.raises(MalformedError, match="seen: expected an instant"):
+        read(with_block(block))
+
+
 def test_long_header():
     """A header beyond its limit is refused before it is read."""
     with pytest.raises(MalformedError, match="expected at most") as e:

@@ -48,6 +48,9 @@ key_app = typer.Typer(
 )
 app.add_typer(key_app, name="key")
 
+#: That of `collateral.bundle_parts`, which takes long to load.
+_MOST_COUNTER: Final = 2**53
+
 Output = Annotated[
     Path,
     typer.Option(
@@ -184,6 +187,7 @@ def export(
             "--since",
             metavar="COUNTER",
             min=1,
+            max=_MOST_COUNTER,
             help="Without a request: only what is new since that bundle.",
         ),
     ] = None,
@@ -201,6 +205,7 @@ def export(
             "--counter",
             metavar="COUNTER",
             min=1,
+            max=_MOST_COUNTER,
             help="The bundle's number, after a store was restored that did "
             "not know of the last ones. Default: the next.",
         ),

@@ -46,10 +46,26 @@ _HwId = Annotated[bytes, Meta(min_length=8, max_length=64)]
 _EncPpid = Annotated[bytes, Meta(min_length=384, max_length=384)]
 _Digest = Annotated[bytes, Meta(min_length=DIGEST_SIZE, max_length=DIGEST_SIZE)]
 _Name = Annotated[str, Meta(max_length=256)]
-_Counter = Annotated[int, Meta(ge=1, le=2**53)]
+#: No bundle has a higher number.
+MOST_COUNTER: Final = 2**53
+_Counter = Annotated[int, Meta(ge=1, le=MOST_COUNTER)]
 _Instant = Annotated[datetime.datetime, Meta(tz=True)]
+_ZERO: Final = datetime.timedelta()
 _Certificate = Annotated[bytes, Meta(max_length=MOST_CERTIFICATE)]
 _RawTcbs = Annotated[list[_RawTcb], Meta(max_length=MOST_RAW_TCBS)]
+
+
+def _check_utc(name: str, instant: datetime.datetime) -> None:
+    """
+    Check that *instant* is in UTC: in another zone it may be in a year that
+    cannot be written down.
+
+    Raises:
+        ValueError: It is not; *name* is what it is called.
+    """
+    if instant.utcoffset() != _ZERO:
+        msg = f"{name}: expected an instant in UTC"
+        raise ValueError(msg)
 
 
 class FileKind(enum.Enum):
@@ -95,6 +111,9 @@ class BundleHeader(msgspec.Struct, frozen=True, kw_only=True):
     base: Which | None = None
     request: _Sha256 | None = None
 
+    def __post_init__(self) -> None:
+        _check_utc("created", self.created)
+
 
 class RequestHeader(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -110,6 +129,9 @@ class RequestHeader(msgspec.Struct, frozen=True, kw_only=True):
     recipient: _Key | None = None
     fmspcs: Annotated[list[_Name], Meta(max_length=_MOST_FMSPCS)] = []
     imported: Annotated[list[Imported], Meta(max_length=_MOST_SIGNERS)] = []
+
+    def __post_init__(self) -> None:
+        _check_utc("created", self.created)
 
 
 Header: TypeAlias = BundleHeader | RequestHeader
@@ -150,6 +172,9 @@ class ChannelPart(_Part, tag="channel", frozen=True):
     name: _Name
     number: Annotated[int, Meta(ge=0, le=2**31)]
     seen: _Instant
+
+    def __post_init__(self) -> None:
+        _check_utc("seen", self.seen)
 
 
 class PckPart(_Part, tag="pck", frozen=True):
