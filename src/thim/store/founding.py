@@ -13,7 +13,7 @@ import uuid
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import insert, inspect, text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
 from thim.errors import OperatorError, UnwritableError
@@ -24,6 +24,7 @@ from thim.store.copy import beside
 from thim.store.copying import copy_in, copy_out, make_tables
 from thim.store.feed import install_feed
 from thim.store.follow import Follower, find_place
+from thim.store.ledger_tables import check_has_ledger, has_ledger
 from thim.store.notes import put_setting
 from thim.store.postgresql import (
     AWAY,
@@ -184,7 +185,7 @@ def _founding(address: str) -> Iterator[Connection]:
 
 
 def _make_tables(connection: Connection) -> None:
-    if inspect(connection).has_table("alembic_version"):
+    if has_ledger(connection):
         msg = "the database has a ledger already; nothing was changed"
         raise OperatorError(msg, reason=_EXISTS)
     schema.metadata.create_all(connection, checkfirst=False)
@@ -364,6 +365,7 @@ def _copy(new: Path, address: str) -> None:
     ):
         connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin(), db:
+            check_has_ledger(connection)
             place = _find_current(connection)
             copy_out(connection, db)
             write_place(db, address, place)

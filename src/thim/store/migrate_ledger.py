@@ -14,7 +14,7 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from alembic.util import CommandError
-from sqlalchemy import MetaData, func, inspect, select, text
+from sqlalchemy import MetaData, func, select, text
 from sqlalchemy.exc import DBAPIError, SAWarning
 
 from thim.errors import MalformedError, OperatorError
@@ -23,6 +23,7 @@ from thim.store.copying import copy_tables
 from thim.store.engine import open_engine
 from thim.store.feed import install_feed
 from thim.store.file import REVISION
+from thim.store.ledger_tables import check_has_ledger
 from thim.store.migrate import Migrated, run_migrations
 from thim.store.postgresql import explain, writing_engine
 from thim.store.revision import program_version
@@ -69,9 +70,7 @@ def migrate_ledger(address: str, now: datetime, folder: Path) -> Migrated:
 
 
 def _read_revision(connection: Connection) -> str:
-    if not inspect(connection).has_table("alembic_version"):
-        msg = "the database has no ledger; `thim db init` makes one"
-        raise OperatorError(msg, reason="ledger-missing")
+    check_has_ledger(connection)
     found = str(connection.execute(_REVISION).scalar_one())
     if found > REVISION:
         version = connection.execute(_VERSION).scalar() or "an unknown version"

@@ -5,6 +5,7 @@ A ledger goes from a file into a server, and back.
 import contextlib
 import sqlite3
 
+import psycopg
 import pytest
 
 from tests.new_store import new_store, remember
@@ -129,10 +130,31 @@ class TestProvide:
         """
         Of an empty database no replica is made.
         """
-        with pytest.raises(OperatorError):
+        with pytest.raises(OperatorError, match="thim db init"):
             founding.make_replica(tmp_path / "a", empty)
 
         assert [] == list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("table", ["settings", "alembic_version"])
+    def test_other_program(self, empty, tmp_path, table):
+        """
+        The database of another program, which may use Alembic too, is not
+        taken for a ledger, and none is made there.
+        """
+        with psycopg.connect(empty, autocommit=True) as db:
+            db.execute(f"CREATE TABLE {table} (version_num TEXT)")
+            for do in (
+                lambda: founding.provide_ledger(empty, ANCHORS),
+                lambda: founding.make_replica(tmp_path / "a", empty),
+                lambda: migrate_ledger(empty, day(0), tmp_path),
+            ):
+                with pytest.raises(OperatorError, match=f"program .{table}."):
+                    do()
+            found = db.execute(
+                "SELECT relname FROM pg_stat_user_tables"
+            ).fetchall()
+
+        assert [(table,)] == found
 
     @pytest.mark.parametrize("damage", ["head", "cut", "gone", "middle"])
     def test_damaged(self, store, ledger, address, damage):
