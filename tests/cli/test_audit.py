@@ -3,6 +3,8 @@ import json
 import pytest
 
 from tests.cli.sim import configure
+from tests.new_store import new_replica
+from tests.postgresql import needs_postgresql
 from tests.services.evidence_world import (
     POLICY,
     SIGNER,
@@ -12,7 +14,10 @@ from tests.services.evidence_world import (
     read,
 )
 from tests.services.made import INTEL
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.store.decision_file import find_decisions
+from thim.store.founding import make_replica
+from thim.store.ledger import Ledger
 
 
 OF_ACME = {"token-create", "attestation-policy-set", "token", "tenant-enact"}
@@ -185,6 +190,22 @@ class TestExport:
         assert 2 == run.code
         assert "no tenant had the name 'no'" in run.err
         assert [] == list(tmp_path.glob("*x*"))
+
+    @needs_postgresql
+    def test_behind(self, thim, tmp_path):
+        """
+        Where the store is a replica that is behind its ledger, a pack has
+        what the ledger has.
+        """
+        store, other = tmp_path / "thim.db", tmp_path / "other.db"
+        make_replica(store, new_replica(other, VENDOR_ROOTS))
+        with Ledger(other, VENDOR_ROOTS) as ledger:
+            ledger.events.add("x", "y", actor="z", now=day(0))
+        pack = ("-o", tmp_path / "pack.zip", "--unsigned")
+
+        run = thim("audit", "export", *pack, "--store", store, "--json")
+
+        assert 1 == run.json["counts"]["events"]
 
     def test_no_key(self, audit, tmp_path):
         """

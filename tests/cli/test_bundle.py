@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.carrying import Sites, carried, configure, copy
+from tests.carrying import NOW, Sites, carried, configure, copy
+from tests.new_store import new_replica
+from tests.postgresql import needs_postgresql
+from thim.collateral.anchors import VENDOR_ROOTS
 from thim.collateral.bundle_keys import SecretKey
 from thim.collateral.bundle_parts import MOST_COUNTER
+from thim.intel.names import Update
+from thim.store.founding import make_replica
+from thim.store.ledger import Ledger
 
 
 OTHER = SecretKey(bytes(32)).public
@@ -261,6 +267,25 @@ def test_no_such_counter(desks, option):
     assert 2 == run.code
     assert str(MOST_COUNTER) in run.err
     assert not desks.at("second").exists()
+
+
+@needs_postgresql
+def test_behind(thim, tmp_path):
+    """
+    Where the store is a replica that is behind its ledger, a bundle has what
+    the ledger has.
+    """
+    store, other = tmp_path / "thim.db", tmp_path / "other.db"
+    make_replica(store, new_replica(other, VENDOR_ROOTS))
+    thim("bundle", "key", "new", "--store", store)
+    with Ledger(other, VENDOR_ROOTS) as ledger:
+        ledger.observe_channel(Update.STANDARD, 20, source="x", seen=NOW)
+
+    run = thim(
+        "bundle", "export", "-o", tmp_path / "b", "--store", store, "--json"
+    )
+
+    assert {"channels": 1} == run.json["parts"]
 
 
 def test_no_vendor(desks):

@@ -23,6 +23,7 @@ from thim.store.decision_file import find_decisions
 from thim.store.decision_view import DecisionView
 from thim.store.instants import to_stored
 from thim.store.replica import Replica
+from thim.store.up_to_date import bring_up_to_date
 
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ def export(
     if end > now:
         expected = f"expected no later than {now:%FT%TZ}"
         raise ParameterError("--until", f"{end:%FT%TZ}", expected)
+    bring_up_to_date(place.store)
     with contextlib.closing(Replica(place.store)) as replica:
         replica.check_anchors(place.anchors)
         key_file = None if unsigned else found["key_file"].value

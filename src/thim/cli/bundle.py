@@ -310,9 +310,11 @@ def _site(found: Configuration, how: str) -> Iterator[Site]:
     from thim.services.bundle_request import Site  # noqa: PLC0415
     from thim.store.ledger import Ledger  # noqa: PLC0415
     from thim.store.replica import Replica  # noqa: PLC0415
+    from thim.store.up_to_date import bring_up_to_date  # noqa: PLC0415
 
     place = target_of(found, how)
     key = read_key(found["bundle_key"].value)
+    bring_up_to_date(place.store)
     with (
         Ledger(place.store, place.anchors) as ledger,
         contextlib.closing(Replica(place.store)) as replica,

@@ -63,6 +63,7 @@ def import_(
     from thim.services.bundle_order import check_order  # noqa: PLC0415
     from thim.services.bundle_until import find_until  # noqa: PLC0415
     from thim.store.ledger import Ledger  # noqa: PLC0415
+    from thim.store.up_to_date import bring_up_to_date  # noqa: PLC0415
 
     found = configure({"store": store}, config)
     place = target_of(found)
@@ -73,6 +74,7 @@ def import_(
         if not check_order(into, seal, is_older_fine=older):
             say_already(seal, as_json=as_json)
             return
+        bring_up_to_date(place.store)
         taking = BundleImport(into, seal, now)
         _run(taking.take(opened.parts(seal)))
         until = find_until(place.store, place.vendors, now)
