@@ -216,6 +216,24 @@ class TestNames:
             None: ["thim.test"],
         } == found
 
+    def test_no_text(self, store, ca, several, caplog):
+        """
+        Who asks for a name that is no text is let go without a word, and
+        others are served as ever.
+        """
+        context = client_context(ca.path)
+        door = DoorSettings(tls=TlsFiles(certificates=several))
+        with behind(store, door=door) as service:
+            port = service.main.port
+            hello = first_words(context, "name.test")
+            with socket.create_connection(("127.0.0.1", port), 20) as sock:
+                sock.sendall(hello.replace(b"name.test", b"\xff" * 9))
+                assert b"" == sock.recv(65536)
+            answer = ask_tls(port, context, RAW)
+
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert [] == find_lines(caplog, "TLS client")
+
     def test_new_one(self, store, ca, several, monkeypatch):
         """
         Each certificate is taken anew when its own files change, also for
@@ -421,6 +439,17 @@ class TestClients:
             service.main.get("/health/live")
 
         assert [] == find_lines(caplog, "TLS client")
+
+
+def first_words(context, name):
+    """
+    Return what a client says first who asks for *name*.
+    """
+    out = ssl.MemoryBIO()
+    tls = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return out.read()
 
 
 class HalfOpen:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import ssl
+import sys
 
 from typing import TYPE_CHECKING, Final
 
@@ -111,6 +113,7 @@ class LiveTls:
         if self._files.clients is not None:
             self._files.clients.load(context)
         if len(self._files.certificates) > 1:
+            ignore_bad_names()
             context.sni_callback = self._choose
         return context
 
@@ -154,6 +157,24 @@ class LiveTls:
         self._trusted, self._refused = seen, None
         _log.info("clients are verified by new files from now on")
         self._tell()
+
+
+@functools.cache
+def ignore_bad_names() -> None:
+    """
+    Have this process say nothing of names that are no text.
+
+    `ssl` ends the handshake, and writes a trace for each: with that, anybody
+    could fill the log.
+    """
+    told = sys.unraisablehook
+
+    def tell(found: sys.UnraisableHookArgs) -> None:
+        is_name = isinstance(found.object, bytes)
+        if not (is_name and isinstance(found.exc_value, UnicodeDecodeError)):
+            told(found)
+
+    sys.unraisablehook = tell
 
 
 def find_host(
