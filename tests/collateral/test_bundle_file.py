@@ -26,6 +26,7 @@ from thim.collateral.bundle_parts import (
     EndorsementKeyPart,
     FileKind,
     PckPart,
+    RequestHeader,
 )
 from thim.errors import MalformedError, ThimError, UntrustedError
 
@@ -226,6 +227,21 @@ def test_other_zone():
 
     with pytest.raises(MalformedError, match="created: expected an instant"):
         seal_of(signed(MAGIC + header))
+
+
+@pytest.mark.parametrize(
+    "fmspc", ["../../x", "00606a000000", "00606A00000000", "00606A000000\n"]
+)
+def test_no_fmspc(fmspc):
+    """A request that wants what can be no FMSPC is refused as a whole."""
+    header = RequestHeader(
+        created=NOW, signer=KEY.public.raw, program="thim 0", fmspcs=[fmspc]
+    )
+    pieces = write_file(FileKind.REQUEST, header, [], KEY)
+
+    with pytest.raises(MalformedError, match="header: ") as e:
+        seal_of(b"".join(pieces))
+    assert "bundle-format" == e.value.reason
 
 
 def test_channel_of_other_zone():

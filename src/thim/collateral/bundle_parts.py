@@ -46,6 +46,7 @@ _HwId = Annotated[bytes, Meta(min_length=8, max_length=64)]
 _EncPpid = Annotated[bytes, Meta(min_length=384, max_length=384)]
 _Digest = Annotated[bytes, Meta(min_length=DIGEST_SIZE, max_length=DIGEST_SIZE)]
 _Name = Annotated[str, Meta(max_length=256)]
+_Fmspc = Annotated[str, Meta(pattern=r"^[0-9A-F]{12}\Z")]
 #: No bundle has a higher number.
 MOST_COUNTER: Final = 2**53
 _Counter = Annotated[int, Meta(ge=1, le=MOST_COUNTER)]
@@ -127,7 +128,7 @@ class RequestHeader(msgspec.Struct, frozen=True, kw_only=True):
     signer: _Key
     program: _Name
     recipient: _Key | None = None
-    fmspcs: Annotated[list[_Name], Meta(max_length=_MOST_FMSPCS)] = []
+    fmspcs: Annotated[list[_Fmspc], Meta(max_length=_MOST_FMSPCS)] = []
     imported: Annotated[list[Imported], Meta(max_length=_MOST_SIGNERS)] = []
 
     def __post_init__(self) -> None:
