@@ -12,6 +12,7 @@ from thim.errors import (
     UnavailableError,
     UntrustedError,
     UpstreamError,
+    printable,
     shorten,
 )
 
@@ -83,6 +84,25 @@ class TestParameterError:
         error = ParameterError("uri", "a\r\nb\x1b", "expected a URI")
 
         assert str(error).isprintable()
+
+
+class TestPrintable:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("b\x1b[2J", r"b\x1b[2J"),
+            ("b\u2028c", r"b\u2028c"),
+            ("safe\u202egpj.exe", r"safe\u202egpj.exe"),
+            ("a\u2066b\u2069", r"a\u2066b\u2069"),
+            ("a\ud800", r"a\ud800"),
+            ("Straße 1", "Straße 1"),
+        ],
+    )
+    def test_spelled(self, text, expected):
+        """
+        What drives a terminal, or turns a line around, is spelled.
+        """
+        assert expected == printable(text)
 
 
 class TestShorten:

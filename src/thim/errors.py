@@ -64,13 +64,16 @@ class ParameterError(MalformedError):
         self.parameter = parameter
 
 
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: With what turns the direction of the text behind it (Unicode's UAX 9).
+_UNPRINTABLE: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 
 
 def printable(text: str) -> str:
     """
-    Write *text* so that it cannot drive a terminal or begin a line: it may
-    come from elsewhere.
+    Write *text* so that it cannot drive a terminal, begin a line or be shown
+    in another order: it may come from elsewhere.
     """
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -61,7 +61,9 @@ _OPTIONS: Final = (
     "-c idle_in_transaction_session_timeout=60s "
     # Who is cut off holds the writer's lock until the server notices.
     "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 "
-    "-c tcp_keepalives_count=3"
+    "-c tcp_keepalives_count=3 "
+    # What a writer reads of the feed must be of the moment that it reads.
+    r"-c default_transaction_isolation=read\ committed"
 )
 #: After a failed attempt nobody tries again for so many seconds.
 _REST: Final = 1.0

@@ -30,4 +30,5 @@ def bring_up_to_date(path: Path) -> None:
         # Who has one file needs none of this.
         from thim.store.follow import Follower  # noqa: PLC0415
 
-        Follower(path, address).catch_up()
+        with Follower(path, address) as follower:
+            follower.catch_up()
