@@ -281,6 +281,19 @@ class TestVerify:
         assert 1 == run.code
         assert "fails  documents" in run.text
 
+    def test_other_roots(self, thim, world, pack):
+        """
+        Beside them count those that whoever checks names; what is no root is
+        refused.
+        """
+        (roots,) = world.parent.glob("*.pem")
+        run = thim("audit", "verify", pack, "--root", roots)
+        wrong = thim("audit", "verify", pack, "--root", world)
+
+        assert 0 == run.code
+        assert "holds  documents" in run.text
+        assert (2, "") == (wrong.code, wrong.text)
+
     def test_no_pack(self, audit, world):
         """
         What is no pack ends with 2.

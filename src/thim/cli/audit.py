@@ -24,17 +24,17 @@ from thim.store.decision_view import DecisionView
 from thim.store.instants import to_stored
 from thim.store.replica import Replica
 from thim.store.up_to_date import bring_up_to_date
+from thim.x509.chain import TrustAnchors, spki_sha256
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from thim.attestation.token import Signer
     from thim.services.decided import Decided
     from thim.services.evidence_check import Account
     from thim.services.evidence_export import Exported
-    from thim.x509.chain import TrustAnchors
 
 app = typer.Typer(
     help="Show what was decided, and make and check evidence of it.",
@@ -240,6 +240,14 @@ def verify(
             "signing jwks`. Default: those in the pack, which proves less.",
         ),
     ] = None,
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A root beside the vendors', PEM or DER, which the store's "
+            "operator had added; may be given several times.",
+        ),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -252,11 +260,19 @@ def verify(
         check_pack,
     )
 
-    anchors: TrustAnchors = place_of(configure({}, config)).anchors
+    anchors = _with_roots(place_of(configure({}, config)).anchors, root or [])
     keys = None if jwks is None else read_bounded(jwks, _MOST_JWKS)
     account = check_pack(file, anchors, keys)
     _write_account(account, as_json=as_json)
     raise typer.Exit(0 if account.holds else 1)
+
+
+def _with_roots(anchors: TrustAnchors, files: Sequence[Path]) -> TrustAnchors:
+    from thim.services.trust import MOST_BYTES, parse_root  # noqa: PLC0415
+
+    roots = [parse_root(read_bounded(file, MOST_BYTES)) for file in files]
+    pins = frozenset(map(spki_sha256, roots))
+    return TrustAnchors(spki_sha256=anchors.spki_sha256 | pins)
 
 
 def _write_account(account: Account, *, as_json: bool) -> None:
