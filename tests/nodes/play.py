@@ -21,7 +21,7 @@ from typing import Final
 
 from tests.nodes.load import Orders
 from tests.nodes.notes import Notes, unexplained
-from tests.nodes.schedule import Fault, Kind, Round
+from tests.nodes.schedule import TAKEN_OVER, Fault, Kind, Round
 from tests.nodes.world import BACK, FRONT, Node, World, await_so
 from thim.collateral.records import INTEL
 from thim.simulate.broken import Slow
@@ -29,18 +29,20 @@ from thim.simulate.broken import Slow
 
 #: Within so many seconds after all is mended everybody is of one mind.
 HEALING: Final = 5.0
-#: Within so many seconds after a leader's death another one leads.
+#: Within so many seconds after a leader's death another one leads, and after
+#: it was cut off.
 TAKEOVER: Final = 15.0
 _DAY: Final = datetime.timedelta(days=1)
 _SLOW: Final = 3.0
 #: For so long a node starts, which is a part of its outage.
 _START: Final = 5.0
+_MOMENT: Final = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """
-    What a round came to, in seconds; *takeover* only of a fail-over.
+    What a round came to, in seconds; *takeover* only where the leader is lost.
     """
 
     kinds: Sequence[Kind]
@@ -121,13 +123,14 @@ class Player:
         self._world = world
         self._load = load
         self._takeover: float | None = None
+        self._slack = 1.0
 
     def play(self, faults: Round, slack: float = 1.0) -> Measured:
         """
         Play a round, and see to it that all are of one mind in time; *slack*
         is how much longer it may take.
         """
-        self._takeover = None
+        self._takeover, self._slack = None, slack
         kept = len(self._load.notes().acknowledged())
         await_so(
             lambda: len(self._load.notes().acknowledged()) > kept, "a write"
@@ -179,8 +182,8 @@ class Player:
 
     def _play(self, fault: Fault) -> None:
         time.sleep(fault.start)
-        if fault.kind is Kind.FAIL_OVER:
-            self._fail_over(fault)
+        if fault.kind in TAKEN_OVER:
+            self._lose_leader(fault)
             return
         until = time.monotonic() + fault.end - fault.start
         if fault.kind is Kind.KILL:
@@ -236,20 +239,36 @@ class Player:
                 yield
             self._world.network.mend(node.name, FRONT)
 
-    def _fail_over(self, fault: Fault) -> None:
-        world = self._world
+    def _lose_leader(self, fault: Fault) -> None:
         leader = self._begin_refresh()
-        until = time.monotonic() + fault.end - fault.start - _START
-        with self._killed(leader):
+        until = time.monotonic() + fault.end - fault.start
+        if fault.kind is Kind.FAIL_OVER:
+            until -= _START
+            losing = self._killed(leader)
+        else:
+            losing = self._cut_from_ledger(leader)
+        with losing:
             self._takeover = await_so(
-                lambda: world.leader(INTEL) not in {None, leader},
+                lambda: self._world.leader(INTEL) not in {None, leader},
                 "another node leads",
-                TAKEOVER,
+                TAKEOVER * self._slack,
             )
-            world.vendors.faults.clear()
+            if leader.process is not None:
+                self._await_insight(leader)
+            self._world.vendors.faults.clear()
             time.sleep(max(0, until - time.monotonic()))
-        # What the dead one was about to fetch is leased to it for a while.
+        # What the lost one was about to fetch is leased to it for a while.
         await_so(self._is_refreshed, "the refresh has been ended")
+
+    def _await_insight(self, lost: Node) -> None:
+        """Wait until a node that does not lead any more knows: it should."""
+
+        def is_so() -> bool:
+            state = lost.state()
+            return state is None or state.is_away or not state.leads
+
+        so = f"{lost.name} knows that it does not lead"
+        await_so(is_so, so, TAKEOVER * (self._slack - 1) + _MOMENT)
 
     def _begin_refresh(self) -> Node:
         """

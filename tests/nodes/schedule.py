@@ -32,12 +32,16 @@ class Kind(enum.Enum):
     CRASH = "crash"
     #: The node that refreshes Intel's documents is killed while it does.
     FAIL_OVER = "fail-over"
+    #: It is cut off from the ledger and the vendors while it does.
+    CUT_LEADER = "cut-leader"
 
 
 #: Nobody reaches the node.
 UNREACHABLE: Final = frozenset(
     {Kind.KILL, Kind.PAUSE, Kind.CUT_ALL, Kind.FAIL_OVER}
 )
+#: Another node has to take over.
+TAKEN_OVER: Final = frozenset({Kind.FAIL_OVER, Kind.CUT_LEADER})
 LEDGER: Final = frozenset({Kind.STOP, Kind.CRASH})
 
 
@@ -83,7 +87,7 @@ def _make_round(
 
     if draw.random() < 1 / 3:
         # Who takes over needs the ledger, and somebody has to.
-        return [fault(Kind.FAIL_OVER, None)]
+        return [fault(draw.choice((Kind.FAIL_OVER, Kind.CUT_LEADER)), None)]
     gone, cut = draw.sample(range(nodes), 2)
     wanted = (
         (draw.choice((Kind.KILL, Kind.PAUSE, Kind.CUT_ALL)), gone),

@@ -21,8 +21,9 @@ from tests.postgresql import needs_postgresql
 pytestmark = [needs_root, needs_ip, needs_postgresql]
 #: Everything but a kill by itself, which is in a fail-over: who is paused while
 #: PostgreSQL crashes and another is cut off; a fail-over; who is cut off from
-#: all while PostgreSQL is stopped and another is cut off from it.
-SEEDS: Final = (0, 1, 5)
+#: all while PostgreSQL is stopped and another is cut off from it; a leader that
+#: is cut off.
+SEEDS: Final = (0, 1, 5, 8)
 #: How much longer than promised it may take to heal: other tests run too.
 SLACK: Final = float(os.environ.get("THIM_TEST_SLACK", "4"))
 

@@ -59,9 +59,11 @@ _PATIENCE: Final[dict[str, str | int]] = {
 _OPTIONS: Final = (
     "-c lock_timeout=15s -c statement_timeout=120s "
     "-c idle_in_transaction_session_timeout=60s "
-    # Who is cut off holds the writer's lock until the server notices.
+    # Who is cut off holds its locks until the server notices.  Keepalives are
+    # not sent while anything is on its way, hence the time-out; it is longer
+    # than it takes a node to notice by itself that it is cut off.
     "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 "
-    "-c tcp_keepalives_count=3 "
+    "-c tcp_keepalives_count=4 -c tcp_user_timeout=12s "
     # What a writer reads of the feed must be of the moment that it reads.
     r"-c default_transaction_isolation=read\ committed"
 )

@@ -30,9 +30,10 @@ _KEPT: Final = "3 days"
 _MOST: Final = 5_000_000
 
 #: A node that is stopped, and not dead, would lead for ever: its kernel answers
-#: for it.  PostgreSQL 13 knows no such setting.
+#: for it.  And of one that is cut off the server has the time begin anew with
+#: the first change that it would tell of.  PostgreSQL 13 knows no such setting.
 _END_IDLE: Final = """
-    SELECT set_config('idle_session_timeout', '20s', false)
+    SELECT set_config('idle_session_timeout', '13s', false)
      WHERE current_setting('server_version_num')::integer >= 140000
 """
 _BEAT: Final = """

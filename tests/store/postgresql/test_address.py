@@ -135,7 +135,7 @@ class TestSession:
         """
         The server ends the session of a node that is stopped.
         """
-        assert "20s" == session._ask("SHOW idle_session_timeout")
+        assert "13s" == session._ask("SHOW idle_session_timeout")
 
     def test_woken(self, session, ledger):
         """
