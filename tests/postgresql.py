@@ -99,6 +99,7 @@ class Server:
             "--encoding",
             "UTF8",
             "--no-sync",
+            "--data-checksums",
             "--locale",
             "C.UTF-8",
         )
@@ -181,6 +182,28 @@ class Server:
         self._process.wait(30)
         self._process = None
 
+    def damage(self, address: str, table: str) -> None:
+        """
+        Overwrite a part of the first page of a *table*, which has one, in the
+        database at *address*, to which nobody is connected.
+        """
+        asked = "SELECT pg_relation_filepath(%s::regclass)"
+        with psycopg.connect(address) as db:
+            row = db.execute(asked, (table,)).fetchone()
+        assert row is not None
+        self.stop()
+        with (self.data / row[0]).open("r+b") as file:
+            assert file.seek(0, os.SEEK_END), f"{table} is empty"
+            file.seek(4096)
+            file.write(b"\xff" * 2000)
+        self.start(fsync="off", full_page_writes="off")
+
+    def has_ended(self) -> bool:
+        """
+        Tell whether it has ended by itself.
+        """
+        return self._process is not None and self._process.poll() is not None
+
     def socket_address(self, database: str) -> str:
         """
         Return the address of a *database* by the server's socket.
@@ -218,13 +241,15 @@ def new_folder() -> Path:
 
 
 @contextlib.contextmanager
-def own_server(primary: Server | None = None) -> Iterator[Server]:
+def own_server(
+    primary: Server | None = None, folder: Path | None = None
+) -> Iterator[Server]:
     """
-    Run a server that may be stopped, or a standby of *primary*, until the end
-    of the ``with``.
+    Run a server that may be stopped, or a standby of *primary*, in a *folder*
+    or one of its own, until the end of the ``with``.
     """
     made = functools.partial(Server.standby, primary) if primary else Server
-    server = made(new_folder())
+    server = made(folder or new_folder())
     try:
         server.start(fsync="off", full_page_writes="off")
         yield server

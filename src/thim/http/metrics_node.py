@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.collateral.records import AMD, INTEL
 from thim.http.metric_rows import gauge, gauges
+from thim.store.node_state import DAMAGED, REFUSED
 
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ def node_metrics(scrape: Scrape) -> Iterator[Metric]:
     yield gauge(
         "ledger_away",
         "Whether the ledger cannot be reached from this node.",
-        found is None or found.is_away,
+        # Of one that is damaged a concern tells.
+        found is None or (found.is_away and found.reason != DAMAGED),
     )
     yield gauge(
         "ledger_refused",
         "Whether the ledger is there, and does not let this node in.",
-        found is not None and found.is_refused,
+        found is not None and found.reason == REFUSED,
     )
     if found is not None:
         yield from _replica_metrics(found, scrape.now)

@@ -64,8 +64,8 @@ _NOTED: Final = 60.0
 _FILLED: Final = frozenset({"unknown-platform", "no-pck-certificate"})
 #: In a minute; each is kept for ever.
 _MOST_CHANGES: Final = 10
-#: On what comes from a replica whose ledger cannot be reached.
-_AWAY: Final = (b"thim-replica", b"away")
+#: On what comes from a replica that does not follow its ledger.
+_REPLICA: Final = b"thim-replica"
 #: On what leads to other root keys than the vendor's.
 _DANGEROUS: Final = (b"thim-dangerous", b"test-anchors")
 
@@ -198,7 +198,7 @@ class Service:
         """
         added = (
             *((_DANGEROUS,) if self.settings.is_dangerous else ()),
-            *((_AWAY,) if self.upkeep.is_away else ()),
+            *(((_REPLICA, self.upkeep.lag),) if self.upkeep.lag else ()),
         )
         if not added:
             return reply

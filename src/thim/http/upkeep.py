@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.errors import UnavailableError
 from thim.http.damage import DamageLog
-from thim.store.node_state import StateReader
+from thim.store.node_state import AWAY, REFUSED, StateReader
 
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Upkeep:
         self._replica = replica
         self._pck_desk = pck_desk
         self._memo = memo
-        #: Whether the ledger is, of which this serves a replica.
-        self.is_away = False
+        #: What keeps the replica that this serves from following, if anything.
+        self.lag = b""
         self._node = StateReader(settings.store)
         self._node_looked = 0.0
         self._latest: datetime.datetime | None = None
@@ -127,9 +127,9 @@ class Upkeep:
             return
         self._node_looked = now
         state = self._node.read()
-        is_away = state is None or state.is_away
-        if is_away != self.is_away:
-            self.is_away = is_away
+        lag = _find_lag(state)
+        if lag != self.lag:
+            self.lag = lag
             self._pck_desk.forget()
             if self._memo is not None:
                 self._memo.clear()
@@ -164,3 +164,10 @@ class Upkeep:
             self._check_standing()
             if self._memo is not None:
                 self._memo.clear()
+
+
+def _find_lag(state: NodeState | None) -> bytes:
+    if state is not None and not state.is_away:
+        return b""
+    is_away = state is None or state.reason in {None, AWAY, REFUSED}
+    return b"away" if is_away else b"behind"

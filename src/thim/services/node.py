@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from thim.errors import ThimError, UnwritableError
 from thim.store.lock import following
-from thim.store.node_state import NodeBeat, NodeState, write_state
+from thim.store.node_state import (
+    DAMAGED,
+    FULL,
+    NodeBeat,
+    NodeState,
+    write_state,
+)
 
 
 if TYPE_CHECKING:
@@ -29,8 +35,11 @@ _log: Final = logging.getLogger("thim.node")
 #: Seconds between two looks without a word from the ledger.
 _POLL: Final = 1.0
 _BEAT: Final = 2.0
+_EXAMINE: Final = 10.0
 _COMPARE: Final = 60.0
 _TRIM: Final = 3600.0
+#: A ledger that is so can be followed all the same, as long as that works.
+_AILMENTS: Final = frozenset({FULL, DAMAGED})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +88,7 @@ class _Node:
         self._follower = Follower(settings.store, settings.address)
         self._last: dict[str, float] = {}
         self._trouble = ""
+        self._ailments: dict[str, UnwritableError] = {}
         self._state = NodeState(
             node=settings.name,
             position=0,
@@ -119,20 +129,16 @@ class _Node:
             remake_replica(store, self._settings.address)
 
     def _blame(self, error: Exception) -> None:
-        from thim.store.postgresql import REFUSED  # noqa: PLC0415 - psycopg
+        self._say(f"cannot follow: {error}", error)
+        reason = error.reason if isinstance(error, ThimError) else None
+        self._tell(is_away=True, leads=(), trouble=str(error), reason=reason)
 
-        trouble = str(error)
+    def _say(self, trouble: str, error: Exception) -> None:
+        """Log what is wrong, once and not again and again."""
         if trouble != self._trouble:
-            is_ours = isinstance(error, ThimError)
-            trace = None if is_ours else error
-            _log.warning("cannot follow: %s", trouble, exc_info=trace)
+            trace = None if isinstance(error, ThimError) else error
+            _log.warning("%s", trouble, exc_info=trace)
         self._trouble = trouble
-        self._tell(
-            is_away=True,
-            leads=(),
-            trouble=trouble,
-            is_refused=getattr(error, "reason", None) == REFUSED,
-        )
 
     def _follow_or_mend(self, session: NodeSession) -> None:
         try:
@@ -145,30 +151,57 @@ class _Node:
         while not self._ended.is_set():
             leads = session.elect()
             position = self._follower.catch_up()
-            if self._trouble:
-                _log.info("follows again, at position %d", position)
-                self._trouble = ""
+            ailment = self._find_ailment(position)
             self._tell(
                 is_away=False,
                 position=position,
                 ledger_position=session.last_position(),
                 followed=self._clock(),
                 leads=tuple(sorted(leads)),
-                trouble=None,
-                is_refused=False,
+                trouble=ailment and str(ailment),
+                reason=ailment and ailment.reason,
             )
             self._look_around(session, leads)
             session.wait(_POLL)
 
+    def _find_ailment(self, position: int) -> UnwritableError | None:
+        ailment = next(iter(self._ailments.values()), None)
+        if ailment is not None:
+            self._say(str(ailment), ailment)
+        elif self._trouble:
+            _log.info("follows again, at position %d", position)
+            self._trouble = ""
+        return ailment
+
     def _look_around(self, session: NodeSession, leads: frozenset[str]) -> None:
-        if self._is_time("compare", _COMPARE):
-            self._tell(differs=not self._follower.is_same())
-        if self._is_time("beat", _BEAT):
-            mine = self._beat()
-            told = session.beat(mine, self._started)
-            self._tell(nodes=tuple(_describe(one, mine) for one in told))
-        if leads and self._is_time("trim", _TRIM):
-            session.trim()
+        self._try("compare", _COMPARE, self._compare)
+        self._try("examine", _EXAMINE, session.examine)
+        self._try("beat", _BEAT, lambda: self._tell_others(session))
+        if leads:
+            self._try("trim", _TRIM, session.trim)
+
+    def _try(
+        self, what: str, interval: float, work: Callable[[], None]
+    ) -> None:
+        """Do what a ledger that is followed all the same may refuse."""
+        if not self._is_time(what, interval):
+            return
+        try:
+            work()
+        except UnwritableError as e:
+            if e.reason not in _AILMENTS:
+                raise
+            self._ailments[what] = e
+        else:
+            self._ailments.pop(what, None)
+
+    def _compare(self) -> None:
+        self._tell(differs=not self._follower.is_same())
+
+    def _tell_others(self, session: NodeSession) -> None:
+        mine = self._beat()
+        told = session.beat(mine, self._started)
+        self._tell(nodes=tuple(_describe(one, mine) for one in told))
 
     def _beat(self) -> Beat:
         from thim.store.session import Beat  # noqa: PLC0415 - psycopg

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from thim.services.status import Concern, Level
-from thim.store.node_state import read_state_file
+from thim.store.node_state import AWAY, DAMAGED, read_state_file
 
 
 if TYPE_CHECKING:
@@ -29,16 +29,32 @@ def find_node_concerns(replica: Replica) -> Iterator[Concern]:
         return
     state = read_state_file(replica.path)
     if state is None or state.is_away:
-        trouble = state.trouble if state else "nobody follows it"
-        detail = (
-            f"what was there goes on to be served, nothing new is kept, and "
-            f"nothing fetched ({trouble})"
-        )
-        is_refused = state is not None and state.is_refused
-        reason = "ledger-refused" if is_refused else "ledger-away"
-        yield Concern(level=Level.NOW, reason=reason, detail=detail)
+        yield _cannot_follow(state)
+    elif state.reason is not None:
+        yield _ail(state)
     if state is not None:
         yield from _find_differences(state)
+
+
+def _cannot_follow(state: NodeState | None) -> Concern:
+    detail = (
+        f"what was there goes on to be served, nothing new is kept, and "
+        f"nothing fetched ({state.trouble if state else 'nobody follows it'})"
+    )
+    found = state.reason if state else None
+    is_ledgers = found is not None and found.startswith("ledger-")
+    reason = found if found and is_ledgers else AWAY
+    return Concern(level=Level.NOW, reason=reason, detail=detail)
+
+
+def _ail(state: NodeState) -> Concern:
+    what = (
+        "what cannot be read there is not written any more either"
+        if state.reason == DAMAGED
+        else "nothing new is kept until there is room again"
+    )
+    detail = f"{what}, what is here goes on to be served ({state.trouble})"
+    return Concern(level=Level.NOW, reason=str(state.reason), detail=detail)
 
 
 def _find_differences(state: NodeState) -> Iterator[Concern]:

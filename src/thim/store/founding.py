@@ -25,14 +25,9 @@ from thim.store.copying import copy_in, copy_out, make_tables
 from thim.store.feed import install_feed
 from thim.store.follow import Follower, find_place
 from thim.store.ledger_tables import check_has_ledger, has_ledger
+from thim.store.node_state import AWAY, REFUSED
 from thim.store.notes import put_setting
-from thim.store.postgresql import (
-    AWAY,
-    REFUSED,
-    engine_at,
-    explain,
-    writing_engine,
-)
+from thim.store.postgresql import engine_at, explain, writing_engine
 from thim.store.replica import Replica
 from thim.store.replica_file import (
     Place,

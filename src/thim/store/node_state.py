@@ -19,6 +19,12 @@ import msgspec
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Why a ledger cannot be used: nobody reaches its server, that does not let
+#: this node in, has no room, or cannot read what it has written.
+AWAY: Final = "ledger-away"
+REFUSED: Final = "ledger-refused"
+FULL: Final = "ledger-full"
+DAMAGED: Final = "ledger-damaged"
 _MOST_BYTES: Final = 1024 * 1024
 #: Seconds after which the process that should write it is taken for dead.
 _DEAD: Final = 10.0
@@ -44,7 +50,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     *position* is how far its replica has followed, *ledger_position* how far
     the ledger was when it was last asked, at the instant *followed*; *leads*
     are the vendors whose documents this node refreshes, *trouble* is why it
-    cannot follow; *is_refused* where the ledger is there, and does not let it.
+    cannot follow, or what else is wrong with the ledger, and *reason* its name.
     """
 
     node: str
@@ -56,7 +62,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str | None
     differs: bool
     nodes: tuple[NodeBeat, ...]
-    is_refused: bool = False
+    reason: str | None = None
 
 
 def state_file(store: Path) -> Path:

@@ -25,16 +25,14 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from thim.errors import OperatorError, UnwritableError
+from thim.store.node_state import AWAY, DAMAGED, FULL, REFUSED
 
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-#: The reason of errors that mean that the server is not there.
-AWAY: Final = "ledger-away"
-#: Of errors that mean that it is, and lets this node not in.
-REFUSED: Final = "ledger-refused"
-#: How a server says so: there is no SQLSTATE before there is a connection.
+#: How a server says that it does not let us in: there is no SQLSTATE before
+#: there is a connection.
 _REFUSAL: Final = re.compile(
     r"\S+ authentication failed for user .*|no password supplied"
     r"|(?:role|database) .* does not exist"
@@ -180,37 +178,77 @@ def lock_out_others(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
 
 
+def has_written(connection: Connection) -> bool:
+    """
+    Tell whether this transaction has changed anything so far.
+    """
+    asked = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
+    return bool(connection.exec_driver_sql(asked).scalar_one())
+
+
+#: What helps against a damaged ledger.
+RESTORE: Final = (
+    "`thim db verify` lists what cannot be read, and says how to restore it"
+)
+_SERVERS: Final = psycopg.errors
+#: What errors mean, the first that fits.
+_MEANINGS: Final[
+    tuple[tuple[tuple[type[Exception], ...], str | None, str], ...]
+] = (
+    # Somebody else's long transaction is no absence.
+    (
+        (_SERVERS.LockNotAvailable, _SERVERS.QueryCanceled),
+        None,
+        "ledger: {}",
+    ),
+    ((_SERVERS.DiskFull,), FULL, "the disk of the ledger is full: {}"),
+    (
+        (
+            _SERVERS.DataCorrupted,
+            _SERVERS.IndexCorrupted,
+            _SERVERS.IoError,
+            _SERVERS.UndefinedFile,
+        ),
+        DAMAGED,
+        f"the ledger is damaged: {{}}. {RESTORE}",
+    ),
+    # It is not there, starts, or stops.
+    (
+        (psycopg.OperationalError,),
+        AWAY,
+        "the ledger cannot be reached: {}",
+    ),
+)
+
+
 def explain(error: DBAPIError) -> UnwritableError:
     """
     Say what an *error* of the ledger's means for who wanted something of it.
     """
-    why = str(error.orig).strip().splitlines()
-    detail = why[0] if why else type(error.orig).__name__
-    if is_away(error):
-        return explain_absence(detail)
+    cause = error.orig
+    if isinstance(error, DisconnectionError) or error.connection_invalidated:
+        cause = psycopg.OperationalError(str(cause))
+    return explain_cause(cause)
+
+
+def explain_cause(cause: BaseException | None) -> UnwritableError:
+    """
+    Say the same of what the server, or the way to it, has said.
+    """
+    is_outside = isinstance(cause, psycopg.OperationalError)
+    if is_outside and (found := _REFUSAL.search(str(cause))):
+        msg = f"the ledger refuses this node: {found[0]}"
+        return UnwritableError(msg, reason=REFUSED)
+    detail = shorten_cause(cause)
+    for kinds, reason, text in _MEANINGS:
+        if isinstance(cause, kinds):
+            return UnwritableError(text.format(detail), reason=reason)
     return UnwritableError(f"ledger: {detail}")
 
 
-def explain_absence(why: str) -> UnwritableError:
+def shorten_cause(cause: BaseException | None) -> str:
     """
-    Say what it means that there is no connection to the ledger, which is *why*
-    in libpq's words.
+    Return the first line of what was said: hints for programmers follow.
     """
-    if found := _REFUSAL.search(why):
-        msg = f"the ledger refuses this node: {found[0]}"
-        return UnwritableError(msg, reason=REFUSED)
-    return UnwritableError(f"the ledger cannot be reached: {why}", reason=AWAY)
-
-
-def is_away(error: DBAPIError) -> bool:
-    """
-    Tell whether an *error* means that the server is not there, starts, or
-    stops.
-    """
-    if isinstance(error, DisconnectionError) or error.connection_invalidated:
-        return True
-    # Somebody else's long transaction is no absence.
-    is_kept_waiting = isinstance(error.orig, psycopg.errors.LockNotAvailable)
-    return not is_kept_waiting and isinstance(
-        error.orig, psycopg.OperationalError
-    )
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__

@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psycopg
 
 from thim.collateral.records import AMD, INTEL
+from thim.errors import UnwritableError
 from thim.store.feed import CHANNEL
 from thim.store.instants import from_stored, to_stored
-from thim.store.postgresql import WRITER, explain_absence, read_conninfo
+from thim.store.node_state import DAMAGED
+from thim.store.postgresql import (
+    RESTORE,
+    WRITER,
+    explain_cause,
+    read_conninfo,
+)
 
 
 if TYPE_CHECKING:
@@ -35,6 +42,17 @@ _MOST: Final = 5_000_000
 _END_IDLE: Final = """
     SELECT set_config('idle_session_timeout', '13s', false)
      WHERE current_setting('server_version_num')::integer >= 140000
+"""
+#: A temporary file of as much as PostgreSQL needs to go on with its own log; it
+#: changes nothing, and is gone with the query.
+_FIND_ROOM: Final = """
+    WITH filled AS MATERIALIZED (
+        SELECT repeat('x', 1048576) AS text FROM generate_series(1, 16))
+    SELECT sum(length(text)) FROM filled
+"""
+_FAILURES: Final = """
+    SELECT coalesce(checksum_failures, 0) FROM pg_stat_database
+     WHERE datname = current_database()
 """
 _BEAT: Final = """
     INSERT INTO nodes (name, version, started, seen, position, digest)
@@ -143,6 +161,27 @@ class NodeSession:
         newest = "SELECT coalesce(max(position), 0) FROM changes"
         return int(self._ask(newest))
 
+    def examine(self) -> None:
+        """
+        Find out how the server stands.
+
+        Raises:
+            UnwritableError: It has no room for 16 MiB more, or has found pages
+                whose checksums are wrong; or it is away.
+        """
+        # Where queries may not have so much, there is nothing to be said.
+        allowed = contextlib.suppress(psycopg.errors.ConfigurationLimitExceeded)
+        with _explained(), allowed, self._db.transaction():
+            self._db.execute("SET LOCAL work_mem = '64kB'")
+            self._db.execute("SET LOCAL temp_tablespaces = ''")
+            self._db.execute(_FIND_ROOM)
+        if failures := self._ask(_FAILURES):
+            msg = (
+                f"the ledger is damaged: PostgreSQL has met a page with a "
+                f"wrong checksum {failures} times. {RESTORE}"
+            )
+            raise UnwritableError(msg, reason=DAMAGED)
+
     def trim(self) -> None:
         """
         Forget the changes that everybody has followed long since.
@@ -162,7 +201,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as e:
-        raise explain_absence(str(e).strip()) from e
+        raise explain_cause(e) from e
 
 
 def _read(row: tuple[Any, ...]) -> Beat:

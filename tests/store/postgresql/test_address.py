@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.store.made import day
 from thim.errors import OperatorError, UnwritableError
-from thim.store.postgresql import Caller, explain_absence, read_conninfo
+from thim.store.postgresql import Caller, explain_cause, read_conninfo
 from thim.store.session import NodeSession
 
 
@@ -71,7 +71,7 @@ def test_not_let_in(why):
     what it says is what is wrong.
     """
     told = f'connection to server at "db", port 5432 failed: FATAL:  {why}\nx'
-    found = explain_absence(told)
+    found = explain_cause(psycopg.OperationalError(told))
 
     assert "ledger-refused" == found.reason
     assert f"the ledger refuses this node: {why}" == str(found)
@@ -90,7 +90,7 @@ def test_away(why):
     """
     One that does not answer, or not yet, is away.
     """
-    assert "ledger-away" == explain_absence(why).reason
+    assert "ledger-away" == explain_cause(psycopg.OperationalError(why)).reason
 
 
 def test_nobody_waits_twice():
