@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,12 +18,20 @@ from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.cli.settings import SETTINGS
 from thim.services.clock import utc_now
 from thim.store.location import parse_location
+from thim.store.node_state import DAMAGED
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from thim.store.migrate import Migrated
+_RESTORE: Final = (
+    "The ledger in PostgreSQL is damaged. Go over to a standby, or restore "
+    "PostgreSQL's own backup; or bring into a new database what a node has "
+    "(`thim db move --from-replica sqlite:///FILE`) or a backup (`thim db "
+    "restore BACKUP --store FILE`), by `thim db move postgresql://... --store "
+    "FILE`. docs/operating.md has the steps"
+)
 
 
 app = typer.Typer(
@@ -127,6 +135,14 @@ def move(
     ],
     store: Store = None,
     config: Config = None,
+    from_replica: Annotated[
+        bool,
+        typer.Option(
+            "--from-replica",
+            help="Into a file: what this node's replica has, where the "
+            "database is lost or damaged.",
+        ),
+    ] = False,
 ) -> None:
     """
     Bring the ledger from the store's file into a PostgreSQL database, or from
@@ -137,7 +153,9 @@ def move(
     """
     found = configure({"store": store}, config)
     place = place_of(found)
-    if target.startswith(("postgresql://", "postgres://")):
+    if from_replica:
+        typer.echo("\n".join(_move_replica_out(place, target)))
+    elif target.startswith(("postgresql://", "postgres://")):
         typer.echo("\n".join(_move_to_server(place, target)))
     else:
         typer.echo("\n".join(_move_to_file(place, target)))
@@ -166,6 +184,21 @@ def _move_to_file(place: Place, target: str) -> Iterator[str]:
     yield (
         "The database is as it was: take `ledger` out of the configuration, "
         f'and write store = "{path}"'
+    )
+
+
+def _move_replica_out(place: Place, target: str) -> Iterator[str]:
+    from thim.store.salvage import move_replica_out  # noqa: PLC0415 - as above
+
+    path = parse_location(target)
+    position = move_replica_out(place.store, path)
+    yield (
+        f"What the replica in {place.store} had, at position {position} of "
+        f"the ledger's feed, is a ledger of its own in {path}"
+    )
+    yield (
+        f"The node with the highest position has the most. `thim db move "
+        f"--store {path} postgresql://...` brings it into an empty database"
     )
 
 
@@ -225,4 +258,6 @@ def verify(
             f"{report.revoked} under a revoked signer, "
             f"{len(report.findings)} findings"
         )
+        if any(finding.reason == DAMAGED for finding in report.findings):
+            typer.echo(_RESTORE)
     raise typer.Exit(1 if report.findings else 0)

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from thim.collateral.intake import Intake, verify_crl, verify_document
@@ -22,6 +23,7 @@ from thim.services.audit_platforms import PlatformAudit
 from thim.services.audit_signing_keys import check_signing_keys
 from thim.services.finding import Finding
 from thim.store.archive import Damaged, Stored
+from thim.store.node_state import DAMAGED
 from thim.store.replica import Replica
 from thim.store.revocation import Revocations
 from thim.x509.chain import parse_pem_chain
@@ -29,7 +31,7 @@ from thim.x509.crl import Crl
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from thim.collateral.records import CollateralKey
@@ -81,7 +83,8 @@ def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
     Check every record of *ledger* as if it came in today; *key_file* has the
     key with which its secrets are sealed.
 
-    1. The file itself is sound (SQLite's own checks).
+    1. The file itself is sound (SQLite's own checks), and a server can read
+       all of its tables; otherwise there is nothing more to be checked.
     2. The certificates for building chains can be read, and the chains are
        marked as the newest CRLs say.
     3. The digest is that of the body.
@@ -94,8 +97,11 @@ def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
     10. Signing keys hold (``audit_signing_keys``).
     11. Events are in their chain (``audit_events``).
     """
-    anchors = ledger.anchors()
     findings = [_store_finding("file", p) for p in ledger.integrity_problems()]
+    if unreadable := ledger.unreadable_tables():
+        findings += starmap(_table_finding, unreadable.items())
+        return _report_nothing_but(findings)
+    anchors = ledger.anchors()
     findings += _check_certificates(ledger)
     findings += _check_root_crl(ledger)
     amd = AmdAudit(ledger, anchors)
@@ -130,6 +136,21 @@ def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
         platforms=platforms.count,
         endorsement_keys=amd.count,
         revoked=revoked + amd.revoked,
+        findings=tuple(findings),
+    )
+
+
+def _table_finding(table: str, detail: str) -> Finding:
+    return Finding(record=f"table {table}", reason=DAMAGED, detail=detail)
+
+
+def _report_nothing_but(findings: Sequence[Finding]) -> Report:
+    return Report(
+        records=0,
+        heads=0,
+        platforms=0,
+        endorsement_keys=0,
+        revoked=0,
         findings=tuple(findings),
     )
 

@@ -25,7 +25,7 @@ from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -54,6 +54,14 @@ class Base(Protocol):
         Raises:
             UnwritableError: It cannot be written, the server is away, or has
                 another ledger or one that has gone back.
+        """
+
+    def find_unreadable(self) -> Mapping[str, str]:
+        """
+        Return why each table of the server's that is damaged cannot be read.
+
+        Raises:
+            UnwritableError: The server is away.
         """
 
     def close(self) -> None:
@@ -127,6 +135,9 @@ class _SqliteBase:
             msg = f"store {self._path}: {e.orig}"
             raise UnwritableError(msg) from e
 
+    def find_unreadable(self) -> Mapping[str, str]:
+        return {}  # a file is looked at as a whole
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -166,6 +177,11 @@ class _PostgresqlBase:
             self._follower.take_in(news)
         except ThimError as e:
             _log.warning("the replica %s is behind: %s", self._path, e)
+
+    def find_unreadable(self) -> Mapping[str, str]:
+        from thim.store.ledger_damage import find_unreadable  # noqa: PLC0415
+
+        return find_unreadable(self._engine)
 
     def close(self) -> None:
         """Leave the engine to who uses it next."""

@@ -58,7 +58,7 @@ from thim.x509.crl import Crl
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from typing import Self
@@ -347,6 +347,15 @@ class Ledger:
         Return what SQLite's own checks find wrong with the file.
         """
         return find_damage(self._path)
+
+    def unreadable_tables(self) -> Mapping[str, str]:
+        """
+        Return why each table that a server cannot read is damaged, by its name.
+
+        Raises:
+            UnwritableError: The server is away.
+        """
+        return self._base.find_unreadable()
 
     def chains(self) -> Sequence[tuple[bytes, bool]]:
         """
