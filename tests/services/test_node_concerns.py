@@ -98,7 +98,11 @@ class TestConcerns:
         ("news", "reasons"),
         [
             ({"is_away": True, "trouble": "gone"}, ["ledger-away"]),
-            ({"is_away": True, "is_refused": True}, ["ledger-refused"]),
+            ({"is_away": True, "reason": "ledger-refused"}, ["ledger-refused"]),
+            ({"is_away": True, "reason": "replica-write"}, ["ledger-away"]),
+            ({"is_away": True, "reason": "ledger-damaged"}, ["ledger-damaged"]),
+            ({"reason": "ledger-damaged"}, ["ledger-damaged"]),
+            ({"reason": "ledger-full"}, ["ledger-full"]),
             ({"ledger_position": 1005}, []),
             ({"ledger_position": 1006}, ["replica-behind"]),
             ({"differs": True}, ["replica-differs"]),
