@@ -96,7 +96,7 @@ class TestNodeMetrics:
         """
         A ledger that does not let the node in is told from one that is away.
         """
-        found = measured(tmp_path, state(is_away=True, is_refused=True))
+        found = measured(tmp_path, state(is_away=True, reason="ledger-refused"))
 
         assert 1 == found["thim_ledger_away",] == found["thim_ledger_refused",]
 
