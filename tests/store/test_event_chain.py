@@ -124,6 +124,15 @@ class TestBreaks:
 
         assert [(bare, "the event is in no chain")] == list(find_breaks([bare]))
 
+    def test_goes_on(self):
+        """
+        The events behind one that is in no chain follow from those before it.
+        """
+        one, two = make_chain("ab")
+        bare = dataclasses.replace(one, digest=None)
+
+        assert [bare] == [link for link, _ in find_breaks([one, bare, two])]
+
 
 class TestLedger:
     def test_chained(self, ledger, replica):
