@@ -167,6 +167,43 @@ class TestTrailing:
         assert "empty-archive" == e.value.reason
 
 
+class TestNumber:
+    def test_unknown(self):
+        """
+        A number of which nothing is known is not chosen.
+        """
+        with pytest.raises(NotFoundError, match="known are 10, 16, 17") as e:
+            choose(find_baseline("21"), LANDSCAPE, NOW)
+
+        assert "unknown-number" == e.value.reason
+
+
+class TestFloor:
+    def test_below(self):
+        """
+        Where the rule comes to a number below the floor, the floor answers, for
+        as long as the rule would have.
+        """
+        baseline = find_baseline("default")
+        lifted = dataclasses.replace(baseline, floor=20)
+        bare = choose(baseline, LANDSCAPE, NOW)
+
+        assert (17, NUMBERS[17] + 540 * DAY) == (bare.number, bare.until)
+        assert dataclasses.replace(bare, number=20) == choose(
+            lifted, LANDSCAPE, NOW
+        )
+
+    @pytest.mark.parametrize("floor", [16, 17])
+    def test_above(self, floor):
+        """
+        A floor that the rule does not come below changes nothing.
+        """
+        baseline = find_baseline("default")
+        other = dataclasses.replace(baseline, floor=floor)
+
+        assert choose(baseline, LANDSCAPE, NOW) == choose(other, LANDSCAPE, NOW)
+
+
 class TestLag:
     @pytest.mark.parametrize(
         ("rule", "number"),
