@@ -13,8 +13,10 @@ UV     := uv pip compile pyproject.toml --quiet --universal \
 	--no-emit-find-links --custom-compile-command 'make lock'
 WHEELS := $(VENV)/wheels
 BUILD  := $(BIN)/python deploy/kit/build.py --wheels $(WHEELS)
-# One more than two cores: many tests wait for something.
+# One more than two cores: many tests wait for something.  Each has a part of
+# its own to begin with, so that most modules' fixtures are made once.
 WORKERS ?= 3
+SPREAD := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -36,10 +38,10 @@ run: install  ## start the service on http://127.0.0.1:8080
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
 unit: install-dev $(WHEELS)/.all  ## only the tests (PYTEST='-k tcb' selects)
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+	$(BIN)/python -m pytest $(SPREAD) $(PYTEST)
 
 coverage: install-dev $(WHEELS)/.all  ## the tests, counting branches: twice as long
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
+	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term
 
 soak: install-dev  ## an hour, as root: a steady load, faults of several nodes
 	$(BIN)/python -m tests.nodes.soak
