@@ -6,11 +6,10 @@ its place.
 import pytest
 
 from tests.new_store import remember
-from tests.nodes.node import TCB, learn, node
+from tests.nodes.node import TCB, follow, is_same, learn, node
 from tests.postgresql import needs_postgresql, own_server, shared_server
 from tests.services.made import INTEL
 from thim.errors import UnwritableError
-from thim.store.follow import Follower
 from thim.store.founding import make_ledger, make_replica, provide_replica
 from thim.store.postgresql import engine_at
 from thim.x509.chain import to_pem
@@ -66,7 +65,7 @@ def replicas(address, tmp_path):
     for path in paths:
         make_replica(path, address)
     learn(paths[0])
-    Follower(paths[1], address).catch_up()
+    follow(paths[1], address)
     return paths
 
 
@@ -98,7 +97,7 @@ def check_nodes_change_over(replicas, empty):
         assert "ledger-foreign" == caught.value.reason
         replica.unlink()
         provide_replica(replica, empty)
-        assert Follower(replica, empty).is_same()
+        assert is_same(replica, empty)
 
 
 def test_from_backup(run, address, replicas, empty, tmp_path):

@@ -117,8 +117,10 @@ def copy_tables(
 def _pages(
     connection: Connection, table: Table
 ) -> Iterator[Sequence[tuple[Any, ...]]]:
-    streaming = connection.execution_options(yield_per=PAGE)
-    with streaming.execute(select(table)) as result:
+    # Of the statement: what else is said on this connection is no query that a
+    # server could have a cursor for.
+    rows = select(table).execution_options(yield_per=PAGE)
+    with connection.execute(rows) as result:
         for page in result.partitions():
             yield [tuple(row) for row in page]
 
