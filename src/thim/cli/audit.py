@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from thim.cli.files import making_file, read_bounded
-from thim.cli.options import Config, Json, Store, configure, place_of
+from thim.cli.options import (
+    Config,
+    Json,
+    Store,
+    configure,
+    find_store,
+    place_of,
+)
 from thim.errors import ParameterError, printable
 from thim.http.prefixes import parse_instant
 from thim.services.decided import Source, list_decided
@@ -95,7 +102,7 @@ def list_(
     """
     List what was decided, the newest first.
     """
-    path = place_of(configure({"store": store}, config)).store
+    path = find_store(store, config)
     wanted = Filter(
         since=_instant("--since", since),
         until=_instant("--until", until),

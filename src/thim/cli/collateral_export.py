@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from thim.baseline.model import ROOT
-from thim.cli.options import Config, Store, configure, place_of
+from thim.cli.options import Config, Store, configure, freshen, place_of
 from thim.errors import ParameterError
 from thim.services.collateral_export import Layout, Wish, export_collateral
 
@@ -53,6 +53,7 @@ def export(
         raise ParameterError("--manifests", layout.value, expected)
     found = configure({"store": store}, config)
     place = place_of(found)
+    freshen(place.store)
     wish = Wish(
         layout=layout,
         tenant=tenant,

@@ -4,6 +4,7 @@ Options that several commands share, and what they lead to.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -15,7 +16,12 @@ import typer
 
 from thim.cli.config import Configuration, load
 from thim.collateral.anchors import VENDOR_ROOTS
-from thim.errors import printable
+from thim.errors import (
+    OperatorError,
+    UnavailableError,
+    UnwritableError,
+    printable,
+)
 from thim.services.clock import FileClock, utc_now
 from thim.services.vendors import VendorSettings
 
@@ -80,7 +86,9 @@ def find_place(store: str | None, config: Path | None) -> Place:
     Raises:
         OperatorError: As ``cli.config.load``.
     """
-    return place_of(configure({"store": store}, config))
+    place = place_of(configure({"store": store}, config))
+    freshen(place.store)
+    return place
 
 
 def find_target(store: str | None, config: Path | None) -> Place:
@@ -157,4 +165,24 @@ def find_store(store: str | None, config: Path | None) -> Path:
         OperatorError: As ``cli.config.load``.
     """
     path: Path = configure({"store": store}, config)["store"].value
+    freshen(path)
     return path
+
+
+def freshen(store: Path) -> None:
+    """
+    See to it that what is read from *store*, if that is a replica, is what the
+    ledger has, or say on standard error why it may be old.
+    """
+    from thim.store.lock import is_followed  # noqa: PLC0415 - not for --help
+    from thim.store.up_to_date import bring_up_to_date  # noqa: PLC0415
+
+    if not store.exists() or is_followed(store):
+        return
+    # What is wrong with the store itself, the command says.
+    with contextlib.suppress(OperatorError, UnavailableError):
+        try:
+            bring_up_to_date(store)
+        except UnwritableError as e:
+            told = printable(str(e))
+            sys.stderr.write(f"what follows may be old: {told}\n")
