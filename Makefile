@@ -13,9 +13,9 @@ UV     := uv pip compile pyproject.toml --quiet --universal \
 	--no-emit-find-links --custom-compile-command 'make lock'
 WHEELS := $(VENV)/wheels
 BUILD  := $(BIN)/python deploy/kit/build.py --wheels $(WHEELS)
-# One more than two cores: many tests wait for something.  Each has a part of
+# Two more than two cores: many tests wait for something.  Each has a part of
 # its own to begin with, so that most modules' fixtures are made once.
-WORKERS ?= 3
+WORKERS ?= 4
 SPREAD := -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help

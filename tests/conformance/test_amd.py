@@ -143,7 +143,8 @@ class TestGuests:
         """
         paths = [path_of(vendor, chip) for chip in CHIPS * 10]
         store = tmp_path / "thim.db"
-        settings = settings_for(vendor, source_rate=10_000)
+        patience = datetime.timedelta(seconds=2.5)
+        settings = settings_for(vendor, source_rate=10_000, wait=patience)
         with facing(vendor, store, settings) as served, running_clock(vendor):
             last, answers = asyncio.run(boot_all(served.url, paths))
 
