@@ -554,6 +554,21 @@ class TestNoPack:
         with pytest.raises(MalformedError, match="not compressed as packs are"):
             check(tmp_path / "x.zip")
 
+    def test_bomb(self, tmp_path):
+        """
+        Nor is one that would fill a disk when it is unpacked.
+        """
+        path = tmp_path / "x.zip"
+        write_zip(path, {"manifest.json": b"{}"})
+        raw = bytearray(path.read_bytes())
+        # The size in the central directory (APPNOTE.TXT, 4.3.12).
+        at = raw.index(b"PK\1\2") + 24
+        raw[at : at + 4] = (2**32 - 2).to_bytes(4, "little")
+        path.write_bytes(raw)
+
+        with pytest.raises(MalformedError, match="4294967294 bytes"):
+            check(path)
+
     def test_later_format(self, acme, tmp_path):
         """
         Nor is an archive in a later form.

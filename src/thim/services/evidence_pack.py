@@ -43,6 +43,10 @@ MANIFEST: Final = "manifest.json"
 MOST_FILE: Final = 64 * 1024 * 1024
 MOST_LINE: Final = 4 * 1024 * 1024
 MOST_SUMS: Final = 512 * 1024 * 1024
+#: What a pack may come to unpacked: as many bytes, or so many times its own
+#: size, which is far more than rows of JSON shrink.
+MOST_SMALL: Final = 1024 * 1024 * 1024
+MOST_GROWTH: Final = 200
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o100644
 _UNIX: Final = 3
@@ -176,6 +180,9 @@ class PackReader:
                 _refuse(f"{info.filename} is not compressed as packs are")
         if len(set(names)) != len(names):
             _refuse("two files have one name")
+        unpacked = sum(info.file_size for info in self._zip.infolist())
+        if unpacked > max(MOST_SMALL, MOST_GROWTH * path.stat().st_size):
+            _refuse(f"unpacked it would have {unpacked} bytes")
         self.names = frozenset(names)
 
     def close(self) -> None:
