@@ -15,7 +15,6 @@ from tests.services.made import INTEL, NOW
 from tests.tmpfs import full, mounted
 from thim.errors import UnwritableError
 from thim.store.follow import Follower
-from thim.store.founding import make_ledger, provide_replica
 from thim.store.ledger import Ledger
 from thim.store.postgresql import engine_at
 
@@ -31,28 +30,6 @@ def server():
     """
     with own_server() as running:
         yield running
-
-
-@pytest.fixture
-def address(server):
-    """
-    A ledger at the server.
-    """
-    made = server.new_database()
-    make_ledger(made, INTEL.anchors)
-    yield made
-    engine_at(made).dispose()
-
-
-@pytest.fixture
-def store(address, tmp_path):
-    """
-    A replica of it, which knows a document.
-    """
-    path = tmp_path / "thim.db"
-    provide_replica(path, address)
-    learn(path)
-    return path
 
 
 def ready(served):
