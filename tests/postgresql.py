@@ -130,8 +130,11 @@ class Server:
 
     def start(self, prefix: tuple[str, ...] = (), **settings: str) -> None:
         """
-        Start it, behind the command *prefix*, and wait until it answers.
+        Start it, behind the command *prefix*, and wait until it answers; one
+        that was running has ended by itself.
         """
+        if self._process is not None:
+            self._process.wait(30)
         values = {
             "listen_addresses": self.host,
             "port": str(self.port),

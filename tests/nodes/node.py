@@ -65,7 +65,7 @@ def is_same(store: Path, address: str) -> bool:
         return follower.is_same()
 
 
-def await_so(is_so: Callable[[], Any], seconds: float = 60) -> None:
+def await_so(is_so: Callable[[], Any], seconds: float = 120) -> None:
     """
     Wait until something is so.
     """

@@ -9,12 +9,19 @@ import psycopg
 import pytest
 
 from tests.needs import needs_root
-from tests.nodes.node import AWAY, TCB, await_so, learn, node
+from tests.nodes.node import (
+    AWAY,
+    TCB,
+    await_so,
+    follow,
+    is_same,
+    learn,
+    node,
+)
 from tests.postgresql import needs_postgresql, new_folder, own_server
 from tests.services.made import INTEL, NOW
 from tests.tmpfs import full, mounted
 from thim.errors import UnwritableError
-from thim.store.follow import Follower
 from thim.store.ledger import Ledger
 from thim.store.postgresql import engine_at
 
@@ -108,7 +115,7 @@ class TestFull:
         assert "No space left on device" in str(refused)
         assert (200, 200, False) == (status, got.status, AWAY in got)
         assert {200} == statuses
-        assert Follower(store, address).is_same()
+        assert is_same(store, address)
 
     def test_no_room_for_its_log(self, disk, store, address, server):
         """
@@ -130,7 +137,7 @@ class TestFull:
         assert "ledger-away" == refused.reason
         assert (200, "away") == (got.status, got[AWAY])
         assert {200} == statuses
-        assert Follower(store, address).is_same()
+        assert is_same(store, address)
 
 
 def has_ended(server, address):
@@ -173,7 +180,7 @@ class TestDamaged:
         """
         with psycopg.connect(address) as db:
             db.execute("INSERT INTO counters VALUES ('a', '', 1, 0)")
-        Follower(store, address).catch_up()
+        follow(store, address)
         damage(server, address, "counters")
         with node(store, address) as served:
             await_so(lambda: AWAY not in served.get(TCB))
