@@ -99,3 +99,49 @@ def test_service(thim, cut_off):
 
     assert is_alone
     assert "" == run.err
+
+
+def test_elsewhere(thim, cut_off, address, monkeypatch):
+    """
+    Where the settings say that the ledger is somewhere else by now, it is
+    looked for there.
+    """
+    monkeypatch.setenv("THIM_LEDGER", address)
+
+    assert LATER in thim("collateral", "list", "--store", cut_off).text
+
+
+@pytest.fixture
+def another(monkeypatch):
+    """
+    The settings name another ledger than the replica has followed.
+    """
+    made = remember(shared_server().new_database())
+    make_ledger(made, INTEL.anchors)
+    monkeypatch.setenv("THIM_LEDGER", made)
+    return made
+
+
+def test_another(thim, stale, another):
+    """
+    Of another ledger than the settings name it is said that it is one.
+    """
+    run = thim("collateral", "list", "--store", stale)
+
+    assert 0 == run.code
+    assert LATER not in run.text
+    assert "may be old: the replica follows the ledger" in run.err
+
+
+def test_another_written(thim, stale, another, address):
+    """
+    Nothing is written to another ledger than the settings name: both addresses
+    are told.
+    """
+    words = ("token", "create", "--name", "ci", "--role", "reader")
+    run = thim(*words, "--store", stale)
+
+    assert 2 == run.code
+    assert "" == run.text
+    assert f"follows the ledger at {address}" in run.err
+    assert f"the setting ledger names {another}" in run.err

@@ -181,7 +181,7 @@ def export(
     if end > now:
         expected = f"expected no later than {now:%FT%TZ}"
         raise ParameterError("--until", f"{end:%FT%TZ}", expected)
-    bring_up_to_date(place.store)
+    bring_up_to_date(place.store, found["ledger"].value)
     with contextlib.closing(Replica(place.store)) as replica:
         replica.check_anchors(place.anchors)
         key_file = None if unsigned else found["key_file"].value

@@ -53,7 +53,7 @@ def export(
         raise ParameterError("--manifests", layout.value, expected)
     found = configure({"store": store}, config)
     place = place_of(found)
-    freshen(place.store)
+    freshen(found)
     wish = Wish(
         layout=layout,
         tenant=tenant,

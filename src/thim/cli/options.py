@@ -86,9 +86,9 @@ def find_place(store: str | None, config: Path | None) -> Place:
     Raises:
         OperatorError: As ``cli.config.load``.
     """
-    place = place_of(configure({"store": store}, config))
-    freshen(place.store)
-    return place
+    found = configure({"store": store}, config)
+    freshen(found)
+    return place_of(found)
 
 
 def find_target(store: str | None, config: Path | None) -> Place:
@@ -107,12 +107,35 @@ def target_of(found: Configuration, how: str = "into") -> Place:
     which it is, *how* it is used, and who named it.
 
     Raises:
-        OperatorError: There is no such clock.
+        OperatorError: There is no such clock, or the store follows another
+            ledger than the settings name.
     """
     place = place_of(found)
     origin = found["store"].origin
     sys.stderr.write(f"{how} {printable(str(place.store))} ({origin})\n")
+    _check_ledger(found)
     return place
+
+
+def _check_ledger(found: Configuration) -> None:
+    """Refuse to write to another ledger than the settings name."""
+    from thim.store.replica import Replica  # noqa: PLC0415 - not for --help
+
+    store, named = found["store"].value, found["ledger"].value
+    followed = None
+    # What is wrong with the store itself, the command says.
+    with (
+        contextlib.suppress(OperatorError, UnavailableError),
+        contextlib.closing(Replica(store)) as replica,
+    ):
+        followed = replica.ledger_address()
+    if None not in {named, followed} and named != followed:
+        msg = (
+            f"store {store}: follows the ledger at {followed}, the setting "
+            f"ledger names {named}; nothing was changed. If that is the "
+            f"same ledger, `thim serve` goes over to it when it starts"
+        )
+        raise OperatorError(msg, reason="ledger-other")
 
 
 def place_of(found: Configuration) -> Place:
@@ -164,25 +187,27 @@ def find_store(store: str | None, config: Path | None) -> Path:
     Raises:
         OperatorError: As ``cli.config.load``.
     """
-    path: Path = configure({"store": store}, config)["store"].value
-    freshen(path)
+    found = configure({"store": store}, config)
+    freshen(found)
+    path: Path = found["store"].value
     return path
 
 
-def freshen(store: Path) -> None:
+def freshen(found: Configuration) -> None:
     """
-    See to it that what is read from *store*, if that is a replica, is what the
-    ledger has, or say on standard error why it may be old.
+    See to it that what is read from the store, if that is a replica, is what
+    the ledger has, or say on standard error why it may be old.
     """
     from thim.store.lock import is_followed  # noqa: PLC0415 - not for --help
     from thim.store.up_to_date import bring_up_to_date  # noqa: PLC0415
 
+    store = found["store"].value
     if not store.exists() or is_followed(store):
         return
     # What is wrong with the store itself, the command says.
     with contextlib.suppress(OperatorError, UnavailableError):
         try:
-            bring_up_to_date(store)
+            bring_up_to_date(store, found["ledger"].value)
         except UnwritableError as e:
             told = printable(str(e))
             sys.stderr.write(f"what follows may be old: {told}\n")

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def bring_up_to_date(path: Path) -> None:
+def bring_up_to_date(path: Path, named: str | None = None) -> None:
     """
     Have the store in *path*, if it is a replica, follow its ledger up to now:
-    perhaps no service runs here that does.
+    perhaps no service runs here that does.  *named* is the address that the
+    ledger should have, if somebody says one.
 
     Raises:
         UnwritableError: The server is away, has another ledger or one that
@@ -30,5 +31,5 @@ def bring_up_to_date(path: Path) -> None:
         # Who has one file needs none of this.
         from thim.store.follow import Follower  # noqa: PLC0415
 
-        with Follower(path, address) as follower:
+        with Follower(path, named or address) as follower:
             follower.catch_up()
