@@ -119,9 +119,9 @@ def autonomy_of(
 
 def await_so(is_so: Callable[[], object], what: str = "") -> None:
     """
-    Wait until something is so, for ten seconds at most.
+    Wait until something is so, for half a minute at most.
     """
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < until, f"never so: {what}"
         time.sleep(0.005)

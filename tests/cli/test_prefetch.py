@@ -194,7 +194,7 @@ class TestList:
         )
         await_so(lambda: sim.vendor.requests.of("vcek"))
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
 
         assert 130 == process.returncode
         assert "remain in the queue" in said
