@@ -57,10 +57,11 @@ def served_statuses(served, fmspcs):
 
 def write_until_refused(store):
     """
-    Have something large kept until it is refused; return why.
+    Have something large kept until it is refused; return why.  What the disk
+    was filled beside, as a node's look for room, may have gone since.
     """
     with Ledger(store, INTEL.anchors) as ledger:
-        for number in range(100):
+        for number in range(500):
             try:
                 ledger.quarantine(
                     random.Random(number).randbytes(60_000),
@@ -97,10 +98,12 @@ class TestFull:
 
     def test_full(self, disk, store, address):
         """
-        Where the server's disk is full, writes are refused and say why, what
-        is there is served, and not marked: nothing is newer.  Nothing that was
-        kept is lost, and when there is room again all goes on by itself.
+        Where the server's disk is full but for its log, writes are refused and
+        say why, what is there is served, and not marked: nothing is newer.
+        Nothing that was kept is lost, and when there is room again all goes on
+        by itself.
         """
+        leave_room_for_its_log(address)
         with node(store, address) as served:
             with full(disk):
                 refused = write_until_refused(store)
@@ -138,6 +141,22 @@ class TestFull:
         assert (200, "away") == (got.status, got[AWAY])
         assert {200} == statuses
         assert is_same(store, address)
+
+
+def leave_room_for_its_log(address):
+    """
+    Have a file ready for the server's log, as one has that runs for a while:
+    in want of room for its log it ends, which another test is about.
+    """
+    with psycopg.connect(address, autocommit=True) as db:
+        for _ in range(3):
+            db.execute("SELECT pg_switch_wal()")
+            db.execute("CHECKPOINT")
+        row = db.execute(
+            "SELECT count(*) FROM pg_ls_waldir()"
+            " WHERE name > pg_walfile_name(pg_current_wal_lsn())"
+        ).fetchone()
+    assert row[0] >= 1
 
 
 def has_ended(server, address):
