@@ -98,7 +98,7 @@ class TestListeners:
             ("/admin/v1/chips", 404, 401),
             ("/admin", 404, 404),
             ("/metrics", 404, 200),
-            ("/console/", 404, 404),
+            ("/console/", 404, 303),
             ("/sgx/certification/v4/rootcacrl", 404, 404),
             ("/metadata/THIM/sgx/certification/v4/pckcert", 400, 404),
             ("/servicehealth", 204, 404),

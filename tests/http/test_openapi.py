@@ -26,6 +26,7 @@ DOCUMENTS = {
 }
 #: What is for machines that ask for collateral, or for who watches us.
 OTHERS = (
+    "/console",
     "/admin/",
     "/IntelSGX",
     "/SevSnpVM",

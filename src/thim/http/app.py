@@ -28,6 +28,8 @@ from thim.http.attestation_admin import attestation_admin_routes
 from thim.http.attestation_preview import attestation_preview_routes
 from thim.http.attesting import fill_evidence, open_attestation
 from thim.http.auth import Gate
+from thim.http.console.guard import Console
+from thim.http.console.routes import console_routes
 from thim.http.door import Door
 from thim.http.endpoints import (
     Prefixed,
@@ -106,6 +108,7 @@ def create_app(
             yield {
                 "service": service,
                 "gate": gate,
+                "console": Console(service, gate),
                 "attestation": attestation,
                 "door": door,
                 # Each request is counted where there is a limit to them.
@@ -132,6 +135,7 @@ def create_app(
             *health_routes(),
             *metrics_routes(),
             *admin_routes(),
+            *console_routes(),
             *agent_routes(),
             *pccs.routes(),
             *metadata_routes(),

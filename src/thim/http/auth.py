@@ -157,6 +157,23 @@ class Gate:
                 raise UnauthenticatedError(msg, reason="token-header")
         return self._add_certificate(scope, principal)
 
+    def recall(self, scope: Scope, principal: Principal) -> Principal | None:
+        """
+        Return who asks, being known from before as this *principal*: as the
+        token is now, None if it does not count any more.
+
+        Raises:
+            ForbiddenError: The request came in the clear.
+            UnavailableError: The store cannot be read.
+        """
+        self._check_transport(scope)
+        found: Principal | None = principal
+        if principal.issuer is None:
+            found = self._tokens.recall(principal.id, self._clock())
+        elif self._openid is None:
+            found = None
+        return None if found is None else self._add_certificate(scope, found)
+
     def is_shown(self, scope: Scope) -> bool:
         """
         Tell whether a request carries a token, whatever it is.

@@ -36,6 +36,7 @@ _FAMILIES: Final = {
     "vlek": "kds",
     "metadata": "imds",
     "admin": "admin",
+    "console": "console",
     "health": "ops",
     "metrics": "ops",
     **dict.fromkeys(

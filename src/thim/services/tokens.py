@@ -211,13 +211,29 @@ class TokenCheck:
         is_same = hmac.compare_digest(expected, _digest(match[2]))
         if found is None or not is_same or found.state(now) != "living":
             return None
-        self._note_use(found, now)
+        return self._let_in(found, now)
+
+    def recall(self, token_id: str, now: datetime.datetime) -> Principal | None:
+        """
+        Return whose token has this ID, for whoever has shown it before; None
+        if it is of no use any more.
+
+        Raises:
+            UnavailableError: The store cannot be read.
+        """
+        found = self._view.find(token_id)
+        if found is None or found.state(now) != "living":
+            return None
+        return self._let_in(found, now)
+
+    def _let_in(self, token: StoredToken, now: datetime.datetime) -> Principal:
+        self._note_use(token, now)
         return Principal(
-            id=found.id,
-            name=found.name,
-            role=_role(found),
-            expires=found.expires,
-            tenant=found.tenant,
+            id=token.id,
+            name=token.name,
+            role=_role(token),
+            expires=token.expires,
+            tenant=token.tenant,
         )
 
     def _note_use(self, token: StoredToken, now: datetime.datetime) -> None:

@@ -1,0 +1,356 @@
+"""
+Who sees a page: sessions, permissions, and forms that are nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hmac
+import http
+import re
+import urllib.parse
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from thim.errors import (
+    ForbiddenError,
+    NotFoundError,
+    OperatorError,
+    ThimError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from thim.http.bodies import TooLargeError, read_body
+from thim.http.console.render import HEADERS, render
+from thim.http.console.session import Cookies, Session, begin_session
+from thim.http.console.visit import (
+    Download,
+    Page,
+    SeeOther,
+    Shown,
+    Visit,
+    parse_form,
+)
+from thim.http.finish import finish
+from thim.http.problems import to_problem
+from thim.http.reply import Reply
+from thim.services.tokens import Permission
+
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from thim.http.auth import Gate
+    from thim.http.service import Service
+    from thim.services.tokens import Principal
+
+View: TypeAlias = Callable[[Visit], Awaitable[Shown]]
+
+FORM: Final = "application/x-www-form-urlencoded"
+LOGIN: Final = "/console/login"
+#: What the head of a page leads to.
+PAGES: Final = (("/", "Overview"),)
+#: Evidence that is pasted into a form is the largest of what is sent.
+MOST_FORM: Final = 512 * 1024
+#: A page of ours and nothing else: no other host, no control characters.
+_OWN: Final = re.compile(r"/console/[A-Za-z0-9/_.:?&=%+-]*")
+_COOKIE: Final = "thim-console"
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+_BASE: Final = "/console/"
+#: What a refusal's headers say to programs.
+_KEPT: Final = frozenset({b"retry-after", b"thim-reason"})
+#: Name and value.
+Header: TypeAlias = tuple[bytes, bytes]
+
+
+class Console:
+    """
+    What the pages of one process share.
+    """
+
+    def __init__(self, service: Service, gate: Gate) -> None:
+        self._service = service
+        self._gate = gate
+        self._cookies = Cookies(service)
+
+    async def log_in(self, scope: Scope, token: str) -> Header:
+        """
+        Return the cookie of a new session of whoever has the *token*.
+
+        Raises:
+            ThimError: As ``Gate.identify``; the token's role sees no page; or
+                there is no key to seal with.
+        """
+        principal = self._gate.identify(_with_token(scope, token))
+        if not principal.may(Permission.READ):
+            msg = (
+                f"{principal} has the role {principal.role.value}, expected "
+                f"reader, operator or admin"
+            )
+            raise ForbiddenError(msg, reason="role")
+        session = begin_session(principal, self._service.clock())
+        value = await asyncio.to_thread(self._cookies.seal, session)
+        self._service.upkeep.catch_up()
+        return _set_cookie(scope, value)
+
+    def log_out(self, scope: Scope) -> Header:
+        """
+        Return the cookie that ends a session.
+        """
+        return _set_cookie(scope, "", "; Max-Age=0")
+
+    def find(self, scope: Scope) -> tuple[Session, Principal] | None:
+        """
+        Return who is logged in, if anybody is.
+
+        Raises:
+            ForbiddenError: The request came in the clear.
+            UnavailableError: The store cannot be read.
+        """
+        value = _read_cookie(scope)
+        if not value:
+            return None
+        session = self._cookies.open(value, self._service.clock())
+        if session is None:
+            return None
+        principal = self._gate.recall(scope, session.principal)
+        return None if principal is None else (session, principal)
+
+
+def _with_token(scope: Scope, token: str) -> Scope:
+    # As if a program had shown it: the same checks, the same counting.
+    bearer = (b"authorization", b"Bearer " + token.encode("utf-8"))
+    return {**scope, "headers": [bearer]}
+
+
+def _name(scope: Scope) -> str:
+    # Over TLS, browsers take one of this name over TLS only.
+    return f"__Secure-{_COOKIE}" if scope["scheme"] == "https" else _COOKIE
+
+
+def _set_cookie(scope: Scope, value: str, more: str = "") -> Header:
+    secure = "; Secure" if scope["scheme"] == "https" else ""
+    text = (
+        f"{_name(scope)}={value}; Path={_BASE}; HttpOnly; SameSite=Strict"
+        f"{secure}{more}"
+    )
+    return b"set-cookie", text.encode("ascii")
+
+
+def _read_cookie(scope: Scope) -> str:
+    name = _name(scope)
+    for header, value in scope["headers"]:
+        if header == b"cookie":
+            for part in value.decode("latin-1").split(";"):
+                key, _, text = part.strip().partition("=")
+                if key == name:
+                    return str(text)
+    return ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConsolePage:
+    """
+    An ASGI application: what *view* shows whoever has *permission*.  Tokens
+    of a tenant see it if it is *for_tenants* too.
+    """
+
+    permission: Permission
+    view: View
+    for_tenants: bool = False
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """
+        Answer a request.
+        """
+        service: Service = scope["state"]["service"]
+        console: Console = scope["state"]["console"]
+        found = None
+        try:
+            found = _find(console, scope)
+            if found is None:
+                reply = _ask_to_log_in(scope)
+            else:
+                shown = await self._show(scope, receive, *found)
+                reply = to_reply(scope, shown, *found)
+        except ThimError as e:
+            reply = refuse(scope, e, *(found or (None, None)))
+        if scope["method"] not in _BODILESS:
+            service.upkeep.catch_up()
+        await finish(scope, send, service.mark(reply))
+
+    async def _show(
+        self,
+        scope: Scope,
+        receive: Receive,
+        session: Session,
+        principal: Principal,
+    ) -> Shown:
+        form = {}
+        if scope["method"] not in _BODILESS:
+            check_origin(scope)
+            form = await read_form(scope, receive)
+            _check_csrf(session, form)
+        self._let_in(principal)
+        visit = Visit(
+            scope=scope, session=session, principal=principal, form=form
+        )
+        return await self.view(visit)
+
+    def _let_in(self, principal: Principal) -> None:
+        if not principal.may(self.permission):
+            msg = (
+                f"{principal} has the role {principal.role.value}: it may "
+                f"look, and change nothing"
+            )
+            raise ForbiddenError(msg, reason="role")
+        if principal.tenant is not None and not self.for_tenants:
+            msg = (
+                f"{principal} is of the tenant {principal.tenant}, and this "
+                f"page is about everybody's"
+            )
+            raise ForbiddenError(msg, reason="tenant")
+
+
+def _find(console: Console, scope: Scope) -> tuple[Session, Principal] | None:
+    if scope["path"].endswith("\n"):  # which Starlette's routes overlook
+        msg = "no such page"
+        raise NotFoundError(msg, reason="unknown-path")
+    return console.find(scope)
+
+
+def _ask_to_log_in(scope: Scope) -> Reply:
+    if scope["method"] not in _BODILESS:
+        msg = "nobody is logged in (any more), and nothing was changed"
+        raise UnauthenticatedError(msg, reason="session")
+    path = scope["path"]
+    query = scope["query_string"].decode("latin-1")
+    here = f"{path}?{query}" if query else path
+    asked = urllib.parse.urlencode({"next": here})
+    return see_other(LOGIN if here == _BASE else f"{LOGIN}?{asked}")
+
+
+def check_origin(scope: Scope) -> None:
+    """
+    Check that a form was sent from a page of this very site.
+
+    Raises:
+        ForbiddenError: A browser says that it comes from elsewhere.
+    """
+    headers = dict(scope["headers"])
+    site = headers.get(b"sec-fetch-site", b"same-origin")
+    origin = headers.get(b"origin")
+    host = headers.get(b"host", b"")
+    is_own = origin is None or origin.partition(b"://")[2] == host
+    if site not in {b"same-origin", b"none"} or not is_own:
+        msg = "the form was sent from another site, and nothing was changed"
+        raise ForbiddenError(msg, reason="cross-site")
+
+
+def _check_csrf(session: Session, form: dict[str, str]) -> None:
+    sent = form.pop("csrf", "").encode("utf-8")
+    if not hmac.compare_digest(sent, session.csrf.encode("utf-8")):
+        msg = "the form is of another session: load the page anew"
+        raise ForbiddenError(msg, reason="csrf")
+
+
+async def read_form(scope: Scope, receive: Receive) -> dict[str, str]:
+    """
+    Return the form that was sent.
+
+    Raises:
+        MalformedError: It is none, or too large.
+    """
+    return parse_form(await read_body(scope, receive, MOST_FORM, (FORM,)))
+
+
+def find_next(text: str) -> str:
+    """
+    Return the page to show after the login: that of the *text* if it is one of
+    the console's, else the first.
+    """
+    is_own = _OWN.fullmatch(text) and not text.startswith(LOGIN)
+    return text if is_own else _BASE
+
+
+def see_other(path: str, *headers: Header) -> Reply:
+    """
+    Answer that what there is to see is at *path*.
+    """
+    location = (b"location", path.encode("ascii"))
+    return Reply(status=303, headers=(*HEADERS, location, *headers), body=b"")
+
+
+def to_reply(
+    scope: Scope,
+    shown: Shown,
+    session: Session | None,
+    principal: Principal | None,
+) -> Reply:
+    """
+    Answer what a view has shown.
+    """
+    if isinstance(shown, SeeOther):
+        return see_other(shown.path)
+    if isinstance(shown, Download):
+        return _send(shown)
+    return render(shown, find_common(scope, session, principal))
+
+
+def _send(shown: Download) -> Reply:
+    name = shown.name.encode("ascii")
+    headers = (
+        (b"content-type", b"application/octet-stream"),
+        (b"content-disposition", b'attachment; filename="%s"' % name),
+        *HEADERS,
+    )
+    return Reply(status=200, headers=headers, body=shown.body)
+
+
+def find_common(
+    scope: Scope, session: Session | None, principal: Principal | None
+) -> dict[str, Any]:
+    """
+    Return what every page shows.
+    """
+    service: Service = scope["state"]["service"]
+    return {
+        "path": scope["path"],
+        "pages": PAGES,
+        "session": session,
+        "principal": principal,
+        "may_change": principal is not None
+        and principal.may(Permission.ADMINISTER),
+        "is_dangerous": service.settings.is_dangerous,
+        "lag": service.upkeep.lag.decode("ascii") if service.upkeep.lag else "",
+        "now": service.clock(),
+    }
+
+
+def refuse(
+    scope: Scope,
+    error: ThimError,
+    session: Session | None,
+    principal: Principal | None,
+) -> Reply:
+    """
+    Answer *error* as a page, with the status that our API gives it.
+    """
+    if isinstance(error, OperatorError):  # a full disk, a lock
+        error = UnavailableError(str(error), reason=error.reason)
+    is_large = isinstance(error, TooLargeError)
+    plain = to_problem(error, 413 if is_large else None)
+    page = Page(
+        template="error.html",
+        title=http.HTTPStatus(plain.status).phrase,
+        values={"reason": error.reason, "detail": str(error)},
+        status=plain.status,
+    )
+    kept = [
+        h for h in plain.headers if h[0] in {b"retry-after", b"thim-reason"}
+    ]
+    return render(page, find_common(scope, session, principal), *kept)

@@ -1,0 +1,118 @@
+"""
+The first page: what an operator must know at a glance.
+"""
+
+from __future__ import annotations
+
+import json
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.collateral.freshness import State
+from thim.http.console.charts import Bar, Part, draw_bars
+from thim.http.console.guard import ConsolePage
+from thim.http.console.visit import Page, Visit
+from thim.services.status import Level
+from thim.services.tenant_states import list_states
+from thim.services.tokens import Permission
+from thim.store.outlook_view import OutlookView
+
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from markupsafe import Markup
+
+    from thim.services.status import Promise, Status
+    from thim.store.replica import Replica
+
+_SHOWN: Final = 12
+_DAY: Final = 86400
+VERDICTS: Final = {
+    Level.WELL: ("good", "All is well"),
+    Level.SOON: ("soon", "Look soon"),
+    Level.NOW: ("bad", "Act now"),
+}
+_KINDS: Final = {
+    State.FRESH: "good",
+    State.DUE: "good",
+    State.STALE: "soon",
+    State.EXPIRED: "bad",
+}
+#: Which of Intel's statuses are at the baseline, which are to be looked at;
+#: all others are not.
+_STANDINGS: Final = {
+    "UpToDate": "good",
+    "SWHardeningNeeded": "good",
+    "ConfigurationNeeded": "soon",
+    "ConfigurationAndSWHardeningNeeded": "soon",
+}
+
+
+async def _show(visit: Visit) -> Page:
+    status = await visit.service.status.read()
+    fleet = await visit.read(_read_fleet)
+    kind, verdict = VERDICTS[status.level]
+    return Page(
+        template="overview.html",
+        title="Overview",
+        values={
+            "status": status,
+            "kind": kind,
+            "verdict": verdict,
+            "trouble": visit.service.find_trouble(),
+            "concerns": [(VERDICTS[c.level][0], c) for c in status.concerns],
+            "first": status.next_expiry,
+            "expiring": _draw_expiring(status),
+            **fleet,
+        },
+    )
+
+
+def _draw_expiring(status: Status) -> Markup:
+    dated = [
+        (each.next_update, each)
+        for each in status.promises
+        if each.next_update is not None
+    ]
+    dated.sort(key=lambda pair: (pair[0], str(pair[1].target)))
+    bars = [_bar(promise, at, status.now) for at, promise in dated[:_SHOWN]]
+    return draw_bars("Days until what expires first", bars, most=30)
+
+
+def _bar(promise: Promise, until: datetime, now: datetime) -> Bar:
+    days = (until - now).total_seconds() / _DAY
+    kind = _KINDS[promise.state] if promise.state else "none"
+    note = f"{days:.1f} days" if days > 0 else "expired"
+    part = Part("days left", kind, max(days, 0))
+    return Bar(str(promise.target), [part], note=note)
+
+
+def _read_fleet(replica: Replica, now: datetime) -> dict[str, Any]:
+    view = OutlookView(replica)
+    outlooks = {t: json.loads(body) for t, body in view.bodies().items()}
+    return {
+        "states": list_states(replica, now),
+        "outlooks": outlooks,
+        "taken": view.taken(),
+        "fleet": _draw_fleet(outlooks),
+    }
+
+
+def _draw_fleet(outlooks: dict[str, Any]) -> Markup:
+    bars = []
+    for tenant, outlook in sorted(outlooks.items()):
+        parts = [
+            Part(
+                f"{each['tee']} {each['standing']}",
+                _STANDINGS.get(each["standing"], "bad"),
+                each["platforms"],
+            )
+            for each in outlook["standings"]
+        ]
+        total = sum(part.amount for part in parts)
+        bars.append(Bar(tenant, parts, note=f"{total:g}"))
+    return draw_bars("Platforms of each tenant by how they stand", bars)
+
+
+OVERVIEW: Final = (("/", "GET", ConsolePage(Permission.READ, _show)),)

@@ -1,0 +1,64 @@
+"""
+The paths of the console.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.routing import Route
+
+from thim.errors import NotFoundError
+from thim.http.console.guard import LOGIN, ConsolePage, see_other
+from thim.http.console.login import Assets, Login, Logout
+from thim.http.console.overview import OVERVIEW
+from thim.http.finish import finish
+from thim.services.tokens import Permission
+
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from thim.http.console.visit import Page, Visit
+
+#: All pages: path below ``/console``, method, and what answers.
+PAGES: Final = (*OVERVIEW,)
+
+
+def console_routes() -> list[Route]:
+    """
+    Return the routes below ``/console/``.
+    """
+    nowhere = ConsolePage(Permission.READ, _show_nothing, for_tenants=True)
+    return [
+        Route("/console", _Entrance(), methods=["GET"]),
+        Route(LOGIN, Login(), methods=["GET", "POST"]),
+        Route("/console/logout", Logout(), methods=["POST"]),
+        Route("/console/static/{digest}/{name}", Assets(), methods=["GET"]),
+        *(
+            Route(f"/console{path}", page, methods=[method])
+            for path, method, page in PAGES
+        ),
+        Route("/console/{rest:path}", nowhere, methods=["GET"]),
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Entrance:
+    """An ASGI application: sends whoever leaves out the last slash on."""
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """
+        Answer a request.
+        """
+        del receive
+        await finish(scope, send, see_other("/console/"))
+
+
+async def _show_nothing(visit: Visit) -> Page:
+    msg = f"there is no page {visit.scope['path']!r}"
+    raise NotFoundError(msg, reason="unknown-path")

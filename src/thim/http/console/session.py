@@ -1,0 +1,150 @@
+"""
+Who is logged in: a sealed cookie, of which nothing is kept here.
+
+The cookie holds who showed which token, until when, and what the session's
+forms carry; it is sealed with the key of the store's secrets, so that every
+worker and node that has the key opens it, and nobody else makes one.  The
+token itself is not in it.  Whether that token still counts is looked up with
+each request: who is revoked is out at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import secrets
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from thim.errors import OperatorError, UnavailableError
+from thim.services.secrets import open_sealer, provide_sealer
+from thim.services.tokens import Principal, Role
+from thim.store.seal import SealError, find_key_id
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from thim.http.service import Service
+    from thim.store.seal import Sealer
+
+#: For how long at most nobody has to log in anew.
+LIFE: Final = datetime.timedelta(hours=12)
+_CONTEXT: Final = b"thim console session"
+_LONGEST: Final = 4096
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Who has logged in, until when, and what forms of theirs carry (*csrf*).
+
+    The other members are those of a ``Principal``.
+    """
+
+    id: str
+    name: str
+    role: Role
+    tenant: str | None
+    issuer: str | None
+    expires: datetime.datetime | None
+    until: datetime.datetime
+    csrf: str
+
+    @property
+    def principal(self) -> Principal:
+        """
+        Whose token was shown.
+        """
+        return Principal(
+            id=self.id,
+            name=self.name,
+            role=self.role,
+            expires=self.expires,
+            tenant=self.tenant,
+            issuer=self.issuer,
+        )
+
+
+def begin_session(principal: Principal, now: datetime.datetime) -> Session:
+    """
+    Begin a session of whoever has shown a token.
+    """
+    ends = [now + LIFE, *([principal.expires] if principal.expires else [])]
+    return Session(
+        id=principal.id,
+        name=principal.name,
+        role=principal.role,
+        tenant=principal.tenant,
+        issuer=principal.issuer,
+        expires=principal.expires,
+        until=min(ends),
+        csrf=secrets.token_urlsafe(16),
+    )
+
+
+class Cookies:
+    """
+    Seals sessions into cookies and opens them again.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._sealer: Sealer | None = None
+
+    def seal(self, session: Session) -> str:
+        """
+        Return a cookie's value; for a thread that may wait for the disk, since
+        the first secret of a store makes its key.
+
+        Raises:
+            UnavailableError: There is no key to seal with.
+        """
+        sealed = self._provide().seal(msgspec.json.encode(session), _CONTEXT)
+        return base64.urlsafe_b64encode(sealed).decode("ascii")
+
+    def open(self, value: str, now: datetime.datetime) -> Session | None:
+        """
+        Return the session that was sealed; None if *value* is none of ours, or
+        the session is over.
+        """
+        sealer = self._find()
+        if sealer is None or len(value) > _LONGEST:
+            return None
+        try:
+            raw = base64.b64decode(value, b"-_", validate=True)
+            plain = sealer.open(raw, _CONTEXT)
+            session = msgspec.json.decode(plain, type=Session)
+        except (ValueError, binascii.Error, SealError, msgspec.DecodeError):
+            return None
+        return session if now < session.until else None
+
+    def _provide(self) -> Sealer:
+        from thim.http.pccs_calls import writing  # noqa: PLC0415 - SQLAlchemy
+
+        try:
+            with writing(self._service) as ledger:
+                return provide_sealer(ledger, self._key_file())
+        except OperatorError as e:
+            raise UnavailableError(str(e), reason=e.reason) from e
+
+    def _find(self) -> Sealer | None:
+        replica = self._service.replica
+        key_id = find_key_id(replica)
+        if key_id is None:
+            return None
+        if self._sealer is None or self._sealer.key_id != key_id:
+            try:
+                self._sealer = open_sealer(replica, self._key_file())
+            except OperatorError as e:
+                raise UnavailableError(str(e), reason=e.reason) from e
+        return self._sealer
+
+    def _key_file(self) -> Path:
+        path = self._service.settings.key_file
+        if path is None:
+            msg = "there is no key file to seal sessions with"
+            raise OperatorError(msg, reason="no-key")
+        return path

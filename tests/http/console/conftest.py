@@ -1,0 +1,45 @@
+"""
+A console over a store with a few documents, and whoever visits it.
+"""
+
+import pytest
+
+from tests.http.administration import administered
+from tests.http.console.visitor import Visitor
+
+
+@pytest.fixture
+def console(intel, tmp_path):
+    """
+    A service over an empty store, with a token of each role.
+    """
+    with administered(intel, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(console):
+    """
+    Somebody who has not logged in.
+    """
+    return Visitor(console.served)
+
+
+@pytest.fixture
+def reader(console):
+    """
+    Somebody who may look.
+    """
+    visitor = Visitor(console.served)
+    visitor.log_in(console.tokens["reader"])
+    return visitor
+
+
+@pytest.fixture
+def admin(console):
+    """
+    Somebody who may change things.
+    """
+    visitor = Visitor(console.served)
+    visitor.log_in(console.tokens["admin"])
+    return visitor
