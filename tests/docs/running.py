@@ -1,0 +1,182 @@
+"""
+Runs the commands of a document as its reader would, on a machine of its own:
+with its own network, `/etc`, `/var/lib` and home, and nothing else to ask.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from pathlib import Path
+from typing import Final
+
+from tests.conftest import PROJECT
+from tests.docs.pages import Block, read_blocks
+
+
+#: What a line of a note on a block begins with: why the block is not run; what
+#: is run before it; what stands for a word in capitals; the file that it is.
+NOT_RUN: Final = "not run:"
+_FIRST: Final = "first:"
+_WITH: Final = "with:"
+_FILE: Final = "file:"
+KINDS_OF_NOTE: Final = (NOT_RUN, _FIRST, _WITH, _FILE)
+#: Names that documents use for machines.
+_HOSTS: Final = "127.0.0.1 localhost thim.example acme.thim.example\n"
+_SHELL: Final = ("sh", "console")
+_SECONDS: Final = 240
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """
+    What came of a document's commands: the exit code, the last block that was
+    begun, and what was written.
+    """
+
+    code: int
+    place: str
+    output: str
+
+
+def find_notes(block: Block, kind: str) -> list[str]:
+    """
+    Return what the note on a *block* says of one *kind*.
+    """
+    lines = (line.strip() for line in block.note.splitlines())
+    return [
+        line.removeprefix(kind).strip()
+        for line in lines
+        if line.startswith(kind)
+    ]
+
+
+def is_run(block: Block) -> bool:
+    """
+    Tell whether the commands of a *block* are run.
+    """
+    return block.language in _SHELL and not find_notes(block, NOT_RUN)
+
+
+def write_script(page: Path) -> str:
+    """
+    Write one script of all that a reader of *page* runs.
+    """
+    return "".join(_write_block(block) for block in read_blocks(page))
+
+
+def _write_block(block: Block) -> str:
+    lines = [f"printf '\\n== %s\\n' {block}"]
+    lines += [
+        f"cat >{name} <<'END_OF_FILE'\n{block.text}END_OF_FILE"
+        for name in find_notes(block, _FILE)
+    ]
+    if is_run(block):
+        lines += find_notes(block, _FIRST)
+        lines.append(_write_commands(block))
+    return "\n".join([*lines, ""]) if len(lines) > 1 else ""
+
+
+def _write_commands(block: Block) -> str:
+    text = block.text
+    if block.language == "console":
+        found = re.findall(r"(?m)^\$ (.*)$", text)
+        text = "\n".join(found)
+    for note in find_notes(block, _WITH):
+        name, _, value = note.partition("=")
+        text = f"{name}={value}\n" + re.sub(rf"\b{name}\b", f"${name}", text)
+    return text
+
+
+def run_page(page: Path, folder: Path) -> Done:
+    """
+    Run all commands of *page* in an empty *folder*.
+    """
+    _furnish(folder)
+    prelude = (PROJECT / "tests" / "docs" / "prelude.sh").read_text()
+    text = f"set -euo pipefail\n{prelude}{write_script(page)}"
+    (folder / "script").write_text(text)
+    try:
+        done = subprocess.run(
+            [
+                *("unshare", "--net", "--mount", "--pid", "--fork"),
+                *("--mount-proc", "--kill-child"),
+                *("bash", folder / "start"),
+            ],
+            cwd=folder / "work",
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            check=False,
+        )
+        code, raw = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as e:
+        code, raw = 124, e.stdout or b""
+    text = raw.decode("utf-8", "replace")
+    places = [line for line in text.splitlines() if line.startswith("== ")]
+    place = places[-1].removeprefix("== ") if places else "the beginning"
+    return Done(code=code, place=place, output=text)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        "PATH": f"{folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(folder / "home"),
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}",
+        "THIM_TEST_FOLDER": str(folder),
+        "THIM_TEST_PYTHON": sys.executable,
+    }
+
+
+def _furnish(folder: Path) -> None:
+    for name in ("bin", "home", "work", "etc"):
+        (folder / name).mkdir(parents=True)
+    programs = {
+        "thim": f'exec {sys.executable} -IS {PROJECT}/tests/docs/thim.py "$@"',
+        # What a service refuses is a failure here.
+        "curl": 'exec /usr/bin/curl --fail-with-body "$@"',
+        "python": f'exec {sys.executable} "$@"',
+        "python3": f'exec {sys.executable} "$@"',
+        # The other targets are known to be there, and tried elsewhere.
+        "make": f"""[ "$1" != run ] || exec thim serve
+            exec grep -q "^$1:" {PROJECT}/Makefile""",
+    }
+    for name, command in programs.items():
+        path = folder / "bin" / name
+        path.write_text(f"#!/bin/sh\n{command}\n")
+        path.chmod(0o755)
+    # In a checkout it is called so before it is on the path.
+    installed = folder / "work" / ".venv" / "bin"
+    installed.mkdir(parents=True)
+    (installed / "thim").symlink_to(folder / "bin" / "thim")
+    for name in ("examples", "deploy", "docs"):
+        (folder / "work" / name).symlink_to(PROJECT / name)
+    (folder / "start").write_text(_START.format(python=sys.executable))
+    (folder / "hosts").write_text(_HOSTS)
+    assert shutil.which("unshare")
+    assert os.geteuid() == 0
+
+
+#: As root of a machine that ends with the last command.
+_START: Final = """\
+set -eu
+ip link set lo up
+there=$THIM_TEST_FOLDER
+cp -a /etc/. "$there/etc/"
+cp "$there/hosts" "$there/etc/hosts"
+mount --bind "$there/etc" /etc
+mount -t tmpfs tmpfs /var/lib
+mount -t tmpfs tmpfs /var/backups
+cd "$there/work"
+{python} -m tests.docs.forking "$there/socket" &
+for _ in $(seq 600); do test -S "$there/socket" && break; sleep 0.05; done
+bash "$there/script"
+"""
