@@ -66,6 +66,18 @@ def test_catches_up(thim, stale):
     assert LATER in thim("collateral", "list", "--store", stale).text
 
 
+def test_status(thim, cut_off):
+    """
+    All is not well where no service runs and nobody reaches the ledger.
+    """
+    run = thim("status", "--store", cut_off)
+
+    assert 2 == run.code
+    assert "!! ledger-away: no service runs here, and what is here may" in (
+        run.text
+    )
+
+
 def test_export(thim, stale, tmp_path):
     """
     So is what is written out.

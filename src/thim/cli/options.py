@@ -198,16 +198,27 @@ def freshen(found: Configuration) -> None:
     See to it that what is read from the store, if that is a replica, is what
     the ledger has, or say on standard error why it may be old.
     """
+    trouble = find_staleness(found)
+    if trouble is not None:
+        told = printable(str(trouble))
+        sys.stderr.write(f"what follows may be old: {told}\n")
+
+
+def find_staleness(found: Configuration) -> UnwritableError | None:
+    """
+    See to it that the store, if it is a replica that no service follows, has
+    what the ledger has; return why it may be old, if it may.
+    """
     from thim.store.lock import is_followed  # noqa: PLC0415 - not for --help
     from thim.store.up_to_date import bring_up_to_date  # noqa: PLC0415
 
     store = found["store"].value
     if not store.exists() or is_followed(store):
-        return
+        return None
     # What is wrong with the store itself, the command says.
     with contextlib.suppress(OperatorError, UnavailableError):
         try:
             bring_up_to_date(store, found["ledger"].value)
         except UnwritableError as e:
-            told = printable(str(e))
-            sys.stderr.write(f"what follows may be old: {told}\n")
+            return e
+    return None

@@ -13,11 +13,20 @@ import typer
 
 from thim.attestation.signing_key import LIFE
 from thim.cli.ending import ending_concerns
-from thim.cli.options import Config, Json, Place, Store, configure, place_of
+from thim.cli.options import (
+    Config,
+    Json,
+    Place,
+    Store,
+    configure,
+    find_staleness,
+    place_of,
+)
 from thim.collateral.anchors import VENDOR_ROOTS
+from thim.errors import printable
 from thim.services.key_concerns import find_key_concerns
 from thim.services.node_concerns import find_node_concerns
-from thim.services.status import Level, Status, read_status
+from thim.services.status import Concern, Level, Status, read_status
 from thim.services.store_concerns import find_store_concerns
 from thim.services.tenant_states import find_tenant_concerns
 from thim.services.vendors import FillMode
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from thim.collateral.targets import AddressState
+    from thim.errors import UnwritableError
 
 #: An HTTP date has whole seconds, and an answer takes its time.
 _ABOUT_EQUAL = 3
@@ -67,9 +77,12 @@ def status(
     Exit code 0: well; 1: look soon; 2: act now.
     """
     configuration = configure({"store": store}, config)
+    trouble = find_staleness(configuration)
     place = place_of(configuration)
     life = configuration["attestation_key_life"].value
     found = open_status(place, life).add(ending_concerns(configuration))
+    if trouble is not None:
+        found = found.add([_say_old(trouble)])
     is_dangerous = place.anchors != VENDOR_ROOTS
     if as_json:
         value = _status_json(found, is_dangerous=is_dangerous)
@@ -77,6 +90,12 @@ def status(
     else:
         _write_status(found, is_dangerous=is_dangerous)
     raise typer.Exit(int(found.level))
+
+
+def _say_old(trouble: UnwritableError) -> Concern:
+    told = printable(str(trouble))
+    detail = f"no service runs here, and what is here may be old: {told}"
+    return Concern(level=Level.NOW, reason=trouble.reason, detail=detail)
 
 
 def _write_status(found: Status, *, is_dangerous: bool) -> None:
