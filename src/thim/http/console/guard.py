@@ -51,7 +51,10 @@ View: TypeAlias = Callable[[Visit], Awaitable[Shown]]
 FORM: Final = "application/x-www-form-urlencoded"
 LOGIN: Final = "/console/login"
 #: What the head of a page leads to.
-PAGES: Final = (("/", "Overview"),)
+PAGES: Final = (
+    ("/", "Overview"),
+    ("/collateral", "Collateral"),
+)
 #: Evidence that is pasted into a form is the largest of what is sent.
 MOST_FORM: Final = 512 * 1024
 #: A page of ours and nothing else: no other host, no control characters.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import Route
 
 from thim.errors import NotFoundError
+from thim.http.console.collateral import COLLATERAL
 from thim.http.console.guard import LOGIN, ConsolePage, see_other
 from thim.http.console.login import Assets, Login, Logout
 from thim.http.console.overview import OVERVIEW
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from thim.http.console.visit import Page, Visit
 
 #: All pages: path below ``/console``, method, and what answers.
-PAGES: Final = (*OVERVIEW,)
+PAGES: Final = (*OVERVIEW, *COLLATERAL)
 
 
 def console_routes() -> list[Route]:
