@@ -289,6 +289,19 @@ class TestSnapshot:
         assert day(1) == replica.find(KEY, 17).issued
         assert replica.find(OTHER_KEY, 17) is not None
 
+    def test_within_another(self, ledger, replica):
+        """
+        A snapshot within another one sees the same and does not end it.
+        """
+        ledger.add(make_record(0))
+        with replica.snapshot():
+            before = replica.find(KEY, 17)
+            ledger.add(make_record(1))
+            with replica.snapshot():
+                inside = replica.find(KEY, 17)
+
+            assert before == inside == replica.find(KEY, 17)
+
     def test_ends_with_an_error(self, ledger, replica):
         """
         Whatever is raised inside gets out, and the snapshot is over.

@@ -56,6 +56,7 @@ class StoreFile:
         self._file = _identify(path)
         self._follows = _find_ledger(self._db)
         self._is_mapped = False
+        self._is_held = False
         self._opened = 0
         self._looked = time.monotonic()
         self._remembered: dict[str, object] = {}
@@ -173,15 +174,21 @@ class StoreFile:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """
-        Hold the store still for the reads inside.
+        Hold the store still for the reads inside; within another snapshot it
+        is still already.
 
         Raises:
             UnavailableError: The file cannot be read at the moment.
         """
+        if self._is_held:
+            yield
+            return
         self.first("BEGIN")
+        self._is_held = True
         try:
             yield
         finally:
+            self._is_held = False
             self.first("COMMIT")
 
     def rows(
