@@ -7,14 +7,23 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import typer
 
 from thim.cli.tables import write_table
 from thim.errors import printable
-from thim.intel.difference import Goal, TcbInfoDifference, find_moves
+from thim.intel.difference import TcbInfoDifference, find_moves
 from thim.intel.tcb import Tcb
+from thim.services.number_words import (
+    LEGEND,
+    find_telling,
+    spell_asked,
+    spell_goal,
+    spell_judgement,
+    spell_move,
+    spell_part,
+)
 
 
 if TYPE_CHECKING:
@@ -30,22 +39,12 @@ if TYPE_CHECKING:
         Move,
         PartDifference,
     )
-    from thim.intel.tcb import TcbStatus
     from thim.services.number_diff import (
         IdentityPair,
         NumberDifference,
         Source,
         TcbInfoPair,
     )
-
-_GOALS: Final = {
-    Goal.UP_TO_DATE: "UpToDate",
-    Goal.BASELINE: "UpToDate or SWHardeningNeeded",
-}
-_LEGEND: Final = (
-    "in parentheses: not a level of that number, but what a platform that has "
-    "just this is told"
-)
 
 
 def show_diff(found: NumberDifference, *, as_json: bool = False) -> None:
@@ -67,7 +66,7 @@ def show_diff(found: NumberDifference, *, as_json: bool = False) -> None:
         if isinstance(difference, TcbInfoDifference):
             _write_modules(difference.modules, numbers)
     if found.is_change:
-        typer.echo(f"\n{_LEGEND}")
+        typer.echo(f"\n{LEGEND}")
 
 
 def _summary(found: NumberDifference) -> Iterator[str]:
@@ -98,11 +97,11 @@ def _write_difference(
 ) -> None:
     for line in _spell_fields(difference.fields):
         typer.echo(f"  {line}")
-    for goal in _telling(difference.goals):
-        typer.echo(f"  {_spell_goal(goal, numbers)}")
+    for goal in find_telling(difference.goals):
+        typer.echo(f"  {spell_goal(goal, numbers)}")
         _write_svns(goal, numbers)
     for move in find_moves(difference.levels):
-        typer.echo(f"  {_spell_move(move)}")
+        typer.echo(f"  {spell_move(move)}")
     _write_levels(difference.levels, numbers)
 
 
@@ -111,47 +110,13 @@ def _write_modules(
 ) -> None:
     for module in modules:
         if module.is_change:
-            typer.echo(f"\nTDX module {_spell_part(module, numbers)}")
+            typer.echo(f"\nTDX module {spell_part(module, numbers)}")
             _write_difference(module, numbers)
-
-
-def _spell_part(part: PartDifference, numbers: Sequence[str]) -> str:
-    name = printable(part.name)
-    if not part.is_before:
-        return f"{name}, which {numbers[0]} does not know"
-    if not part.is_after:
-        return f"{name}, which {numbers[1]} does not know"
-    return name
 
 
 def _spell_fields(fields: Sequence[FieldChange]) -> Iterator[str]:
     for field in fields:
         yield f"{field.name}: {field.before or '-'}, then {field.after or '-'}"
-
-
-def _telling(goals: Sequence[GoalChange]) -> Iterator[GoalChange]:
-    """Leave out what says the same as the goal before it."""
-    said: list[tuple[object, object]] = []
-    for goal in goals:
-        if (goal.before, goal.after) not in said:
-            yield goal
-        if goal.before is not None or goal.after is not None:
-            said.append((goal.before, goal.after))
-
-
-def _spell_goal(goal: GoalChange, numbers: Sequence[str]) -> str:
-    name = _GOALS[goal.goal]
-    if goal.before is None and goal.after is None:
-        return f"{name}: no level is, of either"
-    if goal.before is None and goal.after is not None:
-        asked = spell_asked(goal.after)
-        return f"{name}: no level of {numbers[0]} is, then {asked}"
-    if goal.after is None and goal.before is not None:
-        asked = spell_asked(goal.before)
-        return f"{name}: {asked}, but no level of {numbers[1]} is"
-    if not goal.is_change:
-        return f"{name} asks for the same"
-    return f"{name} asks for"
 
 
 def _write_svns(goal: GoalChange, numbers: Sequence[str]) -> None:
@@ -168,18 +133,6 @@ def _write_svns(goal: GoalChange, numbers: Sequence[str]) -> None:
         write_table(("SVN of", *numbers, "comes with"), rows)
 
 
-def _spell_move(move: Move) -> str:
-    count = len(move.asked)
-    return (
-        f"{count} level{'' if count == 1 else 's'}: {_status(move.before)}, "
-        f"then {_status(move.after)}"
-    )
-
-
-def _status(status: TcbStatus | None) -> str:
-    return "below every level" if status is None else status.value
-
-
 def _write_levels(
     levels: Sequence[LevelChange], numbers: Sequence[str]
 ) -> None:
@@ -191,37 +144,14 @@ def _write_levels(
         [
             (
                 spell_asked(level.asked),
-                _spell_judgement(level.before),
-                _spell_judgement(level.after),
+                spell_judgement(level.before),
+                spell_judgement(level.after),
                 _join(level.advisories.added),
                 _join(level.advisories.removed),
             )
             for level in changed
         ],
     )
-
-
-def _spell_judgement(judgement: Judgement | None) -> str:
-    if judgement is None:
-        return "-"
-    text = judgement.status.value
-    if judgement.tcb_date is not None:
-        text += f" {judgement.tcb_date:%F}"
-    return text if judgement.is_listed else f"({text})"
-
-
-def spell_asked(asked: Tcb | int) -> str:
-    """
-    Write what a level asks for, without the components that may be anything.
-    """
-    if isinstance(asked, int):
-        return f"ISVSVN {asked}"
-    text = f"SGX {_spell_svns(asked.sgx)}, PCESVN {asked.pcesvn}"
-    return f"{text}, TDX {_spell_svns(asked.tdx)}" if asked.tdx else text
-
-
-def _spell_svns(svns: bytes) -> str:
-    return " ".join(map(str, svns.rstrip(b"\0"))) or "0"
 
 
 def _join(names: Sequence[str]) -> str:
