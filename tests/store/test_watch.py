@@ -136,6 +136,8 @@ class TestRefused:
         refuse(ledger, b"bad", 1)
         (found,) = watch.refused(day(0), 9)
 
+        assert found == watch.find_refused(found.sha256)
+        assert watch.find_refused(bytes(32)) is None
         assert b"bad" == watch.refused_body(found.sha256)
         assert watch.refused_body(bytes(32)) is None
 

@@ -101,11 +101,15 @@ _BARE: Final = """
 _COUNTERS: Final = """
     SELECT name, label, count, last FROM counters ORDER BY name, label
 """
-_QUARANTINE: Final = """
+_QUARANTINED: Final = """
     SELECT sha256, length(body), source, reason, detail, first_seen, last_seen
-      FROM quarantine WHERE last_seen >= ? ORDER BY last_seen DESC, id DESC
-     LIMIT ?
+      FROM quarantine
 """
+_QUARANTINE: Final = f"""
+    {_QUARANTINED} WHERE last_seen >= ?
+     ORDER BY last_seen DESC, id DESC LIMIT ?
+"""
+_QUARANTINED_ONE: Final = f"{_QUARANTINED} WHERE sha256 = ?"
 _ANCHORS: Final = """
     SELECT spki_sha256, der, vendor, added, actor
       FROM added_anchors ORDER BY added
@@ -278,6 +282,14 @@ class Watch:
         rows = self._replica.rows(_QUARANTINE, (to_stored(since), most))
         with making_sense():
             return [_refused(row) for row in rows]
+
+    def find_refused(self, sha256: bytes) -> Refused | None:
+        """
+        Return what was refused that has this digest.
+        """
+        row = self._replica.first(_QUARANTINED_ONE, (sha256,))
+        with making_sense():
+            return _refused(row) if row else None
 
     def added_anchors(self) -> Sequence[AddedAnchor]:
         """
