@@ -54,6 +54,7 @@ LOGIN: Final = "/console/login"
 PAGES: Final = (
     ("/", "Overview"),
     ("/collateral", "Collateral"),
+    ("/numbers", "Numbers"),
 )
 #: Evidence that is pasted into a form is the largest of what is sent.
 MOST_FORM: Final = 512 * 1024
