@@ -55,6 +55,7 @@ PAGES: Final = (
     ("/", "Overview"),
     ("/collateral", "Collateral"),
     ("/numbers", "Numbers"),
+    ("/quarantine", "Quarantine"),
 )
 #: Evidence that is pasted into a form is the largest of what is sent.
 MOST_FORM: Final = 512 * 1024

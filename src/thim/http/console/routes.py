@@ -16,6 +16,7 @@ from thim.http.console.guard import LOGIN, ConsolePage, see_other
 from thim.http.console.login import Assets, Login, Logout
 from thim.http.console.numbers import NUMBERS
 from thim.http.console.overview import OVERVIEW
+from thim.http.console.quarantine import QUARANTINE
 from thim.http.finish import finish
 from thim.services.tokens import Permission
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from thim.http.console.visit import Page, Visit
 
 #: All pages: path below ``/console``, method, and what answers.
-PAGES: Final = (*OVERVIEW, *COLLATERAL, *NUMBERS)
+PAGES: Final = (*OVERVIEW, *COLLATERAL, *NUMBERS, *QUARANTINE)
 
 
 def console_routes() -> list[Route]:
