@@ -121,6 +121,23 @@ class TestUnknown:
 
         assert [(Phase.UNKNOWN, day(-10), day(20))] == phases(replica, 40)
 
+    def test_in_no_list(self, ledger, replica):
+        """
+        So it is of a number that no list names.
+        """
+        fill(ledger, *lists(18, 19), *complete(40, day(-10)))
+
+        assert [(Phase.UNKNOWN, day(-10), day(20))] == phases(replica, 40)
+
+    def test_never_seen(self, ledger, replica):
+        """
+        A number that is signed is not said to be ahead of a standard that was
+        never seen.
+        """
+        fill(ledger, *lists(18, 19))
+
+        assert [(Phase.SIGNED, day(-200), None)] == phases(replica, 19)
+
     def test_documented(self, ledger, replica):
         """
         A number that Azure documents began then.
@@ -129,3 +146,12 @@ class TestUnknown:
         ((_, begin, _),) = phases(replica, 12)
 
         assert "2021-11-10" == f"{begin:%F}"
+
+    def test_nothing(self, ledger, replica):
+        """
+        Of a number without a complete set it is told until when its documents
+        last.
+        """
+        fill(ledger, INTEL.identity(number=40, issued=day(-10)))
+
+        assert [(Phase.UNKNOWN, day(-10), day(20))] == phases(replica, 40)

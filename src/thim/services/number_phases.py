@@ -26,7 +26,8 @@ class Phase(enum.Enum):
     STANDARD = "standard"
     BEHIND = "signed, behind standard"
     WITHDRAWN = "signed no more, its documents pass still"
-    UNKNOWN = "archived, without a list that says more"
+    SIGNED = "signed, it was never seen what is standard"
+    UNKNOWN = "archived, in no list of the vendor's"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,11 @@ def find_phases(facts: NumberFacts, history: History) -> list[Span]:
     begin = _find_begin(facts)
     if begin is None:
         return []
-    if facts.is_signed is None:
-        return [Span(phase=Phase.UNKNOWN, begin=begin, end=facts.passes_last)]
-    end = None if facts.is_signed else _find_withdrawal(facts) or begin
+    known = facts.history
+    if known.first_listed is None:
+        last = facts.passes_last or known.newest_next_update
+        return [Span(phase=Phase.UNKNOWN, begin=begin, end=last)]
+    end = None if facts.is_signed else known.withdrawn or known.last_listed
     spans = [*_signed(facts, history, begin, end)]
     if end is not None:
         last = facts.passes_last or end
@@ -70,10 +73,6 @@ def _find_begin(facts: NumberFacts) -> datetime.datetime | None:
     return known or history.newest_issued
 
 
-def _find_withdrawal(facts: NumberFacts) -> datetime.datetime | None:
-    return facts.history.withdrawn or facts.history.last_listed
-
-
 def _signed(
     facts: NumberFacts,
     history: History,
@@ -82,8 +81,7 @@ def _signed(
 ) -> Iterator[Span]:
     own = facts.history.own_promotion
     if own is None:
-        is_passed = facts.history.promotion is not None
-        phase = Phase.BEHIND if is_passed else Phase.AHEAD
+        phase = _find_phase(facts, history)
         yield Span(phase=phase, begin=begin, end=end)
         return
     # Who was there when somebody first looked may have been there for long.
@@ -95,6 +93,14 @@ def _signed(
     yield Span(phase=Phase.STANDARD, begin=standard, end=passed or end)
     if passed is not None:
         yield Span(phase=Phase.BEHIND, begin=passed, end=end)
+
+
+def _find_phase(facts: NumberFacts, history: History) -> Phase:
+    """Tell how a number stands at which ``standard`` was never seen."""
+    if facts.history.promotion is not None:
+        return Phase.BEHIND
+    was_seen = any(each.promotion is not None for each in history.values())
+    return Phase.AHEAD if was_seen else Phase.SIGNED
 
 
 def _find_next(number: int, history: History) -> datetime.datetime | None:

@@ -19,9 +19,10 @@ from tests.http.console.archived import (
     take,
 )
 from tests.http.console.browser import WIDTHS, browsing, looking
-from tests.http.console.visitor import read_text
+from tests.http.console.visitor import Visitor, read_text
 from tests.needs import needs_chromium
 from thim.collateral.targets import Target
+from thim.services.tokens import Role, make_token
 from thim.store.agenda import Settlement
 from thim.store.ledger import Ledger
 
@@ -184,6 +185,27 @@ class TestList:
 
         assert "Show all" in read_text(got)
         assert "missing" in read_text(every)
+
+
+class TestTenants:
+    @pytest.mark.parametrize(
+        "path",
+        ["collateral", f"collateral/document?name={DOCUMENT}", "numbers"],
+    )
+    def test_refused(self, intel, running, path):
+        """
+        A token of a tenant sees nothing of what is everybody's.
+        """
+        text, kept = make_token(
+            "theirs", Role.READER, actor="root", now=day(0), tenant="acme"
+        )
+        with Ledger(running.store, intel.anchors) as ledger:
+            ledger.tokens.add(kept)
+        visitor = Visitor(running.served)
+        visitor.log_in(text)
+        got = visitor.get(f"/console/{path}")
+
+        assert (403, "tenant") == (got.status, got["thim-reason"])
 
 
 class TestDocument:

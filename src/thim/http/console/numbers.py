@@ -49,6 +49,7 @@ _KINDS: Final = {
     Phase.STANDARD: "good",
     Phase.BEHIND: "none",
     Phase.WITHDRAWN: "soon",
+    Phase.SIGNED: "plain",
     Phase.UNKNOWN: "none",
 }
 _ADVISORY: Final = re.compile(r"INTEL-SA-\d{5}", re.ASCII)
@@ -81,7 +82,7 @@ async def _show(visit: Visit) -> Page:
             "numbers": numbers,
             "known": [each.facts.number for each in numbers],
             "timeline": _draw(numbers, now),
-            "kinds": _KINDS,
+            "legend": _list_kinds(numbers),
             "before": _suggest(numbers),
             "after": numbers[0].facts.number if numbers else 0,
         },
@@ -128,6 +129,12 @@ def _draw(numbers: Sequence[_Number], now: datetime) -> Markup | None:
     begin = min(span.begin for span in spans)
     end = max([*ends, now + _BEYOND])
     return draw_timeline("Numbers over time", lanes, begin, end, now)
+
+
+def _list_kinds(numbers: Sequence[_Number]) -> list[tuple[str, str]]:
+    """Say what the colours of those phases mean that are drawn."""
+    drawn = {span.phase for each in numbers for span in each.phases}
+    return [(kind, p.value) for p, kind in _KINDS.items() if p in drawn]
 
 
 def _stretch(span: Span) -> Stretch:
