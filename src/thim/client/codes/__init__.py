@@ -1,0 +1,3 @@
+"""
+The error codes that clients show, as data: one module for each library.
+"""
