@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "status": "statuses:status",
     "verify": "verify:verify",
     "attest": "attest:attest",
+    "doctor": "doctor:doctor",
     "openapi": "openapi:openapi",
 }
 #: The same of groups of commands.

@@ -104,6 +104,21 @@ class Imds:
         return self.failed is not None and abs(now - self.failed) < _SKIPPED
 
 
+def want_certificate(
+    sources: Sources, question: PckQuestion
+) -> Wanted[PckCertificateAnswer]:
+    """
+    Want the PCK certificate that *question* asks for, of the service.
+    """
+    return Wanted(
+        what="PCK certificate",
+        request=sources.pck_certificate(question),
+        url=sources.pck_key(question),
+        read=_reader(question),
+        max_age=_max_age,
+    )
+
+
 def find_certificate(
     sources: Sources, fetcher: Fetcher, imds: Imds, question: PckQuestion
 ) -> Steps[PckCertificateAnswer]:
@@ -113,13 +128,7 @@ def find_certificate(
     Raises:
         ClientError: Nobody gave it; the service's answer says how.
     """
-    wanted = Wanted(
-        what="PCK certificate",
-        request=sources.pck_certificate(question),
-        url=sources.pck_key(question),
-        read=_reader(question),
-        max_age=_max_age,
-    )
+    wanted = want_certificate(sources, question)
     request = sources.metadata_pck_certificate(question)
     tried: tuple[Attempt, ...] = ()
     if request is not None:

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 CacheChoice: TypeAlias = DiskCache | pathlib.Path | Literal["default"] | None
 
 
-def _utc_now() -> datetime.datetime:
+def utc_now() -> datetime.datetime:
+    """
+    Return the current instant.
+    """
     return datetime.datetime.now(datetime.UTC)
 
 
@@ -113,7 +116,7 @@ class _Base:
         ca_file: str | os.PathLike[str] | None = None,
         client_cert: OwnFiles | None = None,
         clientid: str | None = None,
-        clock: Callable[[], datetime.datetime] = _utc_now,
+        clock: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         if not (timeout > 0 and imds_timeout > 0):
             msg = "timeout: expected more than no seconds"

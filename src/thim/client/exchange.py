@@ -251,6 +251,7 @@ class Body:
             status=self._got.status_code,
             headers={name.lower(): value for name, value in pairs},
             body=bytes(self._bytes),
+            version=self._got.http_version,
         )
 
 

@@ -59,11 +59,14 @@ class Request:
 class Answer:
     """
     What was answered; header names in lower case, the first of each.
+
+    *version* is that of HTTP: some clients cannot read answers of 1.0.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    version: str = "HTTP/1.1"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

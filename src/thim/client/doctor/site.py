@@ -1,0 +1,368 @@
+"""
+One service, as far as it can be judged from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import urllib.parse
+
+from typing import TYPE_CHECKING, Any, Final
+
+from thim.client.answers import attempt, take
+from thim.client.doctor.model import Found, Kind, Section, Trouble
+from thim.client.doctor.proof import (
+    Proven,
+    prove_all,
+    prove_certificate,
+    prove_quote,
+)
+from thim.client.doctor.questions import (
+    ask,
+    is_about_tdx,
+    want_certificates,
+    want_documents,
+)
+from thim.client.doctor.quirks import compare_clocks, find_quirks
+from thim.client.doctor.reach import reach
+from thim.client.doctor.remedies import find_name, remedy_of
+from thim.client.errors import ClientError
+from thim.client.fetch import read
+from thim.client.findings import Level
+from thim.client.model import PlatformModel
+from thim.client.sources import Sources
+from thim.client.steps import Answer, Ask, Failure, Request, Source
+from thim.client.urls import DEFAULT_URL, is_usable
+from thim.client.wire import AsyncWire
+from thim.intel.names import Tee
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from thim.client.doctor.model import Target
+    from thim.client.doctor.questions import Wish
+    from thim.client.fetch import Wanted
+    from thim.client.steps import Outcome, Steps
+
+MOST_SITES: Final = 8
+_MOST_TOLD: Final = 6
+_SHIPPED: Final = "default-address"
+_NOT_ASKED: Final = "not asked for: name --fmspc, --quote or --platform"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Site:
+    """
+    A service, and who is told to ask it.
+    """
+
+    sources: Sources
+    targets: tuple[Target, ...]
+
+    @property
+    def target(self) -> Target:
+        """
+        Whose way there is tried.
+        """
+        return dataclasses.replace(self.targets[0], url=self.sources.url)
+
+    @property
+    def where(self) -> str:
+        """
+        How it is named in findings.
+        """
+        return f"{self.sources.url} ({self.targets[0].by})"
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """
+        Whose ways of asking count.
+        """
+        return frozenset(target.kind for target in self.targets)
+
+
+def group(targets: Iterable[Target]) -> tuple[list[Site], list[Target], Found]:
+    """
+    Sort *targets* into services, agents, and what cannot be asked.
+    """
+    sites: dict[tuple[str, object, object], list[Target]] = {}
+    agents: list[Target] = []
+    found = Found()
+    for each in targets:
+        url = _without_user(each.url)
+        if url != each.url:
+            found += Found(troubles=(_has_user(each),))
+        target = dataclasses.replace(each, url=url)
+        if not is_usable(url):
+            found += Found(troubles=(_bad_url(target),))
+        elif target.kind is Kind.AGENT:
+            agents.append(target)
+        else:
+            base = Sources(url=url, imds_url=None).url
+            key = base, target.ca_file, target.own
+            sites.setdefault(key, []).append(target)
+    return (
+        [
+            Site(Sources(url=url, imds_url=None), tuple(listed))
+            for (url, *_), listed in sites.items()
+        ],
+        agents,
+        found,
+    )
+
+
+def _without_user(url: str) -> str:
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host).geturl() if host != parts.netloc else url
+
+
+def _has_user(target: Target) -> Trouble:
+    return Trouble(
+        level=Level.WARNING,
+        name="user-in-url",
+        what=f"{target.by}: user and password in the URL",
+        where=target.where or target.by,
+        cause="They end up in logs, and no such client needs them.",
+        mend="Take them out; it was asked without.",
+    )
+
+
+def _bad_url(target: Target) -> Trouble:
+    return Trouble(
+        level=Level.ERROR,
+        name="bad-url",
+        what=f"{target.by}: expected https://HOST…, without blanks or query",
+        where=target.where or target.by,
+        mend="docs/clients.md has what each client is told.",
+    )
+
+
+async def examine(site: Site, wish: Wish) -> Found:
+    """
+    Go to *site*, ask, and judge what comes.
+    """
+    target = site.target
+    told = ("asked by", "; ".join(dict.fromkeys(t.by for t in site.targets)))
+    reached = await asyncio.to_thread(reach, target, wish.seconds, wish.clock)
+    facts, troubles = [told, *reached.facts], list(reached.troubles)
+    if reached.is_there:
+        asked = _Asked(site, wish)
+        await asked.ask_all(target)
+        facts += asked.facts
+        troubles += asked.troubles
+    section = Section(title=site.sources.url, facts=tuple(facts))
+    return Found(sections=(section,), troubles=tuple(troubles))
+
+
+class _Asked:
+    """
+    The questions to one service, and what became of them.
+    """
+
+    def __init__(self, site: Site, wish: Wish) -> None:
+        self.facts: list[tuple[str, str]] = []
+        self.troubles: list[Trouble] = []
+        self._site = site
+        self._wish = wish
+        self._failed: dict[str, list[tuple[str, Outcome]]] = {}
+        self._headers: Mapping[str, str] = {}
+
+    async def ask_all(self, target: Target) -> None:
+        """
+        Ask for certificates first: they say what else to ask for.
+        """
+        wire = AsyncWire(target.ca_file, target.own)
+        sources, seconds = self._site.sources, self._wish.seconds
+        try:
+            wanted = want_certificates(sources, self._wish)
+            outcomes = await wire.run(ask(wanted), seconds)
+            certificates = self._take(wanted, outcomes)
+            self._add_models(certificates.values())
+            more = want_documents(sources, self._wish)
+            outcomes = await wire.run(ask(more), seconds)
+        finally:
+            await wire.close()
+        self._judge(certificates, self._take(more, outcomes))
+
+    def _add_models(self, certificates: Iterable[Any]) -> None:
+        found = [
+            PlatformModel(tee=tee, fmspc=each.fmspc, ca=each.ca)
+            for each in certificates
+            for tee in (
+                [Tee.SGX, Tee.TDX] if self._wish.with_tdx else [Tee.SGX]
+            )
+        ]
+        models = tuple(dict.fromkeys((*self._wish.models, *found)))
+        self._wish = dataclasses.replace(self._wish, models=models)
+
+    def _take(
+        self, wanted: Sequence[Wanted[Any]], outcomes: Iterable[Outcome]
+    ) -> dict[str, Any]:
+        found = {}
+        for each, outcome in zip(wanted, outcomes, strict=True):
+            if isinstance(outcome, Answer):
+                self._headers = self._headers or outcome.headers
+            try:
+                found[each.what] = self._read(each, outcome)
+            except ClientError as e:
+                self._fail(each.what, outcome, e)
+        return found
+
+    def _read(self, wanted: Wanted[Any], outcome: Outcome) -> Any:  # noqa: ANN401 - of any kind
+        got = take(wanted.what, wanted.request, outcome, self._wish.now)
+        part = read(wanted, got, attempt(wanted.request, outcome))
+        if isinstance(outcome, Answer) and hasattr(part, "body"):
+            self.troubles += find_quirks(
+                wanted.what, outcome, part, self._site.kinds, self._site.where
+            )
+        return part
+
+    def _fail(self, what: str, outcome: Outcome, error: ClientError) -> None:
+        is_read = isinstance(outcome, Answer) and outcome.status == _OK
+        if is_read:
+            cause, mend = remedy_of(_NO_PCCS)
+            self._add_trouble(error.reason, error.message, cause, mend)
+            self.facts.append((what, "unreadable"))
+            return
+        told = _tell(outcome, error)
+        self.facts.append((what, told))
+        if not is_about_tdx(what, self._wish):
+            name = find_name(outcome)
+            self._failed.setdefault(name, []).append((what, outcome))
+
+    def _add_trouble(self, name: str, what: str, cause: str, mend: str) -> None:
+        trouble = Trouble(
+            level=Level.ERROR,
+            name=name,
+            what=what,
+            where=self._site.where,
+            cause=cause,
+            mend=mend,
+        )
+        self.troubles.append(trouble)
+
+    def _judge(
+        self, certificates: Mapping[str, Any], parts: Mapping[str, Any]
+    ) -> None:
+        wish, where = self._wish, self._site.where
+        if self._headers:
+            told, trouble = compare_clocks(self._headers, wish.clock, where)
+            self.facts.insert(0, ("clock", told))
+            self.troubles += [trouble] if trouble else []
+        if not wish.models:
+            self.facts.append(("TCB info", _NOT_ASKED))
+        for what, each in certificates.items():
+            self._add(prove_certificate(what, each, parts, wish, where))
+        for proven in prove_all(parts, wish, where):
+            self._add(proven)
+        quote = prove_quote(parts, wish, where)
+        if quote is not None:
+            self._add(quote)
+        for name, failed in self._failed.items():
+            cause, mend = remedy_of(failed[0][1])
+            listed = [what for what, _ in failed]
+            self._add_trouble(name, _list(name, listed), cause, mend)
+
+    def _add(self, proven: Proven) -> None:
+        self.facts.append(proven.fact)
+        self.troubles += proven.troubles
+
+
+_OK: Final = 200
+#: Stands for an answer with status 200 that is not what was asked for.
+_NO_PCCS: Final = Answer(status=0, headers={}, body=b"")
+
+
+def _tell(outcome: Outcome, error: ClientError) -> str:
+    if isinstance(outcome, Failure):
+        return outcome.message
+    reason = error.reason if not error.reason.startswith("status-") else ""
+    return f"status {outcome.status}{f', {reason}' if reason else ''}"
+
+
+def _list(name: str, listed: Sequence[str]) -> str:
+    told = ", ".join(listed[:_MOST_TOLD])
+    more = len(listed) - _MOST_TOLD
+    return f"{name}: {told}{f' and {more} more' if more > 0 else ''}"
+
+
+async def examine_agent(target: Target, wish: Wish) -> Found:
+    """
+    Ask an agent in the manner of Azure's metadata service; any answer shows
+    that it is there.
+    """
+    base = target.url.rstrip("/")
+    request = Request(
+        source=Source.IMDS,
+        url=f"{base}/pckcert",
+        shown=f"{base}/pckcert",
+        headers={"metadata": "true"},
+        seconds=wish.seconds,
+    )
+
+    def steps() -> Steps[Outcome]:
+        (outcome,) = yield Ask((request,))
+        return outcome  # type: ignore[no-any-return]
+
+    wire = AsyncWire(target.ca_file, target.own)
+    try:
+        outcome = await wire.run(steps(), wish.seconds)
+    finally:
+        await wire.close()
+    return _judge_agent(target, outcome)
+
+
+def _judge_agent(target: Target, outcome: Outcome) -> Found:
+    if isinstance(outcome, Answer):
+        who = "thim" if "thim-reason" in outcome.headers else "something"
+        told = f"{who} answers, {outcome.status} where no platform is named"
+        facts = (("asked by", target.by), ("agent", told))
+        return Found(sections=(Section(title=target.url, facts=facts),))
+    trouble = Trouble(
+        level=Level.WARNING,
+        name="agent-silent",
+        what=outcome.message,
+        where=f"{target.url} ({target.by})",
+        cause="No agent runs on this host, or the guest's network does not "
+        "lead to it; clients ask the service next.",
+        mend="systemctl status thim-agent on the host; docs/agent.md.",
+    )
+    facts = (("asked by", target.by), ("agent", outcome.message))
+    section = Section(title=target.url, facts=facts)
+    return Found(sections=(section,), troubles=(trouble,))
+
+
+async def examine_all(targets: Sequence[Target], wish: Wish) -> Found:
+    """
+    Examine all services and agents among *targets* at once.
+    """
+    sites, agents, found = group(targets)
+    if left := [site.sources.url for site in sites[MOST_SITES:]]:
+        facts = tuple(("not asked", url) for url in left)
+        found += Found(sections=(Section(title="Too many", facts=facts),))
+    looks = [examine(site, wish) for site in sites[:MOST_SITES]]
+    looks += [examine_agent(agent, wish) for agent in agents[:MOST_SITES]]
+    for each in await asyncio.gather(*looks):
+        found += each
+    return found
+
+
+def drop_answered(found: Found) -> Found:
+    """
+    Return *found* without warnings of the address that QCNL's file ships with
+    where somebody answers there.
+    """
+    answered = {
+        section.title
+        for section in found.sections
+        if ("clock" in dict(section.facts))
+    }
+    ours = {Sources(url=DEFAULT_URL, imds_url=None).url} & answered
+    kept = (t for t in found.troubles if not (ours and t.name == _SHIPPED))
+    return dataclasses.replace(found, troubles=tuple(kept))

@@ -1,0 +1,88 @@
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thim.client.doctor.hiding import Hider
+
+
+HIDE = Hider(["/home/alice", "/", ""])
+TOKEN = "Zk3vQ9mXr7TbL2wPd8YsHf5KcJn4GaE6Uo1RiV0yBt"
+
+
+class TestSecrets:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "https://bob:hunter2@thim.example/sgx/",
+            "https://hunter2@thim.example/",
+            "https://thim.example/?api=hunter2",
+            "https://thim.example/?ca=platform&key=hunter2&x=1",
+            "Authorization: Bearer hunter2",
+            "user-token: hunter2",
+            "Ocp-Apim-Subscription-Key: hunter2",
+            '"api_key": "hunter2"',
+            "password=hunter2",
+            "file /home/hunter2/thim.toml",
+            r"C:\Users\hunter2\sgx.conf",
+        ],
+    )
+    def test_hidden(self, text):
+        """
+        Passwords, keys, tokens and names of users do not get through.
+        """
+        assert "hunter2" not in HIDE(text)
+
+    @pytest.mark.parametrize("secret", [TOKEN, "ab" * 16, "0F" * 384])
+    def test_looks(self, secret):
+        """
+        Neither does what looks like a token, a QE ID or an encrypted PPID.
+        """
+        assert secret not in HIDE(f"got {secret}, expected nothing")
+        assert "expected nothing" in HIDE(f"got {secret}, expected nothing")
+
+    def test_home(self):
+        """
+        The user's own folder is ~, and a longer name is another folder.
+        """
+        assert "~/x" == HIDE("/home/alice/x")
+        assert "alice" not in HIDE("/home/alice2/x")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "https://thim.example:8443/sgx/certification/v4/tcb?fmspc=00606A000000",
+            "https://thim.example/pckcrl?ca=platform&encoding=der",
+            "0xe019 SGX_QL_TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED",
+            "/usr/local/share/ca-certificates/company.crt",
+            "2026-09-01T12:00:00Z (29.9 days left)",
+            "root certificates of a private CA",
+        ],
+    )
+    def test_kept(self, text):
+        """
+        What names documents, files and hosts stays.
+        """
+        assert text == HIDE(text)
+
+
+class TestBounds:
+    def test_terminal(self):
+        """
+        Nothing can drive a terminal, or begin a line.
+        """
+        assert "\\x1b[2Jx\\n!!" == HIDE("\x1b[2Jx\n!!")
+
+    def test_long(self):
+        """
+        A text has an end.
+        """
+        assert 2001 == len(HIDE("x " * 100_000))
+
+    @given(st.text())
+    def test_anything(self, text):
+        """
+        Any text can be hidden from, and the result is on one line.
+        """
+        assert HIDE(text).isprintable() or not text.isascii()
+        assert "\n" not in HIDE(text)

@@ -1,0 +1,380 @@
+import datetime
+
+import pytest
+
+from tests.client.doctor.looking import (
+    facts,
+    look,
+    make_wish,
+    names,
+    target,
+)
+from tests.client.fake import Said, faking, nobody, replaying
+from tests.client.wishes import CRL, QE, SGX, TCB, TDX, body, header, status
+from tests.http.conftest import FMSPC, NOW
+from tests.platforms import platform_id, tcbm
+from thim.client.doctor.model import Kind
+from thim.client.sources import PckQuestion
+from thim.collateral.anchors import VENDOR_ROOTS
+from thim.intel.quote import Quote
+from thim.simulate.pck import Platform
+from thim.simulate.pki import Intel
+from thim.simulate.quote import make_tdx_quote_v4
+
+
+IMDS = "/metadata/THIM/sgx/certification/v4/"
+IDENTITY = f"/sgx/certification{QE}"
+DAY = datetime.timedelta(days=1)
+TCB_INFO = f"TCB info (SGX, {FMSPC})"
+
+
+def question(who="one"):
+    """
+    Ask for the certificate of a platform.
+    """
+    return PckQuestion(
+        qe_id=platform_id(who).qe_id, raw_tcb=tcbm(4, 4), pce_id=b"\0\0"
+    )
+
+
+def changed(served, wish, *targets, **changes):
+    """
+    Look at the service *served* where its answers are changed by path.
+    """
+    with faking(replaying(served, changes.pop("paths"))) as fake:
+        return look(wish, target(fake.url, **changes))
+
+
+class TestWell:
+    def test_all(self, doctored, intel):
+        """
+        Of a service that is well nothing is found, and each document is told
+        of: genuine, how long it lasts, number, baseline, signer.
+        """
+        found = look(make_wish(intel, models=(SGX, TDX)), target(doctored.url))
+        told = facts(found)
+
+        assert [] == names(found)
+        assert "number 19, baseline default" in told[TCB_INFO]
+        assert "(17.5 days left)" in told[TCB_INFO]
+        assert "signed by 'Intel SGX TCB Signing'" in told["TD_QE identity"]
+        assert told["CRL of the root CA"].startswith("genuine, issued 2026-08")
+        assert "agrees with the service's" == told["clock"]
+
+    def test_once(self, doctored, intel):
+        """
+        A service that several clients are told to ask is asked once.
+        """
+        paths = ("", "/", "/sgx/certification/v4/", "/tdx/certification")
+        listed = [target(doctored.url + path, by=path) for path in paths]
+        found = look(make_wish(intel), *listed)
+
+        assert 1 == len(found.sections)
+        assert "; /; /sgx/" in facts(found)["asked by"]
+
+    def test_platform(self, doctored, intel):
+        """
+        The certificate of a platform is verified; its FMSPC is asked for then.
+        """
+        wish = make_wish(intel, platforms=(("line 1", question()),))
+        found = look(wish, target(doctored.url))
+        told = facts(found)
+
+        assert "genuine, FMSPC 00606A000000" in told["PCK certificate (line 1)"]
+        assert "status 404" in told["TCB info (SGX, 00606A000000)"]
+
+    def test_quote(self, doctored, intel):
+        """
+        A quote is verified with what comes.
+        """
+        raw = make_tdx_quote_v4(intel, Platform(fmspc=TDX.fmspc, ca=TDX.ca))
+        wish = make_wish(
+            intel, models=(TDX,), cas=frozenset({TDX.ca}), quote=Quote(raw)
+        )
+        found = look(wish, target(doctored.url))
+        spoilt = bytearray(raw)
+        spoilt[200] ^= 1
+        wish = make_wish(intel, models=(TDX,), quote=Quote(bytes(spoilt)))
+        refused = look(wish, target(doctored.url))
+
+        assert facts(found)["quote"].startswith("authentic, ")
+        assert ("error", "quote-refused") in names(refused)
+
+
+class TestMissing:
+    def test_platform(self, doctored, intel):
+        """
+        A platform that the service does not know is an error that says what
+        mends it, without the ID of the machine.
+        """
+        wish = make_wish(intel, platforms=(("line 1", question("two")),))
+        (trouble,) = look(wish, target(doctored.url)).troubles
+
+        assert "status-404: PCK certificate (line 1)" == trouble.what
+        assert "thim platform import" in trouble.mend
+        assert platform_id("two").qe_id.hex() not in str(trouble).lower()
+
+    @pytest.mark.parametrize(
+        ("number", "mend"),
+        [
+            (401, "network"),
+            (403, "network"),
+            (410, "v4"),
+            (429, "collateral_rate"),
+            (500, "log"),
+            (503, "thim upstream check"),
+            (302, "address"),
+        ],
+    )
+    def test_status(self, doctored, intel, number, mend):
+        """
+        Each status has its cause and mend; several documents are one finding.
+        """
+        paths = {CRL: status(number)}
+        found = changed(doctored, make_wish(intel), paths=paths)
+        (trouble,) = found.troubles
+
+        assert "CRL of the PROCESSOR CA, CRL of the PLATFORM CA" in (
+            trouble.what.replace("processor", "PROCESSOR").replace(
+                "platform", "PLATFORM"
+            )
+        )
+        assert mend in trouble.mend
+        assert trouble.cause
+
+    def test_no_tdx(self, doctored, intel):
+        """
+        That there is no TDX matters only to who asks for it.
+        """
+        paths = {"/tdx/": status(404)}
+        without = changed(doctored, make_wish(intel), paths=paths)
+        wish = make_wish(intel, models=(TDX,))
+
+        assert [] == names(without)
+        assert [("error", "status-404")] == names(
+            changed(doctored, wish, paths=paths)
+        )
+
+    def test_nobody(self, intel):
+        """
+        Where nobody listens no question is asked.
+        """
+        found = look(make_wish(intel), target(nobody()))
+
+        assert [("error", "refused")] == names(found)
+        assert "QE identity" not in facts(found)
+
+
+class TestBad:
+    @pytest.mark.parametrize(
+        ("path", "change", "name"),
+        [
+            (TCB, body(b"<html>"), "json"),
+            (TCB, header("tcb-info-issuer-chain", "x"), "malformed"),
+            (QE, header("sgx-enclave-identity-issuer-chain", "x"), "malformed"),
+            (CRL, body(b"\x30\x82\x01\x01x"), "crl"),
+        ],
+    )
+    def test_unreadable(self, doctored, intel, path, change, name):
+        """
+        What is not what was asked for is an error.
+        """
+        wish = make_wish(intel, models=(SGX,))
+        found = changed(doctored, wish, paths={path: change})
+
+        assert {("error", name)} == set(names(found))
+        assert "unreadable" in facts(found).values()
+
+    def test_forged(self, doctored, intel):
+        """
+        A document that was changed on the way is not genuine.
+        """
+
+        def spoil(said):
+            return body(said.body.replace(b'"UpToDate"', b'"Revoked"'))(said)
+
+        wish = make_wish(intel, models=(SGX,))
+        found = changed(doctored, wish, paths={TCB: spoil})
+
+        assert [("error", "signature-invalid")] == names(found)
+        assert "NOT genuine" == facts(found)[TCB_INFO]
+        assert "changed on the way" in found.troubles[0].cause
+
+    def test_other_roots(self, doctored):
+        """
+        What is signed under other roots is believed by nobody.
+        """
+        wish = make_wish(Intel(), anchors=VENDOR_ROOTS)
+        found = look(wish, target(doctored.url))
+
+        assert {("error", "root-untrusted")} == set(names(found))
+        assert "simulation" in found.troubles[0].cause
+
+    def test_mixed(self, pcs_served, intel):
+        """
+        Documents of two numbers are an error: no verifier may mix them.
+        """
+
+        def other(_):
+            got = pcs_served.get(f"/baseline/20{IDENTITY}")
+            kept = {k: v for k, v in got.headers if k.startswith("sgx-")}
+            return Said(200, kept, got.body)
+
+        wish = make_wish(intel, models=(SGX,))
+        found = changed(pcs_served, wish, paths={IDENTITY: other})
+
+        assert ("error", "mixed") in names(found)
+
+
+class TestTime:
+    @pytest.mark.parametrize(
+        ("later", "level", "name"),
+        [
+            (15 * DAY, "warning", "ends-soon"),
+            (17 * DAY, "error", "ends-soon"),
+            (25 * DAY, "error", "expired"),
+        ],
+    )
+    def test_ends(self, doctored, intel, later, level, name):
+        """
+        What ends within a week is seen to soon, what ends today now.
+        """
+        wish = make_wish(intel, now=NOW + later)
+        found = look(wish, target(doctored.url))
+
+        assert {(level, name)} == set(names(found))
+
+    def test_flagged(self, doctored, intel):
+        """
+        What is past its end by a rule of the service's, which says so, is
+        no surprise.
+        """
+        warning = header("warning", '110 - "Response is Stale"')
+        wish = make_wish(intel, now=NOW + 25 * DAY, models=(SGX,))
+        found = changed(doctored, wish, paths={TCB: warning})
+        stale = [t for t in found.troubles if t.name == "stale"]
+
+        assert ["warning"] == [t.level.word for t in stale]
+        assert 'warns 110 - "Response is Stale"' in facts(found)[TCB_INFO]
+
+    def test_future(self, doctored, intel):
+        """
+        A document of the future is one because the clock is behind.
+        """
+        wish = make_wish(intel, now=NOW - 30 * DAY)
+        found = look(wish, target(doctored.url))
+
+        assert {("error", "not-yet-valid")} == set(names(found))
+        assert "clock is behind" in found.troubles[0].cause
+
+    @pytest.mark.parametrize(
+        ("minutes", "expected"),
+        [
+            (2, []),
+            (-30, [("warning", "clock")]),
+            (30, [("warning", "clock")]),
+            (300, [("error", "clock")]),
+        ],
+    )
+    def test_clock(self, doctored, intel, minutes, expected):
+        """
+        A clock that differs from the service's is found.
+        """
+        wish = make_wish(intel)
+        clock = wish.clock + datetime.timedelta(minutes=minutes)
+        found = look(make_wish(intel, clock=clock), target(doctored.url))
+
+        assert expected == names(found)
+        assert ("behind" if minutes < 0 else "ahead of") in facts(found)[
+            "clock"
+        ]
+
+    @pytest.mark.parametrize("date", ["yesterday", "", "Sun, 99 Foo 1 x"])
+    def test_no_date(self, doctored, intel, date):
+        """
+        A service that does not say what time it has is no trouble.
+        """
+        script = replaying(doctored, {})
+
+        def dated(path):
+            return header("date", date)(script(path))
+
+        with faking(dated) as fake:
+            found = look(make_wish(intel), target(fake.url))
+
+        assert [] == names(found)
+
+
+class TestQuirks:
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            (header("cache-control", None), "no-cache-control"),
+            (header("sgx-pck-crl-issuer-chain", None), "no-crl-chain"),
+            (header("x-empty", ""), "empty-header"),
+        ],
+    )
+    def test_azure(self, doctored, intel, change, name):
+        """
+        What Azure's client cannot bear matters where it asks.
+        """
+        paths = {"rootcacrl": change}
+        wish = make_wish(intel)
+        azure = changed(doctored, wish, paths=paths, kind=Kind.AZURE)
+
+        assert [("error", name)] == names(azure)
+        assert "0xe0" in azure.troubles[0].cause
+        assert [] == names(changed(doctored, wish, paths=paths))
+
+    def test_qcnl(self, doctored, intel):
+        """
+        What is too large for QCNL is found; blanks are no part of a signature.
+        """
+
+        def grow(said):
+            return body(said.body + b" " * 66_000)(said)
+
+        wish = make_wish(intel, models=(SGX,))
+        found = changed(doctored, wish, paths={TCB: grow}, kind=Kind.QCNL)
+
+        assert [("error", "too-large-for-qcnl")] == names(found)
+
+
+class TestTargets:
+    @pytest.mark.parametrize(
+        "url", ["thim.example", "https://a b/", "http://["]
+    )
+    def test_no_url(self, intel, url):
+        """
+        What is no URL is an error, and asked by nobody.
+        """
+        assert [("error", "bad-url")] == names(
+            look(make_wish(intel), target(url))
+        )
+
+    def test_user(self, doctored, intel):
+        """
+        A user and password in a URL are warned of, and not sent.
+        """
+        with faking(replaying(doctored, {})) as fake:
+            url = fake.url.replace("://", "://bob:hunter2@")
+            found = look(make_wish(intel), target(url))
+            sent = str(fake.headers)
+
+        assert [("warning", "user-in-url")] == names(found)
+        assert "authorization" not in sent
+        assert "hunter2" not in str(found)
+
+    def test_agent(self, doctored, intel):
+        """
+        Of an agent any answer will do.
+        """
+        agent = target(f"{doctored.url}{IMDS}", Kind.AGENT)
+        silent = target(f"{nobody()}/metadata/", Kind.AGENT)
+
+        assert (
+            "thim answers, 400" in facts(look(make_wish(intel), agent))["agent"]
+        )
+        assert [("warning", "agent-silent")] == names(
+            look(make_wish(intel), silent)
+        )
