@@ -134,6 +134,7 @@ class TestNothing:
             ["--timeout", "nan"],
             ["--fmspc", "12"],
             ["--quote", "/none"],
+            ["--amd", "Rome"],
             ["--platform", "/none"],
         ],
     )
@@ -239,6 +240,21 @@ class TestReport:
         run = thim("doctor", "--config", served.config, "--quote", file)
 
         assert re.search(r"\n   quote +authentic, UpToDate", run.text)
+
+    def test_report(self, thim, world):
+        """
+        So is an SEV-SNP report, whose chip nobody reads of.
+        """
+        report = world.report()
+        chip = report.read_bytes()[0x1A0:0x1E0].hex()
+        run = thim(
+            *("doctor", "--url", world.vendor.url, "--quote", report),
+            *("--config", world.sim.config),
+        )
+
+        assert re.search(r"\n   report +authentic", run.text)
+        assert chip not in run.text
+        assert "QE identity" not in run.text
 
     def test_bad_settings(self, thim, tmp_path):
         """

@@ -80,7 +80,15 @@ def doctor(
     quote: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Ask for what verifies this quote, and do."
+            metavar="FILE",
+            help="Ask for what verifies this quote or SEV-SNP report, and do.",
+        ),
+    ] = None,
+    amd: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PRODUCT",
+            help="Ask for AMD's chain and CRL: Milan, Genoa or Turin.",
         ),
     ] = None,
     imds: Annotated[
@@ -123,6 +131,7 @@ def doctor(
             with_tdx=tdx,
             platform=platform,
             quote=quote,
+            products=tuple(amd or ()),
             seconds=timeout,
         )
         found = look(qcnl, ca_file, config) + named(url or [], ca_file)

@@ -10,9 +10,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from thim.amd.kds import parse_product
 from thim.attestation.evidence import (
     MAX_SIZE,
     QuoteEvidence,
+    SnpEvidence,
     decode_text,
     parse_evidence,
 )
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.agent.settings import AgentSettings
+    from thim.amd.report import Report
+    from thim.amd.tcb import ProductLine
+    from thim.attestation.evidence import Evidence
     from thim.cli.config import Configuration
     from thim.intel.quote import Quote
     from thim.x509.chain import TrustAnchors
@@ -62,6 +67,7 @@ class Asked:
     with_tdx: bool = False
     platform: Path | None = None
     quote: Path | None = None
+    products: tuple[str, ...] = ()
     seconds: float
 
 
@@ -74,7 +80,9 @@ def make_wish(asked: Asked, config: Path | None) -> Wish:
         ThimError: A file or value cannot be used.
     """
     anchors, now = _find_world(config)
-    quote = None if asked.quote is None else _read_quote(asked.quote)
+    evidence = None if asked.quote is None else _read_evidence(asked.quote)
+    quote = evidence.quote if isinstance(evidence, QuoteEvidence) else None
+    report = evidence.report if isinstance(evidence, SnpEvidence) else None
     models, cas = _find_models(asked, quote)
     return Wish(
         now=now,
@@ -86,6 +94,8 @@ def make_wish(asked: Asked, config: Path | None) -> Wish:
         platforms=tuple(_read_platforms(asked.platform)),
         with_tdx=asked.with_tdx,
         quote=quote,
+        products=_find_products(asked, report),
+        report=report,
     )
 
 
@@ -101,12 +111,8 @@ def _find_world(config: Path | None) -> tuple[TrustAnchors, datetime]:
     return anchors, find_clock(found)()
 
 
-def _read_quote(file: Path) -> Quote:
-    evidence = parse_evidence(decode_text(read_bounded(file, MAX_SIZE)))
-    if not isinstance(evidence, QuoteEvidence):
-        msg = f"{file}: expected an SGX or TDX quote"
-        raise MalformedError(msg, reason="quote")
-    return evidence.quote
+def _read_evidence(file: Path) -> Evidence:
+    return parse_evidence(decode_text(read_bounded(file, MAX_SIZE)))
 
 
 def _find_models(
@@ -124,6 +130,20 @@ def _find_models(
     model = PlatformModel.from_quote(quote.raw)
     cas = frozenset() if named else frozenset({model.ca})
     return tuple(dict.fromkeys((model, *named))), cas
+
+
+def _find_products(
+    asked: Asked, report: Report | None
+) -> tuple[ProductLine, ...]:
+    named = tuple(parse_product(each) for each in asked.products)
+    if report is None:
+        return tuple(dict.fromkeys(named))
+    product = report.product
+    if product is None and not named:
+        expected = "expected beside a report that names no product line"
+        raise ParameterError("--amd", "", expected)
+    # That of the report is the one by which its VCEK is asked for.
+    return named if product is None else (product,)
 
 
 def _read_fmspc(text: str) -> bytes:

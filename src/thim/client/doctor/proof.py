@@ -102,9 +102,9 @@ def prove(what: str, part: Part, intake: Intake, where: str) -> Proven:
             document = SignedJson.from_json(part.body)
             record = verify_document(document, intake, source="doctor")
     except ThimError as e:
-        return _untrusted(what, e, where)
+        return untrusted(what, e, where)
     issued = f"issued {record.issued:%FT%TZ}"
-    left = _left(part.expires, intake.now)
+    left = spell_left(part.expires, intake.now)
     signer = common_name(parse_pem_chain(record.issuer_chain)[0].subject)
     told = ["genuine", issued, left, *_describe(part), f"signed by {signer!r}"]
     return Proven(
@@ -114,7 +114,10 @@ def prove(what: str, part: Part, intake: Intake, where: str) -> Proven:
     )
 
 
-def _untrusted(what: str, error: ThimError, where: str) -> Proven:
+def untrusted(what: str, error: ThimError, where: str) -> Proven:
+    """
+    Say that a document does not hold for an *error*.
+    """
     cause, mend = remedy_of_untrusted(error.reason)
     trouble = Trouble(
         level=Level.ERROR,
@@ -127,7 +130,10 @@ def _untrusted(what: str, error: ThimError, where: str) -> Proven:
     return Proven(fact=(what, "NOT genuine"), troubles=(trouble,))
 
 
-def _left(end: datetime, now: datetime) -> str:
+def spell_left(end: datetime, now: datetime) -> str:
+    """
+    Say when something ends, and how many days that is from *now*.
+    """
     days = (end - now).total_seconds() / 86400
     when = f"{days:.1f} days left" if days > 0 else f"past by {-days:.1f} days"
     return f"to {end:%FT%TZ} ({when})"
@@ -153,7 +159,7 @@ def _judge_time(
     yield Trouble(
         level=level,
         name="stale" if is_flagged else "expired" if is_over else "ends-soon",
-        what=f"{what}: {_left(part.expires, now)}",
+        what=f"{what}: {spell_left(part.expires, now)}",
         where=where,
         cause=(
             "The baseline's number is one that Intel no longer signs, and the "
@@ -199,7 +205,7 @@ def prove_certificate(
         verifier = PckVerifier(_intake(wish, known, root_crl))
         record = verifier.verify(parse_pck_pem(answer.certificate))
     except ThimError as e:
-        return _untrusted(what, e, where)
+        return untrusted(what, e, where)
     revoked = _find_revoked(answer, parts)
     if record.certificate.serial_number in revoked:
         trouble = Trouble(
@@ -211,9 +217,10 @@ def prove_certificate(
             mend="Trust nothing from it.",
         )
         return Proven(fact=(what, "REVOKED"), troubles=(trouble,))
+    left = spell_left(answer.expires, wish.now)
     told = (
         f"genuine, FMSPC {answer.fmspc.hex().upper()}, {answer.ca.value} CA, "
-        f"for PCESVN {answer.tcbm.pcesvn}, {_left(answer.expires, wish.now)}"
+        f"for PCESVN {answer.tcbm.pcesvn}, {left}"
     )
     return Proven(fact=(what, told), is_genuine=True)
 
@@ -240,7 +247,7 @@ def prove_quote(
         verifier = QuoteVerifier(collateral, anchors=wish.anchors)
         verdict = verifier.verify(quote, wish.now)
     except ThimError as e:
-        return _untrusted("quote", e, where)
+        return untrusted("quote", e, where)
     if verdict.failure is not None:
         told, level = f"not authentic: {verdict.failure.detail}", Level.ERROR
     elif verdict.is_acceptable:

@@ -24,6 +24,8 @@ from thim.intel.names import EnclaveKind, PckCa, Tee
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from thim.amd.report import Report
+    from thim.amd.tcb import ProductLine
     from thim.client.certificate import PckCertificateAnswer
     from thim.client.model import PlatformModel
     from thim.client.sources import PckQuestion, Sources
@@ -52,6 +54,8 @@ class Wish:
         platforms: Names of platforms, and what they ask PCK certificates by.
         with_tdx: Whether those are asked for TDX too.
         quote: One to be verified with what comes; of the first model.
+        products: Of which of AMD's product lines chain and CRL are asked for.
+        report: An SEV-SNP report, to be verified with what comes.
     """
 
     now: datetime
@@ -63,6 +67,8 @@ class Wish:
     platforms: tuple[tuple[str, PckQuestion], ...] = ()
     with_tdx: bool = False
     quote: Quote | None = None
+    products: tuple[ProductLine, ...] = ()
+    report: Report | None = None
 
 
 def want_certificates(

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 QCNL_FILE: Final = Path("/etc/sgx_default_qcnl.conf")
 QCNL_VARIABLE: Final = "QCNL_CONF_PATH"
 _TITLE: Final = "Intel's QPL (QCNL)"
-_CHECK: Final = "docs/clients.md, Intel QPL, has each of these."
+_MEND: Final = (
+    "Mend the file and restart who loads QPL (aesmd, qgsd), which reads it "
+    "once; `thim client-config check FILE` checks it alone, docs/clients.md "
+    "has each of its traps."
+)
 _TRUST: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE")
 
 
@@ -68,7 +72,7 @@ def _unreadable(file: Path, error: OperatorError) -> Found:
 
 def _judge(file: Path, linted: Linted) -> Found:
     troubles = tuple(
-        Trouble.of(each, str(file), _CHECK)
+        Trouble.of(each, str(file), _MEND)
         for each in linted.findings
         if each.level is not Level.NOTE
     )

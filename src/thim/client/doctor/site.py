@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import urllib.parse
 
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.client.answers import attempt, take
+from thim.client.doctor.amd import (
+    ask_amd,
+    is_amd_alone,
+    judge_amd,
+)
 from thim.client.doctor.model import Found, Kind, Section, Trouble
 from thim.client.doctor.proof import (
     Proven,
@@ -41,6 +47,7 @@ from thim.intel.names import Tee
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from thim.amd.tcb import ProductLine
     from thim.client.doctor.model import Target
     from thim.client.doctor.questions import Wish
     from thim.client.fetch import Wanted
@@ -178,17 +185,37 @@ class _Asked:
         Ask for certificates first: they say what else to ask for.
         """
         wire = AsyncWire(target.ca_file, target.own)
-        sources, seconds = self._site.sources, self._wish.seconds
+        sources, wish = self._site.sources, self._wish
+        seconds = wish.seconds
         try:
             wanted = want_certificates(sources, self._wish)
             outcomes = await wire.run(ask(wanted), seconds)
             certificates = self._take(wanted, outcomes)
             self._add_models(certificates.values())
-            more = want_documents(sources, self._wish)
+            more = self._want_documents()
             outcomes = await wire.run(ask(more), seconds)
+            amd = [await self._ask_amd(wire, p) for p in wish.products]
         finally:
             await wire.close()
         self._judge(certificates, self._take(more, outcomes))
+        for proven in itertools.chain.from_iterable(amd):
+            self._add(proven)
+
+    def _want_documents(self) -> list[Wanted[Any]]:
+        if is_amd_alone(self._wish):
+            return []
+        return [*want_documents(self._site.sources, self._wish)]
+
+    async def _ask_amd(
+        self, wire: AsyncWire, product: ProductLine
+    ) -> list[Proven]:
+        wish, site = self._wish, self._site
+        steps = ask_amd(site.sources.url, wish, product)
+        outcomes = await wire.run(steps, wish.seconds)
+        for each in outcomes.values():
+            if isinstance(each, Answer):
+                self._headers = self._headers or each.headers
+        return list(judge_amd(outcomes, wish, product, site.where))
 
     def _add_models(self, certificates: Iterable[Any]) -> None:
         found = [
@@ -255,7 +282,7 @@ class _Asked:
             told, trouble = compare_clocks(self._headers, wish.clock, where)
             self.facts.insert(0, ("clock", told))
             self.troubles += [trouble] if trouble else []
-        if not wish.models:
+        if not (wish.models or is_amd_alone(wish)):
             self.facts.append(("TCB info", _NOT_ASKED))
         for what, each in certificates.items():
             self._add(prove_certificate(what, each, parts, wish, where))
