@@ -18,8 +18,8 @@ from thim.cli.failing import tell
 from thim.cli.options import Config, Json
 from thim.cli.verify import never_a_verdict
 from thim.client.doctor.hiding import Hider
+from thim.client.doctor.looks import drop_answered, examine_all
 from thim.client.doctor.model import Found, Report
-from thim.client.doctor.site import drop_answered, examine_all
 from thim.errors import ParameterError
 
 

@@ -10,9 +10,9 @@ import dataclasses
 from typing import Any
 
 from tests.http.conftest import NOW
+from thim.client.doctor.looks import examine_all
 from thim.client.doctor.model import Found, Kind, Target
 from thim.client.doctor.questions import Wish
-from thim.client.doctor.site import examine_all
 from thim.services.clock import utc_now
 
 

@@ -15,8 +15,8 @@ from tests.upstream.raw import (
     say_for_ever,
     say_nothing,
 )
+from thim.client.doctor.looks import examine_all
 from thim.client.doctor.reach import reach
-from thim.client.doctor.site import examine_all
 from thim.services.clock import utc_now
 
 

@@ -26,7 +26,7 @@ from thim.client.doctor.model import Trouble
 from thim.client.exchange import make_context
 from thim.client.findings import Level
 from thim.errors import MalformedError, OperatorError, printable
-from thim.x509.chain import common_name, parse_certificate
+from thim.x509.chain import EXTENSION_ERRORS, common_name, parse_certificate
 
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
         found = certificate.extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         ).value
-    except (x509.ExtensionNotFound, ValueError, TypeError):
+    except EXTENSION_ERRORS:
         return []
     names = found.get_values_for_type(x509.DNSName)
     addresses = found.get_values_for_type(x509.IPAddress)

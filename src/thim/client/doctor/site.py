@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
-import urllib.parse
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from thim.client.doctor.amd import (
     is_amd_alone,
     judge_amd,
 )
-from thim.client.doctor.model import Found, Kind, Section, Trouble
+from thim.client.doctor.model import Found, Section, Trouble
 from thim.client.doctor.proof import (
     Proven,
     prove_all,
@@ -37,9 +36,7 @@ from thim.client.errors import ClientError
 from thim.client.fetch import read
 from thim.client.findings import Level
 from thim.client.model import PlatformModel
-from thim.client.sources import Sources
-from thim.client.steps import Answer, Ask, Failure, Request, Source
-from thim.client.urls import DEFAULT_URL, is_usable
+from thim.client.steps import Answer, Failure
 from thim.client.wire import AsyncWire
 from thim.intel.names import Tee
 
@@ -50,104 +47,12 @@ if TYPE_CHECKING:
     from thim.amd.tcb import ProductLine
     from thim.client.doctor.model import Target
     from thim.client.doctor.questions import Wish
+    from thim.client.doctor.targets import Site
     from thim.client.fetch import Wanted
-    from thim.client.steps import Outcome, Steps
+    from thim.client.steps import Outcome
 
-MOST_SITES: Final = 8
 _MOST_TOLD: Final = 6
-_SHIPPED: Final = "default-address"
 _NOT_ASKED: Final = "not asked for: name --fmspc, --quote or --platform"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Site:
-    """
-    A service, and who is told to ask it.
-    """
-
-    sources: Sources
-    targets: tuple[Target, ...]
-
-    @property
-    def target(self) -> Target:
-        """
-        Whose way there is tried.
-        """
-        return dataclasses.replace(self.targets[0], url=self.sources.url)
-
-    @property
-    def where(self) -> str:
-        """
-        How it is named in findings.
-        """
-        return f"{self.sources.url} ({self.targets[0].by})"
-
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """
-        Whose ways of asking count.
-        """
-        return frozenset(target.kind for target in self.targets)
-
-
-def group(targets: Iterable[Target]) -> tuple[list[Site], list[Target], Found]:
-    """
-    Sort *targets* into services, agents, and what cannot be asked.
-    """
-    sites: dict[tuple[str, object, object], list[Target]] = {}
-    agents: list[Target] = []
-    found = Found()
-    for each in targets:
-        url = _without_user(each.url)
-        if url != each.url:
-            found += Found(troubles=(_has_user(each),))
-        target = dataclasses.replace(each, url=url)
-        if not is_usable(url):
-            found += Found(troubles=(_bad_url(target),))
-        elif target.kind is Kind.AGENT:
-            agents.append(target)
-        else:
-            base = Sources(url=url, imds_url=None).url
-            key = base, target.ca_file, target.own
-            sites.setdefault(key, []).append(target)
-    return (
-        [
-            Site(Sources(url=url, imds_url=None), tuple(listed))
-            for (url, *_), listed in sites.items()
-        ],
-        agents,
-        found,
-    )
-
-
-def _without_user(url: str) -> str:
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl() if host != parts.netloc else url
-
-
-def _has_user(target: Target) -> Trouble:
-    return Trouble(
-        level=Level.WARNING,
-        name="user-in-url",
-        what=f"{target.by}: user and password in the URL",
-        where=target.where or target.by,
-        cause="They end up in logs, and no such client needs them.",
-        mend="Take them out; it was asked without.",
-    )
-
-
-def _bad_url(target: Target) -> Trouble:
-    return Trouble(
-        level=Level.ERROR,
-        name="bad-url",
-        what=f"{target.by}: expected https://HOST…, without blanks or query",
-        where=target.where or target.by,
-        mend="docs/clients.md has what each client is told.",
-    )
 
 
 async def examine(site: Site, wish: Wish) -> Found:
@@ -317,79 +222,3 @@ def _list(name: str, listed: Sequence[str]) -> str:
     told = ", ".join(listed[:_MOST_TOLD])
     more = len(listed) - _MOST_TOLD
     return f"{name}: {told}{f' and {more} more' if more > 0 else ''}"
-
-
-async def examine_agent(target: Target, wish: Wish) -> Found:
-    """
-    Ask an agent in the manner of Azure's metadata service; any answer shows
-    that it is there.
-    """
-    base = target.url.rstrip("/")
-    request = Request(
-        source=Source.IMDS,
-        url=f"{base}/pckcert",
-        shown=f"{base}/pckcert",
-        headers={"metadata": "true"},
-        seconds=wish.seconds,
-    )
-
-    def steps() -> Steps[Outcome]:
-        (outcome,) = yield Ask((request,))
-        return outcome  # type: ignore[no-any-return]
-
-    wire = AsyncWire(target.ca_file, target.own)
-    try:
-        outcome = await wire.run(steps(), wish.seconds)
-    finally:
-        await wire.close()
-    return _judge_agent(target, outcome)
-
-
-def _judge_agent(target: Target, outcome: Outcome) -> Found:
-    if isinstance(outcome, Answer):
-        who = "thim" if "thim-reason" in outcome.headers else "something"
-        told = f"{who} answers, {outcome.status} where no platform is named"
-        facts = (("asked by", target.by), ("agent", told))
-        return Found(sections=(Section(title=target.url, facts=facts),))
-    trouble = Trouble(
-        level=Level.WARNING,
-        name="agent-silent",
-        what=outcome.message,
-        where=f"{target.url} ({target.by})",
-        cause="No agent runs on this host, or the guest's network does not "
-        "lead to it; clients ask the service next.",
-        mend="systemctl status thim-agent on the host; docs/agent.md.",
-    )
-    facts = (("asked by", target.by), ("agent", outcome.message))
-    section = Section(title=target.url, facts=facts)
-    return Found(sections=(section,), troubles=(trouble,))
-
-
-async def examine_all(targets: Sequence[Target], wish: Wish) -> Found:
-    """
-    Examine all services and agents among *targets* at once.
-    """
-    sites, agents, found = group(targets)
-    if left := [site.sources.url for site in sites[MOST_SITES:]]:
-        facts = tuple(("not asked", url) for url in left)
-        found += Found(sections=(Section(title="Too many", facts=facts),))
-    looks = [examine(site, wish) for site in sites[:MOST_SITES]]
-    looks += [examine_agent(agent, wish) for agent in agents[:MOST_SITES]]
-    for each in await asyncio.gather(*looks):
-        found += each
-    return found
-
-
-def drop_answered(found: Found) -> Found:
-    """
-    Return *found* without warnings of the address that QCNL's file ships with
-    where somebody answers there.
-    """
-    answered = {
-        section.title
-        for section in found.sections
-        if ("clock" in dict(section.facts))
-    }
-    ours = {Sources(url=DEFAULT_URL, imds_url=None).url} & answered
-    kept = (t for t in found.troubles if not (ours and t.name == _SHIPPED))
-    return dataclasses.replace(found, troubles=tuple(kept))
