@@ -4,6 +4,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 
 from pathlib import Path
 
@@ -318,6 +320,22 @@ class TestTicket:
         long = [x for x in run.text.splitlines() if len(x) > 100]
 
         assert [] == [x for x in long if not x.startswith(("!!", "! "))]
+
+
+class TestOutput:
+    def test_full_disk(self):
+        """
+        Where nothing can be written nobody has been told anything: 3.
+        """
+        command = [sys.executable, "-m", "thim", "doctor", "--code", "0xe019"]
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, check=False
+            )
+
+        assert 3 == done.returncode
+        assert b"cannot be written: No space left" in done.stderr
+        assert b"Traceback" not in done.stderr
 
 
 class TestPage:

@@ -149,8 +149,9 @@ def _write(found: Found, at: datetime, *, as_json: bool) -> int:
     """
     hide = Hider([os.environ.get("HOME", "")])
     report = Report.make(at, found, hide)
-    write_report(report, as_json=as_json)
+    code = UNSAID if report.says_nothing else int(report.level)
+    if not write_report(report, as_json=as_json):
+        return UNSAID
     if report.says_nothing:
         tell(_NOTHING)
-        return UNSAID
-    return int(report.level)
+    return code

@@ -13,6 +13,7 @@ import textwrap
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
+from thim.cli.failing import tell
 from thim.client.doctor.hiding import LEFT_OUT
 from thim.client.doctor.remedies import find_shown
 from thim.client.error_codes import RANGES, find_codes, find_similar, spell
@@ -38,21 +39,32 @@ _LABEL: Final = 29
 _CODE: Final = "An error code on the screen? `thim doctor --code 0xe019`."
 
 
-def write_report(report: Report, *, as_json: bool) -> None:
+def write_report(report: Report, *, as_json: bool) -> bool:
     """
-    Write *report*: findings first, the worst of them at the top.
+    Write *report*: findings first, the worst of them at the top.  Tell whether
+    it could be written.
     """
     if as_json:
-        _write(json.dumps(_as_json(report), indent=2))
-        return
-    _write("\n".join(_lines(report)))
+        return _write(json.dumps(_as_json(report), indent=2))
+    return _write("\n".join(_lines(report)))
 
 
-def _write(text: str) -> None:
+def _write(text: str) -> bool:
+    if sys.stdout is None:  # closed: the exit code must do
+        return True
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
-    sys.stdout.write(f"{text}\n")
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # a reader that has seen enough
+        sys.stdout = None
+    except OSError as e:
+        sys.stdout = None
+        tell(f"thim: this cannot be written: {e.strerror}")
+        return False
+    return True
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -148,16 +160,17 @@ def _trouble_json(trouble: Trouble) -> dict[str, object]:
 
 def write_codes(text: str, *, as_json: bool) -> bool:
     """
-    Write what the error code *text* means; tell whether it is known.
+    Write what the error code *text* means; tell whether it is known and could
+    be written.
     """
     codes = find_codes(text)
     if as_json:
-        _write(json.dumps([_code_json(code) for code in codes], indent=2))
+        told = json.dumps([_code_json(code) for code in codes], indent=2)
     elif codes:
-        _write("\n\n".join("\n".join(_code_lines(code)) for code in codes))
+        told = "\n\n".join("\n".join(_code_lines(code)) for code in codes)
     else:
-        _write("\n".join(_unknown_lines(text)))
-    return bool(codes)
+        told = "\n".join(_unknown_lines(text))
+    return _write(told) and bool(codes)
 
 
 def _code_lines(code: ErrorCode) -> Iterator[str]:
