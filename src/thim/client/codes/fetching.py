@@ -45,6 +45,9 @@ CODES: Final[tuple[ErrorCode, ...]] = (
         _REGISTER,
         "The firmware is newer than any certificate that the service holds.",
         "`thim platform show` says so; let thim ask Intel again.",
+        "Azure's DCAP client of older releases: neither the host nor the "
+        "service has a certificate (now 0xe019).",
+        _REGISTER,
     ),
     _code(
         0xE019,
