@@ -138,6 +138,7 @@ class TestNothing:
             ["--quote", "/none"],
             ["--amd", "Rome"],
             ["--platform", "/none"],
+            ["--platform", "/"],
         ],
     )
     def test_bad(self, thim, arguments):
@@ -277,6 +278,47 @@ class TestReport:
         run = thim("doctor", "--imds", "--offline")
 
         assert 0 == run.code
+
+
+class TestAgent:
+    def test_configured(self, thim, tmp_path, served):
+        """
+        An agent that is configured here is looked at: whom it asks, and
+        whether it answers guests.
+        """
+        file = tmp_path / "thim.toml"
+        silent = nobody().removeprefix("http://")
+        file.write_text(
+            f'listen = "{served.url.removeprefix("http://")}"\n'
+            f'[agent]\nservice = "{served.url}"\nlisten = "{silent}"\n'
+            f'state = "{tmp_path}"\n'
+        )
+        run = thim("doctor", "--config", file)
+
+        assert "! agent-silent" in lines(run)
+        assert re.search(r"\n   asks +http://127.0.0.1:", run.text)
+        assert "thim agent's service" in run.text
+
+
+class TestPlatformFile:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "no platform in it"),
+            ("a,b,c\n", "line 1: 3 fields, expected 5"),
+            ("zz,0000,00,0000,00\n", "line 1: "),
+        ],
+    )
+    def test_bad(self, thim, tmp_path, text, said):
+        """
+        A file in which no platform can be read is refused, with its line.
+        """
+        file = tmp_path / "pckid.csv"
+        file.write_text(text)
+        run = thim("doctor", "--platform", file)
+
+        assert (2, b"") == (run.code, run.out)
+        assert said in run.err
 
 
 class TestTicket:

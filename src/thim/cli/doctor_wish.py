@@ -42,6 +42,7 @@ from thim.services.platform_sheets import Sheet
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
+    from typing import BinaryIO
 
     from thim.agent.settings import AgentSettings
     from thim.amd.report import Report
@@ -158,7 +159,7 @@ def _read_platforms(file: Path | None) -> Iterator[tuple[str, PckQuestion]]:
     if file is None:
         return
     read = 0
-    with open_file(file) as stream:
+    with _open(file) as stream:
         for sheet in read_platforms(stream):
             if read == _MOST_PLATFORMS:
                 return
@@ -171,6 +172,14 @@ def _read_platforms(file: Path | None) -> Iterator[tuple[str, PckQuestion]]:
     if not read:
         msg = f"{file}: no platform in it"
         raise OperatorError(msg, reason="platform")
+
+
+def _open(file: Path) -> BinaryIO:
+    try:
+        return open_file(file)
+    except MalformedError as e:
+        msg = f"{file}: {e}"
+        raise OperatorError(msg, reason="unreadable") from e
 
 
 def _question(sheet: Sheet) -> PckQuestion:

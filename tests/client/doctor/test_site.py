@@ -1,4 +1,5 @@
 import datetime
+import urllib.parse
 
 import pytest
 
@@ -11,15 +12,18 @@ from tests.client.doctor.looking import (
 )
 from tests.client.fake import Said, faking, nobody, replaying
 from tests.client.wishes import CRL, QE, SGX, TCB, TDX, body, header, status
-from tests.http.conftest import FMSPC, NOW
+from tests.http.conftest import FMSPC, ISSUED, NOW
 from tests.platforms import platform_id, tcbm
 from thim.client.doctor.model import Kind
-from thim.client.sources import PckQuestion
+from thim.client.doctor.questions import want_documents
+from thim.client.sources import PckQuestion, Sources
 from thim.collateral.anchors import VENDOR_ROOTS
+from thim.intel.pck import PckCertificate
 from thim.intel.quote import Quote
 from thim.simulate.pck import Platform
 from thim.simulate.pki import Intel
 from thim.simulate.quote import make_tdx_quote_v4
+from thim.x509.chain import parse_pem_chain
 
 
 IMDS = "/metadata/THIM/sgx/certification/v4/"
@@ -224,6 +228,35 @@ class TestBad:
         found = changed(pcs_served, wish, paths={IDENTITY: other})
 
         assert ("error", "mixed") in names(found)
+
+    def test_revoked(self, doctored, intel):
+        """
+        A platform that Intel has revoked is an error.
+        """
+        parameters = urllib.parse.urlencode(question().parameters())
+        got = doctored.get(f"{IMDS}pckcert?{parameters}", {"metadata": "true"})
+        (leaf,) = parse_pem_chain(got.json["pckCert"].encode())
+        crl = intel.pck_crl(
+            ca=PckCertificate.from_certificate(leaf).ca,
+            issued=ISSUED,
+            revoked=[leaf.serial_number],
+        )
+        wish = make_wish(intel, platforms=(("line 1", question()),))
+        found = changed(doctored, wish, paths={CRL: body(crl)})
+
+        assert ("error", "pck-revoked") in names(found)
+        assert "REVOKED" == facts(found)["PCK certificate (line 1)"]
+
+
+class TestIntel:
+    def test_root_crl(self, intel):
+        """
+        Intel's own root CRL is asked for where Intel has it.
+        """
+        sources = Sources(url="https://api.trustedservices.intel.com")
+        first, *_ = want_documents(sources, make_wish(intel))
+
+        assert first.request.url.startswith("https://certificates.trusted")
 
 
 class TestTime:
