@@ -9,7 +9,9 @@ import dataclasses
 
 from typing import Any
 
+from tests.client.fake import faking, replaying
 from tests.http.conftest import NOW
+from tests.serving import Served
 from thim.client.doctor.looks import examine_all
 from thim.client.doctor.model import Found, Kind, Target
 from thim.client.doctor.questions import Wish
@@ -62,3 +64,11 @@ def facts(found: Found) -> dict[str, str]:
     Return all facts.
     """
     return {name: v for s in found.sections for name, v in s.facts}
+
+
+def changed(served: Served, wish: Wish, *, paths: Any, **changes: Any) -> Found:
+    """
+    Look at the service *served* where its answers are changed by path.
+    """
+    with faking(replaying(served, paths)) as fake:
+        return look(wish, target(fake.url, **changes))

@@ -71,7 +71,7 @@ def _judge(dev: Path, found: dict[str, Path]) -> Iterator[Trouble]:
                 name="device-rights",
                 what="this user may not open it",
                 where=str(path),
-                cause="Rights go by group, and a session has those of login.",
+                cause="Rights go by group, as it was when the user logged in.",
                 mend=(
                     f"usermod -aG {group} USER, and log in again; or ask as "
                     "the user who makes quotes"
