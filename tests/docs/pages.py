@@ -86,7 +86,10 @@ def list_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
     for block in read_blocks(page):
         joined = re.sub(r"\\\n\s*", " ", block.text)
         for line in joined.splitlines():
-            yield from _find_commands(str(block), line.removeprefix("$ "))
+            is_typed = line.startswith("$ ")
+            if is_typed or block.language != "console":
+                typed = line.removeprefix("$ ")
+                yield from _find_commands(str(block), typed)
     text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
     for code in _INLINE.findall(text):
         yield from _find_commands(page.name, code)

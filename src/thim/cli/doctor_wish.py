@@ -101,8 +101,6 @@ def make_wish(asked: Asked, config: Path | None) -> Wish:
 
 
 def _find_world(config: Path | None) -> tuple[TrustAnchors, datetime]:
-    if find_file(config, os.environ) is None:
-        return VENDOR_ROOTS, utc_now()
     try:
         found = configure({}, config)
     except OperatorError:
