@@ -313,7 +313,7 @@ class TestSigned:
         where = (*config, "--store", store)
         assert 0 == thim("signing", "rotate", *where).code
         keys, path = tmp_path / "jwks.json", tmp_path / "x.zip"
-        assert 0 == thim("signing", "jwks", "-o", keys, *where).code
+        assert 0 == thim("signing", "export", "-o", keys, *where).code
         assert 0 == thim("audit", "export", "-o", path, *where).code
 
         kept = thim("audit", "verify", path, "--jwks", keys, *config)

@@ -219,7 +219,7 @@ def test_list(desks):
 def test_key(desks):
     """A key is made once, and its public half is shown."""
     closed = desks.sites.closed
-    again = desks.closed("key", "new")
+    again = desks.closed("key", "create")
     shown = desks.closed("key", "show").text
 
     assert 2 == again.code
@@ -227,7 +227,7 @@ def test_key(desks):
     assert closed.key.public.text in shown
     assert closed.key.text not in shown
     (closed.folder / "bundle.key").unlink()
-    made = desks.closed("key", "new")
+    made = desks.closed("key", "create")
     assert closed.key.public.fingerprint in made.text
 
 
@@ -238,7 +238,7 @@ def test_no_key(desks):
     run = desks.open("export", "-o", desks.at("second"))
 
     assert 2 == run.code
-    assert "`thim bundle key new` makes one" in run.err
+    assert "`thim bundle key create` makes one" in run.err
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_behind(thim, tmp_path):
     """
     store, other = tmp_path / "thim.db", tmp_path / "other.db"
     make_replica(store, new_replica(other, VENDOR_ROOTS))
-    thim("bundle", "key", "new", "--store", store)
+    thim("bundle", "key", "create", "--store", store)
     with Ledger(other, VENDOR_ROOTS) as ledger:
         ledger.observe_channel(Update.STANDARD, 20, source="x", seen=NOW)
 

@@ -258,7 +258,7 @@ class TestSnapshot:
         A packed fleet gives the same counts, and names nobody.
         """
         file = tmp_path / "fleet.bin"
-        packed = thim("fleet", "pack", file, "--store", fleet)
+        packed = thim("fleet", "export", "-o", file, "--store", fleet)
         run = what_if("--json", "--snapshot", file)
 
         assert (0, f"3 platforms are in {file}.\n") == (
@@ -283,7 +283,7 @@ class TestSnapshot:
         file = tmp_path / "fleet.bin"
         file.write_text("mine")
 
-        run = thim("fleet", "pack", file, "--store", fleet)
+        run = thim("fleet", "export", "-o", file, "--store", fleet)
 
         assert (2, "mine") == (run.code, file.read_text())
         assert str(file) in run.err

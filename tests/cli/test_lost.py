@@ -224,7 +224,7 @@ class TestStore:
         thim("db", "init", *config)
         (made / "admin.token").unlink()
         names = ("--name", "again", "--role", "admin")
-        out = ("--out", made / "admin.token")
+        out = ("--output", made / "admin.token")
 
         assert 0 == thim("token", "create", *names, *out, *config).code
         assert 200 == serve(made)[0]
@@ -314,7 +314,7 @@ class TestToken:
         """
         (made / "admin.token").unlink()
         names = ("--name", "again", "--role", "admin")
-        out = ("--out", made / "admin.token")
+        out = ("--output", made / "admin.token")
         run = thim(
             "token", "create", *names, *out, "--config", made / "thim.toml"
         )

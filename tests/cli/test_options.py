@@ -15,7 +15,7 @@ WRITING = [
     ("platform", "name", "rack-1", "rack-2"),
     ("platform", "label", "rack-1", "row=2"),
     ("platform", "retire", "rack-1"),
-    ("import", "pccs", "nothing.db"),
+    ("pccs", "import", "nothing.db"),
     ("collateral", "import", "."),
     ("trust", "add", "root.pem", "--sha256", "00"),
 ]
@@ -47,7 +47,7 @@ class TestTarget:
         """
         A dry run says that it does not write there.
         """
-        words = ("import", "pccs", "nothing.db", "--dry-run")
+        words = ("pccs", "import", "nothing.db", "--dry-run")
         run = thim(*words, "--store", store)
 
         assert f"dry run, not into {store} (flag)" == run.err.splitlines()[0]

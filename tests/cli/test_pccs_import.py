@@ -45,10 +45,10 @@ def pccs(intel, tmp_path):
 @pytest.fixture
 def run(thim, config, pccs):
     """
-    Run ``thim import pccs``.
+    Run ``thim pccs import``.
     """
     return lambda *words: thim(
-        "import", "pccs", pccs.path, *words, "--config", config
+        "pccs", "import", pccs.path, *words, "--config", config
     )
 
 
@@ -156,7 +156,7 @@ def test_foreign(thim, config, tmp_path):
     stranger = Pccs(tmp_path / "stranger.db")
     stranger.put_documents(Intel(seed="other"))
     stranger.put_platform(Intel(seed="other"), "one", AT)
-    words = ("import", "pccs", stranger.path, "--config", config)
+    words = ("pccs", "import", stranger.path, "--config", config)
     lines = thim(*words).text.splitlines()
     found = thim(*words, "--json").json
     refused = [line for line in lines if line.startswith("refused: ")]
@@ -204,7 +204,7 @@ def test_no_database(thim, config, tmp_path):
     A file that is none is an error of one line.
     """
     (tmp_path / "dump.sql").write_text("-- MySQL dump\n" * 100)
-    found = thim("import", "pccs", tmp_path / "dump.sql", "--config", config)
+    found = thim("pccs", "import", tmp_path / "dump.sql", "--config", config)
 
     where, why = found.err.splitlines()
 

@@ -1,5 +1,5 @@
 """
-``thim tenant attestation``: a tenant's attestation side.
+``thim tenant set-attestation``: a tenant's attestation side.
 """
 
 import json
@@ -48,7 +48,7 @@ def attest(change, *words):
     """
     Change it.
     """
-    return change.does("tenant", "attestation", "lab", *words)
+    return change.does("tenant", "set-attestation", "lab", *words)
 
 
 class TestChange:
@@ -116,7 +116,7 @@ class TestChange:
         The root is shared, unless its operator says otherwise.
         """
         assert {"trust": "shared"} == shown(lab, "root")
-        lab.does("tenant", "attestation", "root", "--trust", "aad")
+        lab.does("tenant", "set-attestation", "root", "--trust", "aad")
         assert {} == shown(lab, "root")
 
     def test_set_keeps(self, lab):
@@ -154,7 +154,7 @@ class TestRefused:
         """
         What cannot be is refused with what is expected.
         """
-        assert said in lab.refuses("tenant", "attestation", "lab", *words)
+        assert said in lab.refuses("tenant", "set-attestation", "lab", *words)
 
     @pytest.mark.parametrize(
         "value", [{}, [1], [{}], [{**ENTRY, "x": 1}], [ENTRY] * 1001]
@@ -167,14 +167,14 @@ class TestRefused:
         path.write_text(json.dumps(value))
 
         assert lab.refuses(
-            "tenant", "attestation", "lab", "--compliance", str(path)
+            "tenant", "set-attestation", "lab", "--compliance", str(path)
         )
 
     def test_certificate(self, lab, pem):
         """
         Only who is isolated has policy certificates, and a file holds one.
         """
-        words = ("tenant", "attestation", "lab", "--certificate", str(pem))
+        words = ("tenant", "set-attestation", "lab", "--certificate", str(pem))
         assert "expected isolated" in lab.refuses(*words)
         pem.write_text(signer().pem * 2)
         said = lab.refuses(*words, "--trust", "isolated")
@@ -184,5 +184,5 @@ class TestRefused:
         """
         There has to be such a tenant.
         """
-        words = ("tenant", "attestation", "lab", "--trust", "shared")
+        words = ("tenant", "set-attestation", "lab", "--trust", "shared")
         assert "'lab'" in change.refuses(*words)

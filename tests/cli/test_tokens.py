@@ -89,7 +89,7 @@ class TestCreate:
         Into a file it is written for its owner alone.
         """
         path = tmp_path / "ci.token"
-        run = create("--out", path)
+        run = create("--output", path)
 
         assert (0, b"") == (run.code, run.out)
         assert 0o600 == path.stat().st_mode & 0o777
@@ -102,7 +102,7 @@ class TestCreate:
         What cannot be written is not made; what is there stays.
         """
         (tmp_path / "there").write_text("mine")
-        run = create("--out", tmp_path / name)
+        run = create("--output", tmp_path / name)
 
         assert (2, []) == (run.code, events(store))
         assert "no token was made" in run.err
@@ -113,7 +113,7 @@ class TestCreate:
         A token that cannot be kept leaves no file.
         """
         monkeypatch.setattr("thim.store.tokens.MOST_LIVING", 0)
-        run = create("--out", tmp_path / "ci.token")
+        run = create("--output", tmp_path / "ci.token")
 
         assert (2, False) == (run.code, (tmp_path / "ci.token").exists())
 

@@ -177,7 +177,7 @@ def _provide(azure: Azure) -> None:
         "vms": ("--compliance", vouched),
     }.items():
         _run(azure.setup, "tenant", "create", name)
-        _run(azure.setup, "tenant", "attestation", name, *options)
+        _run(azure.setup, "tenant", "set-attestation", name, *options)
 
 
 def _vouch(azure: Azure) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ from tests.upstream.receiver import Receiver, receiving
 from tests.vendors import SAPPHIRE, SGX, TDX, facing, settle, standing
 from thim.attestation.evidence import QuoteEvidence
 from thim.baseline.model import Baseline, Channel, Tenant
-from thim.cli.commands import find_command
+from thim.cli.commands import make_command
 from thim.collateral.platforms import PlatformId
 from thim.intel.names import Tee, Update
 from thim.intel.pck import PckTcbm
@@ -245,7 +245,7 @@ class Player:
         config = ("--config", str(self.folder / "sim.toml"))
         out = io.StringIO()
         with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as end:
-            find_command(arguments[0])([*arguments, *config, "--json"])
+            make_command()([*arguments, *config, "--json"])
         assert end.value.code in {0, 1}
         return json.loads(out.getvalue())
 

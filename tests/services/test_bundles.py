@@ -822,7 +822,7 @@ class TestKeys:
 
     def test_none(self, sites):
         """Where there is no key it is said what makes one."""
-        with pytest.raises(OperatorError, match="thim bundle key new"):
+        with pytest.raises(OperatorError, match="thim bundle key create"):
             read_key(sites.folder / "absent.key")
 
     def test_not_a_key(self, sites):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thim.cli.completing import complete_tenants
 from thim.cli.files import making_file, read_bounded
 from thim.cli.options import (
     Config,
@@ -43,16 +44,17 @@ if TYPE_CHECKING:
     from thim.services.evidence_check import Account
     from thim.services.evidence_export import Exported
 
-app = typer.Typer(
-    help="Show what was decided, and make and check evidence of it.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 _MOST: Final = 10_000
 _MOST_JWKS: Final = 4 * 1024 * 1024
 Tenant = Annotated[
     str | None,
-    typer.Option(metavar="T", help="What concerns this tenant alone."),
+    typer.Option(
+        metavar="T",
+        help="What concerns this tenant alone.",
+        autocompletion=complete_tenants,
+    ),
 ]
 Since = Annotated[
     str | None,
@@ -244,7 +246,7 @@ def verify(
         typer.Option(
             metavar="FILE",
             help="The service's keys as you kept them, from `/certs` or `thim "
-            "signing jwks`. Default: those in the pack, which proves less.",
+            "signing export`. Default: those in the pack, which proves less.",
         ),
     ] = None,
     root: Annotated[

@@ -18,9 +18,14 @@ from thim.baseline.model import Baseline
 from thim.baseline.rollout import QCNL_KEEPS, State
 from thim.baseline.rule import parse_hold, parse_rule
 from thim.cli.actor import os_user
-from thim.cli.baselines import write_json, write_rows
+from thim.cli.completing import (
+    complete_baselines,
+    complete_plans,
+    complete_tenants,
+)
 from thim.cli.files import open_file
 from thim.cli.options import Config, Json, Store, configure, target_of
+from thim.cli.showing import write_json, write_rows
 from thim.errors import MalformedError, OperatorError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.services.baseline_views import (
@@ -59,7 +64,14 @@ Forced = Annotated[
 
 
 def plan(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The baseline.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="The baseline.",
+            autocompletion=complete_baselines,
+        ),
+    ],
     reason: Reason,
     rule: Annotated[
         str | None,
@@ -92,12 +104,16 @@ def plan(
             "--tenant",
             metavar="T",
             help="Or move these tenants to the baseline as it is.",
+            autocompletion=complete_tenants,
         ),
     ] = None,
     canary: Annotated[
         list[str] | None,
         typer.Option(
-            "--canary", metavar="T", help="Tenants for which it holds first."
+            "--canary",
+            metavar="T",
+            help="Tenants for which it holds first.",
+            autocompletion=complete_tenants,
         ),
     ] = None,
     effective: Annotated[
@@ -166,6 +182,7 @@ def apply(
             metavar="PLAN",
             help="A plan's number; or a held baseline's name, to let it go "
             "where its rule is at once.",
+            autocompletion=complete_plans,
         ),
     ],
     reason: Reason = "",
@@ -198,6 +215,7 @@ def rollback(
             metavar="PLAN",
             help="A plan's number; or a held baseline's name, to put it back "
             "to the number before.",
+            autocompletion=complete_plans,
         ),
     ],
     reason: Reason,

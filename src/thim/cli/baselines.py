@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from thim.baseline.definition import Kind
+from thim.cli.completing import complete_baselines, complete_tenants
 from thim.cli.options import Config, Json, Place, Store, find_place
+from thim.cli.showing import spell, write_json, write_rows
 from thim.errors import NotFoundError, printable
 from thim.services.baseline_views import (
     describe_baseline,
@@ -27,17 +28,20 @@ from thim.store.replica import Replica
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime
 
     from thim.services.number_facts import NumberFacts
 
-app = typer.Typer(
-    help="List baselines, and change them by plan.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A baseline, or a number.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A baseline, or a number.",
+        autocompletion=complete_baselines,
+    ),
 ]
 _COLUMNS: Final = (
     "name",
@@ -209,7 +213,12 @@ def _spell_nested(row: dict[str, Any]) -> Iterator[str]:
 @app.command()
 def status(
     tenant: Annotated[
-        str | None, typer.Option(metavar="T", help="Of this one only.")
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="Of this one only.",
+            autocompletion=complete_tenants,
+        ),
     ] = None,
     store: Store = None,
     config: Config = None,
@@ -257,7 +266,12 @@ def diff(
         str, typer.Argument(metavar="A", help="A baseline, or a number.")
     ],
     after: Annotated[
-        str, typer.Argument(metavar="B", help="The one to compare it with.")
+        str,
+        typer.Argument(
+            metavar="B",
+            help="The one to compare it with.",
+            autocompletion=complete_baselines,
+        ),
     ],
     fmspc: Annotated[
         list[str] | None,
@@ -295,10 +309,19 @@ def _find_number(replica: Replica, name: str, now: datetime) -> int:
 def history(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="A baseline; all plans without."),
+        typer.Argument(
+            metavar="NAME",
+            help="A baseline; all plans without.",
+            autocompletion=complete_baselines,
+        ),
     ] = None,
     tenant: Annotated[
-        str | None, typer.Option(metavar="T", help="A tenant instead.")
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="A tenant instead.",
+            autocompletion=complete_tenants,
+        ),
     ] = None,
     store: Store = None,
     config: Config = None,
@@ -356,33 +379,3 @@ def reading(place: Place) -> Iterator[Replica]:
     """
     with contextlib.closing(Replica(place.store)) as replica:
         yield replica
-
-
-def write_json(value: object) -> None:
-    """
-    Print *value* as JSON.
-    """
-    typer.echo(json.dumps(value, indent=2))
-
-
-def write_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """
-    Print *rows* as a table.
-    """
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
-    write_table(
-        [column.replace("_", " ") for column in columns],
-        [[spell(row[column]) for column in columns] for row in rows],
-    )
-
-
-def spell(value: object) -> str:
-    """
-    Write a value for people.
-    """
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "-"
-    return "-" if value is None else str(value)

@@ -38,10 +38,7 @@ if TYPE_CHECKING:
     from thim.services.bundle_export import Request
     from thim.services.bundle_request import Site
 
-app = typer.Typer(
-    help="Carry vendors' documents into closed sites, in signed files.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 key_app = typer.Typer(
     help="The key that bundles and requests are signed with.",
     no_args_is_help=True,
@@ -62,8 +59,8 @@ Output = Annotated[
 ]
 
 
-@key_app.command("new")
-def new(store: Store = None, config: Config = None) -> None:
+@key_app.command("create")
+def create(store: Store = None, config: Config = None) -> None:
     """
     Make a key, where there is none yet; keep the file to yourself.
     """

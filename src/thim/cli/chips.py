@@ -31,10 +31,7 @@ from thim.store.replica import Replica
 if TYPE_CHECKING:
     from thim.collateral.chips import KnownChip
 
-app = typer.Typer(
-    help="List AMD machines, and take them out of service.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

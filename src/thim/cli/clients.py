@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thim.cli.completing import complete_tenants
 from thim.cli.options import Config, Json, configure
 from thim.client import recipes
 from thim.client.findings import Level, worst
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
     from thim.client.findings import Finding
     from thim.client.service import Recipe
 
-app = typer.Typer(
-    help="Print what clients are configured with, or check it.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 Url = Annotated[
     str | None,
@@ -43,7 +41,11 @@ Url = Annotated[
 ]
 Tenant = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="For the clients of this tenant."),
+    typer.Option(
+        metavar="NAME",
+        help="For the clients of this tenant.",
+        autocompletion=complete_tenants,
+    ),
 ]
 Windows = Annotated[
     bool, typer.Option("--windows", help="For Windows, not Linux.")

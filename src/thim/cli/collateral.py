@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 
     from thim.collateral.endorsements import HeldEndorsement
 
-app = typer.Typer(
-    help="Fill the archive, and look into it.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 #: What is no text: it is shown in hexadecimal digits.
 _DER = frozenset(

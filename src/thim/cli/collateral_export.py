@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from thim.baseline.model import ROOT
+from thim.cli.completing import complete_baselines, complete_tenants
 from thim.cli.options import Config, Store, configure, freshen, place_of
 from thim.errors import ParameterError
 from thim.services.collateral_export import Layout, Wish, export_collateral
@@ -29,11 +30,20 @@ def export(
         ),
     ],
     tenant: Annotated[
-        str, typer.Option(metavar="T", help="As this tenant gets it.")
+        str,
+        typer.Option(
+            metavar="T",
+            help="As this tenant gets it.",
+            autocompletion=complete_tenants,
+        ),
     ] = ROOT.name,
     baseline: Annotated[
         str | None,
-        typer.Option(metavar="B", help="By this baseline, not its own."),
+        typer.Option(
+            metavar="B",
+            help="By this baseline, not its own.",
+            autocompletion=complete_baselines,
+        ),
     ] = None,
     manifests: Annotated[
         bool,

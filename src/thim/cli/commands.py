@@ -10,14 +10,19 @@ from __future__ import annotations
 import functools
 import importlib
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from typer.main import get_command
 
 from thim.cli.base import make_app
+from thim.cli.page import SECTIONS, find_name, spell_examples
+
+
+if TYPE_CHECKING:
+    from typer.core import TyperGroup
 
 
 #: Where each command is: module and attribute.
@@ -31,6 +36,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "attest": "attest:attest",
     "doctor": "doctor:doctor",
     "openapi": "openapi:openapi",
+    "completion": "completion:completion",
 }
 #: The same of groups of commands.
 GROUPS: Final[Mapping[str, str]] = {
@@ -45,7 +51,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "platform": "platforms:app",
     "chip": "chips:app",
     "policy": "policy:app",
-    "import": "pccs_import:app",
+    "pccs": "pccs_import:app",
     "bundle": "bundle:app",
     "db": "database:app",
     "config": "configuration:app",
@@ -70,39 +76,61 @@ ELSEWHERE: Final[Mapping[str, Mapping[str, str]]] = {
         "list": "bundle_import:list_",
     },
     "policy": {"export": "policy_export:export"},
-    "signing": {"jwks": "signing_jwks:jwks"},
+    "signing": {"export": "signing_export:export"},
     "baseline": {
         "plan": "baseline_plans:plan",
         "apply": "baseline_plans:apply",
         "rollback": "baseline_plans:rollback",
     },
     "db": {"backup": "backups:backup", "restore": "backups:restore"},
-    "tenant": {"attestation": "tenant_attestation:attestation"},
+    "tenant": {"set-attestation": "tenant_attestation:set_attestation"},
 }
-#: What needs no other command; a version needs none at all.
-_WORDS: Final = frozenset({*COMMANDS, *GROUPS, "--version"})
 
 
-def find_command(word: str) -> Callable[..., Any]:
+def make_command() -> TyperGroup:
     """
-    Return the command line with the one command, or group, that *word* names;
-    with all of them if it names none.
+    Return the command line, which loads a command when it is named.
     """
-    return _make_command(word if word in _WORDS else None)
+    made: Any = get_command(make_app())
+    made.commands = Commands()
+    found: TyperGroup = made
+    return found
+
+
+class Commands(Mapping[str, Any]):
+    """All commands and groups by name, in the order of the page."""
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer's own
+        if name not in COMMANDS and name not in GROUPS:
+            raise KeyError(name)
+        return _make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for names in SECTIONS.values() for name in names)
+
+    def __len__(self) -> int:
+        return len(COMMANDS) + len(GROUPS)
 
 
 @functools.cache
-def _make_command(only: str | None) -> Callable[..., Any]:
+def _make(name: str) -> Any:  # noqa: ANN401 - a command or a group
     # typer reads the signatures of all that it is given, which takes long too:
     # once in a process is enough.
     app = make_app()
-    for name, place in COMMANDS.items():
-        if only in {None, name}:
-            app.command(name)(_load(place))
-    for name in GROUPS:
-        if only in {None, name}:
-            app.add_typer(_load_group(name), name=name)
-    return get_command(app)
+    if name in COMMANDS:
+        app.command(name)(_load(COMMANDS[name]))
+    else:
+        app.add_typer(_load_group(name), name=name, help=find_name(name))
+    made: Any = get_command(app)
+    command = made.commands[name]
+    _add_examples(name, command)
+    return command
+
+
+def _add_examples(name: str, command: Any) -> None:  # noqa: ANN401 - as above
+    command.epilog = spell_examples(name)
+    for word, each in getattr(command, "commands", {}).items():
+        _add_examples(f"{name} {word}", each)
 
 
 @functools.cache

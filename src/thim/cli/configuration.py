@@ -18,9 +18,7 @@ from thim.cli.settings import SETTINGS
 from thim.upstream.model import Upstream
 
 
-app = typer.Typer(
-    help="Check and show the configuration.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

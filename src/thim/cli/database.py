@@ -34,10 +34,7 @@ _RESTORE: Final = (
 )
 
 
-app = typer.Typer(
-    help="Make, check, migrate, back up and restore the store.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

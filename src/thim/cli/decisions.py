@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thim.cli.completing import complete_tenants
 from thim.cli.options import Config, Json, Store, find_store
 from thim.errors import NotFoundError, ParameterError
 from thim.http.prefixes import parse_instant
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
     from thim.store.decision_file import Decision
 
-app = typer.Typer(
-    help="Show what was decided about evidence, and by what.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 _MOST: Final = 10_000
 
@@ -69,7 +67,12 @@ def show(
 @app.command("list")
 def list_(
     tenant: Annotated[
-        str | None, typer.Option(metavar="T", help="Of this tenant alone.")
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="Of this tenant alone.",
+            autocompletion=complete_tenants,
+        ),
     ] = None,
     since: Annotated[
         str | None,

@@ -17,6 +17,7 @@ import typer
 
 from thim.baseline.model import ROOT
 from thim.cli.actor import os_user
+from thim.cli.completing import complete_baselines, complete_tenants
 from thim.cli.files import check_paths, find_files, open_file
 from thim.cli.options import (
     Config,
@@ -43,9 +44,7 @@ if TYPE_CHECKING:
     from thim.services.fleet_import import Unread
     from thim.x509.chain import TrustAnchors
 
-app = typer.Typer(
-    help="What a baseline would make of the fleet.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 #: What ``what-if`` ends with.
 NOBODY_BREAKS: Final = 0
@@ -60,17 +59,26 @@ _MOST_NAME: Final = 200
 @app.command("what-if")
 def what_if(
     baseline: Annotated[
-        str, typer.Option(metavar="B", help="The baseline, or a number.")
+        str,
+        typer.Option(
+            metavar="B",
+            help="The baseline, or a number.",
+            autocompletion=complete_baselines,
+        ),
     ],
     tenant: Annotated[
         str,
-        typer.Option(metavar="T", help="Whose platforms, and baseline now."),
+        typer.Option(
+            metavar="T",
+            help="Whose platforms, and baseline now.",
+            autocompletion=complete_tenants,
+        ),
     ] = ROOT.name,
     snapshot: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The fleet as `thim fleet pack` wrote it, of this store or "
+            help="The fleet as `thim fleet export` wrote it, of this store or "
             "another: platforms are called by their numbers there.",
         ),
     ] = None,
@@ -126,9 +134,10 @@ def _read_file(path: Path) -> bytes:
 
 
 @app.command()
-def pack(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A new file for it.")
+def export(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="A new file."),
     ],
     store: Store = None,
     config: Config = None,
@@ -145,11 +154,11 @@ def pack(
     with contextlib.closing(Replica(place.store)) as replica:
         fleet = FleetView(replica).load(place.clock())
     try:
-        write_new(file, pack_fleet(fleet))
+        write_new(output, pack_fleet(fleet))
     except OSError as e:
-        msg = f"{file}: {e.strerror}"
+        msg = f"{output}: {e.strerror}"
         raise OperatorError(msg, reason="unwritable") from e
-    typer.echo(f"{len(fleet)} platforms are in {file}.")
+    typer.echo(f"{len(fleet)} platforms are in {output}.")
 
 
 @app.command("import")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thim.cli.completing import complete_webhooks
 from thim.cli.options import Config, Json, Store, configure, place_of
 from thim.errors import ParameterError
 from thim.store.notice_view import NoticeView, Tally
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from thim.upstream.webhook import Posted, Webhook
 
-app = typer.Typer(help="List and test webhooks.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
@@ -91,7 +92,12 @@ def _row(name: str, address: str, tally: Tally) -> dict[str, object]:
 @app.command("test")
 def try_out(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of the webhook.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Of the webhook.",
+            autocompletion=complete_webhooks,
+        ),
     ],
     config: Config = None,
 ) -> None:

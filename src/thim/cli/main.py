@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
-import sys
+import os
+
+from typing import Final
 
 from thim.cli.failing import failing_in_one_line
+
+
+#: What a shell sets to have a line completed.
+COMPLETE: Final = "_THIM_COMPLETE"
 
 
 def main() -> None:
@@ -15,6 +21,12 @@ def main() -> None:
     exit code 2.
     """
     with failing_in_one_line():
-        from thim.cli.commands import find_command  # noqa: PLC0415 - Ctrl-C
+        from thim.cli.commands import make_command  # noqa: PLC0415 - Ctrl-C
 
-        find_command(next(iter(sys.argv[1:]), ""))()
+        if COMPLETE in os.environ:
+            from typer._completion_classes import (  # noqa: PLC0415
+                completion_init,
+            )
+
+            completion_init()
+        make_command()(prog_name="thim", complete_var=COMPLETE)

@@ -25,20 +25,18 @@ if TYPE_CHECKING:
     from thim.store.ledger import Ledger
     from thim.store.seal import Sealer
 
-app = typer.Typer(
-    help="Take over what another service has.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
     """
-    Take over what another service has.
+    Take over the database of an Intel PCCS.
     """
 
 
-@app.command()
-def pccs(
+@app.command("import")
+def import_(
     database: Annotated[
         Path,
         typer.Argument(

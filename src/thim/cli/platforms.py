@@ -52,9 +52,7 @@ if TYPE_CHECKING:
     from thim.collateral.platforms import Platform
     from thim.store.platforms import Platforms
 
-app = typer.Typer(
-    help="Import, list, name and retire platforms.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 PlatformArgument = Annotated[
     str,

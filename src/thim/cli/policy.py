@@ -42,9 +42,7 @@ if TYPE_CHECKING:
     from thim.attestation.evidence import Evidence
     from thim.attestation.policy.parse import Policy
 
-app = typer.Typer(
-    help="Check and try attestation policies.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 _NOT_VERIFIED = (
     "not verified: the claims are taken from the evidence as it states them; "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.attestation.policy_jws import read_stored_jws
+from thim.cli.completing import complete_tenants
 from thim.cli.options import Config, Store, find_place
 from thim.services.export_folder import write_folder
 from thim.store.attestation_view import AttestationView
@@ -29,7 +30,12 @@ def export(
         Path, typer.Argument(metavar="DIR", help="A new folder.")
     ],
     tenant: Annotated[
-        str | None, typer.Option(metavar="T", help="Of this tenant alone.")
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="Of this tenant alone.",
+            autocompletion=complete_tenants,
+        ),
     ] = None,
     store: Store = None,
     config: Config = None,

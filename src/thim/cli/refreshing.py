@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from thim.services.side import VendorSide
     from thim.services.status import Promise
 
-upstream_app = typer.Typer(help="Look at the vendors.", no_args_is_help=True)
+upstream_app = typer.Typer(no_args_is_help=True)
 
 Asked = list[tuple[Target, "Fetched"]]
 

@@ -21,6 +21,7 @@ from thim.attestation.signing_key import (
     find_state,
 )
 from thim.cli.actor import os_user
+from thim.cli.completing import complete_keys
 from thim.cli.options import (
     Config,
     Json,
@@ -44,10 +45,7 @@ if TYPE_CHECKING:
     from thim.cli.config import Configuration
     from thim.cli.options import Place
 
-app = typer.Typer(
-    help="List, rotate and revoke the keys of attestation tokens.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 
 _parse_lead: Final = duration("0s", "90d")
 
@@ -181,7 +179,11 @@ def _signing_place(found: Configuration, place: Place) -> SigningPlace:
 def revoke(
     kid: Annotated[
         str,
-        typer.Argument(metavar="KID", help="`thim signing list` has it."),
+        typer.Argument(
+            metavar="KID",
+            help="`thim signing list` has it.",
+            autocompletion=complete_keys,
+        ),
     ],
     store: Store = None,
     config: Config = None,

@@ -1,5 +1,5 @@
 """
-``thim tenant attestation``: a tenant's attestation side.
+``thim tenant set-attestation``: a tenant's attestation side.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOST_LIST: Final = 512 * 1024
 Statuses = list[TcbStatus] | None
 
 
-def attestation(
+def set_attestation(
     name: Name,
     trust: Annotated[
         TrustModel | None,

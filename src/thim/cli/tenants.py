@@ -21,6 +21,7 @@ from thim.baseline.model import (
     Tenant,
 )
 from thim.cli.actor import os_user
+from thim.cli.completing import complete_baselines, complete_tenants
 from thim.cli.options import (
     Config,
     Json,
@@ -41,11 +42,14 @@ if TYPE_CHECKING:
 
     from thim.services.deciding import Decider, Decision
 
-app = typer.Typer(
-    help="Create, list, change and delete tenants.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The tenant.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The tenant.", autocompletion=complete_tenants
+    ),
+]
 Hosts = Annotated[
     list[str] | None,
     typer.Option("--host", metavar="HOST", help="A host name that is theirs."),
@@ -81,7 +85,12 @@ Reason = Annotated[
 def create(
     name: Name,
     baseline: Annotated[
-        str, typer.Option(metavar="B", help="The baseline in force for them.")
+        str,
+        typer.Option(
+            metavar="B",
+            help="The baseline in force for them.",
+            autocompletion=complete_baselines,
+        ),
     ] = DEFAULT.name,
     overrides: Annotated[
         Overrides,

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from thim.services.pki import PkiFiles
     from thim.x509.issue import Host
 
-app = typer.Typer(
-    help="Renew the server's certificate by hand.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from thim.cli.actor import os_user
+from thim.cli.completing import complete_tenants, complete_tokens
 from thim.cli.options import Config, Json, Store, find_place, find_target
 from thim.cli.values import duration
 from thim.errors import OperatorError, ParameterError
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
 
     from thim.cli.options import Place
 
-app = typer.Typer(
-    help="Make, list and revoke API tokens.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 _parse_life: Final = duration("1m", "3650d")
 
@@ -57,7 +56,9 @@ def create(
     tenant: Annotated[
         str | None,
         typer.Option(
-            metavar="T", help="For what belongs to this tenant, nothing else."
+            metavar="T",
+            help="For what belongs to this tenant, nothing else.",
+            autocompletion=complete_tenants,
         ),
     ] = None,
     expires: Annotated[
@@ -66,10 +67,13 @@ def create(
             metavar="DURATION", help="Such as 90d. Default: it never does."
         ),
     ] = None,
-    out: Annotated[
+    output: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A new file for it, in the place of stdout."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A new file for it, in the place of stdout.",
         ),
     ] = None,
     store: Store = None,
@@ -93,12 +97,12 @@ def create(
     )
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
-    with Ledger(place.store, place.anchors) as ledger, _written(text, out):
+    with Ledger(place.store, place.anchors) as ledger, _written(text, output):
         ledger.tokens.add(kept)
-    if out is None:
+    if output is None:
         typer.echo(text)
     else:
-        sys.stderr.write(f"The token {kept.id} is in {out}\n")
+        sys.stderr.write(f"The token {kept.id} is in {output}\n")
 
 
 def _check_tenant(place: Place, tenant: str, now: datetime) -> None:
@@ -195,6 +199,7 @@ def revoke(
             metavar="ID",
             help="Of the token, what stands before the dot; `thim token list` "
             "has it. A whole token is understood.",
+            autocompletion=complete_tokens,
         ),
     ],
     store: Store = None,

@@ -25,9 +25,7 @@ from thim.store.watch import Watch
 if TYPE_CHECKING:
     from thim.store.watch import AddedAnchor
 
-app = typer.Typer(
-    help="List the vendors' roots, or add one.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

@@ -26,6 +26,7 @@ from thim.attestation.evidence import MAX_SIZE, decode_text
 from thim.baseline.book import Book
 from thim.baseline.model import ROOT
 from thim.baseline.select import find_standing
+from thim.cli.completing import complete_baselines, complete_tenants
 from thim.cli.failing import tell
 from thim.cli.files import read_bounded
 from thim.cli.options import Config, Store, find_place
@@ -72,12 +73,18 @@ def verify(
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="B", help="The baseline to compare with: a name or number."
+            metavar="B",
+            help="The baseline to compare with: a name or number.",
+            autocompletion=complete_baselines,
         ),
     ] = None,
     tenant: Annotated[
         str,
-        typer.Option(metavar="T", help="Whose baseline, if not --baseline."),
+        typer.Option(
+            metavar="T",
+            help="Whose baseline, if not --baseline.",
+            autocompletion=complete_tenants,
+        ),
     ] = ROOT.name,
     number: Annotated[
         int | None,

@@ -68,12 +68,14 @@ def read_key(path: Path) -> SecretKey:
         OperatorError: There is none, or it cannot be used.
     """
     if not os.path.lexists(path):
-        msg = f"bundle key {path}: none there; `thim bundle key new` makes one"
+        msg = (
+            f"bundle key {path}: none there; `thim bundle key create` makes one"
+        )
         raise OperatorError(msg, reason="bundle-key")
     try:
         return SecretKey.from_text(read_secret(path).decode("ascii"))
     except (MalformedError, UnicodeDecodeError):
-        msg = f"bundle key {path}: not what `thim bundle key new` writes"
+        msg = f"bundle key {path}: not what `thim bundle key create` writes"
         raise OperatorError(msg, reason="bundle-key") from None
 
 

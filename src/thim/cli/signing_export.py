@@ -1,5 +1,5 @@
 """
-``thim signing jwks``: the public keys as a file.
+``thim signing export``: the public keys as a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from thim.store.replica import Replica
 from thim.store.signing_key_view import SigningKeyView
 
 
-def jwks(
+def export(
     output: Annotated[
         Path | None,
         typer.Option(
