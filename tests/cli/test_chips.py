@@ -116,11 +116,13 @@ class TestRetire:
         hw_id = name_of(sim.vendor.intel.world, "turin-1").hw_id.hex()
         first = chip("retire", f"turin:{hw_id.upper()}")
         second = chip("retire", f"Turin:{hw_id}")
+        third = chip("retire", f"Turin:{hw_id}", "--json")
 
         assert ("Retired.\n", "It was retired already.\n") == (
             first.text,
             second.text,
         )
+        assert {"hw_id": hw_id.upper(), "is_new": False} == third.json
 
     @pytest.mark.parametrize(
         "text", ["nobody", "Milan:ab", "Turin:" + "1" * 16]

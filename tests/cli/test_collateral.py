@@ -158,7 +158,7 @@ class TestShow:
         """
         A document is shown with its dates, its chain and its text.
         """
-        run = thim("collateral", "show", TCB_INFO, "--number", "17")
+        run = thim("collateral", "show", "--json", TCB_INFO, "--number", "17")
 
         assert 0 == run.code
         assert TCB_INFO == run.json["document"]
@@ -176,9 +176,9 @@ class TestShow:
         """
         The number may stand in the name.
         """
-        named = thim("collateral", "show", f"{TCB_INFO}?number=17")
-        apart = thim("collateral", "show", TCB_INFO, "--number", "17")
-        wrong = thim("collateral", "show", f"{TCB_INFO}?number=x")
+        named = thim("collateral", "show", "--json", f"{TCB_INFO}?number=17")
+        apart = thim("collateral", "show", "--json", TCB_INFO, "--number", "17")
+        wrong = thim("collateral", "show", "--json", f"{TCB_INFO}?number=x")
 
         assert apart.json == named.json
         assert 2 == wrong.code
@@ -195,7 +195,7 @@ class TestShow:
         """
         A CRL has no number; in JSON its bytes are hexadecimal.
         """
-        shown = thim("collateral", "show", PLATFORM).json
+        shown = thim("collateral", "show", "--json", PLATFORM).json
         body = thim("collateral", "show", PLATFORM, "--body").out
 
         assert INTEL.pck_crl() == bytes.fromhex(shown["body"])
@@ -214,7 +214,16 @@ class TestShow:
         """
         With ``--at`` it is what was current then.
         """
-        run = thim("collateral", "show", TCB_INFO, "--number", "17", "--at", at)
+        run = thim(
+            "collateral",
+            "show",
+            "--json",
+            TCB_INFO,
+            "--number",
+            "17",
+            "--at",
+            at,
+        )
 
         assert issued == run.json["issued"]
 
@@ -222,7 +231,7 @@ class TestShow:
         """
         Who names no number is told which there are.
         """
-        run = thim("collateral", "show", TCB_INFO)
+        run = thim("collateral", "show", "--json", TCB_INFO)
 
         assert "there are the numbers 17, 18" in run.err
 
@@ -233,7 +242,7 @@ class TestShow:
         name = TCB_INFO.replace("00906ED50000", "00906ed50000").replace(
             "00606A000000", "00606a000000"
         )
-        run = thim("collateral", "show", name, "--number", "17")
+        run = thim("collateral", "show", "--json", name, "--number", "17")
 
         assert 0 == run.code
 
@@ -260,7 +269,7 @@ class TestShow:
         """
         What there is not, or no name can mean, is one line and exit code 2.
         """
-        run = thim("collateral", "show", *arguments)
+        run = thim("collateral", "show", "--json", *arguments)
 
         assert (2, b"") == (run.code, run.out)
         assert message in run.err
@@ -400,7 +409,7 @@ class TestAmd:
         """
         A chain is shown as text.
         """
-        shown = thim("collateral", "show", self.CHAIN).json
+        shown = thim("collateral", "show", "--json", self.CHAIN).json
 
         assert AMD.chain(MILAN).decode() == shown["body"]
         assert (self.CHAIN, "2020-10-22T18:24:20Z") == (
@@ -414,7 +423,10 @@ class TestAmd:
         """
         der = crl_record(issued=1).body
 
-        assert der.hex() == thim("collateral", "show", self.CRL).json["body"]
+        assert (
+            der.hex()
+            == thim("collateral", "show", "--json", self.CRL).json["body"]
+        )
         assert der == thim("collateral", "show", self.CRL, "--body").out
 
     def test_vcek(self, thim):
@@ -422,7 +434,7 @@ class TestAmd:
         So is a VCEK, whose name may be in any case, with its chain.
         """
         name = self.VCEK.replace(CHIP.hex().upper(), CHIP.hex())
-        shown = thim("collateral", "show", name).json
+        shown = thim("collateral", "show", "--json", name).json
 
         assert (self.VCEK, vcek(amd_day(5)).hex()) == (
             shown["document"],
@@ -452,7 +464,7 @@ class TestAmd:
             (e["document"], e["is_head"]) for e in every.json
         ]
         small = name.replace(TCB.tcbm, TCB.tcbm.lower())
-        shown = thim("collateral", "show", small).json
+        shown = thim("collateral", "show", "--json", small).json
         assert (name, vlek(amd_day(5)).hex()) == (
             shown["document"],
             shown["body"],
@@ -487,7 +499,7 @@ class TestAmd:
         """
         What is not there is said.
         """
-        run = thim("collateral", "show", name)
+        run = thim("collateral", "show", "--json", name)
 
         assert 2 == run.code
         assert message in " ".join(run.err.split())

@@ -38,10 +38,10 @@ def ping(thim, configured):
     and what was received.
     """
 
-    def run(script):
+    def run(script, *words):
         async def scenario():
             async with receiving(script) as got:
-                command = ("webhook", "test", "ops", "--config")
+                command = ("webhook", "test", "ops", *words, "--config")
                 path = configured(got.port)
                 ran = await asyncio.to_thread(lambda: thim(*command, path))
                 return ran, got.posts
@@ -62,6 +62,18 @@ class TestPing:
         assert post.is_signed()
         assert ("ping", "ops") == (post.json["type"], post.json["subject"])
         assert post.headers["webhook-id"].startswith("ping_")
+
+    def test_json(self, ping):
+        """
+        A program is told the same.
+        """
+        run, _ = ping(status(204), "--json")
+
+        assert {
+            "name": "ops",
+            "outcome": "delivered",
+            "detail": "status 204",
+        } == run.json
 
     @pytest.mark.parametrize(
         ("code", "said"), [(500, "failed"), (302, "failed"), (410, "gone")]

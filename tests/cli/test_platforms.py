@@ -602,6 +602,20 @@ class TestChanges:
         assert f"replaced by    rack 7 ({TWO})" in filled("show", ID).text
         assert str(TWO) == filled("show", ID, "--json").json["replaced_by"]
 
+    def test_changes_json(self, filled):
+        """
+        Each change is told as JSON, too.
+        """
+        named = filled("name", ID, "rack 7", "--json").json
+        labelled = filled("label", ID, "zone=a", "--json").json
+        replaced = filled("replace", ID, str(TWO), "--json").json
+        retired = filled("retire", ID, "--json").json
+
+        assert {"platform": ID, "name": "rack 7"} == named
+        assert {"platform": ID, "labels": {"zone": "a"}} == labelled
+        assert {"platform": ID, "successor": str(TWO)} == replaced
+        assert {"platform": ID, "state": "retired", "is_new": False} == retired
+
     def test_replace_itself(self, filled):
         """
         Nobody replaces himself.

@@ -99,7 +99,9 @@ class TestList:
                 *("--config", sim.config),
             ).json
         ]
-        shown = thim("collateral", "show", names[0], "--config", sim.config)
+        shown = thim(
+            "collateral", "show", "--json", names[0], "--config", sim.config
+        )
 
         assert 3 == len(names)
         assert 0 == shown.code

@@ -184,6 +184,18 @@ class TestRevoke:
         assert f"The key {kid} is revoked.\n" == signing("revoke", kid).text
         assert ["signing", "revoked"] == states()
 
+    def test_json(self, signing):
+        """
+        A program is told which key takes its place.
+        """
+        kid = signing("rotate", "--json").json["kid"]
+        first = signing("revoke", kid, "--json").json
+        again = signing("revoke", kid, "--json").json
+
+        assert (kid, True) == (first["kid"], first["is_new"])
+        assert kid != first["successor"]
+        assert {"kid": kid, "is_new": False, "successor": None} == again
+
     def test_twice(self, signing, states):
         """
         The second time changes nothing.

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from thim.cli.failing import tell
-from thim.cli.options import Config, Store, configure, place_of
+from thim.cli.options import Config, Json, Store, configure, place_of
+from thim.cli.showing import write_done, write_json
 from thim.errors import OperatorError, ParameterError, ThimError, printable
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from thim.cli.options import Place
     from thim.services.backup import Backup, Source
@@ -82,6 +83,7 @@ def backup(
             "--deep", help="Check every signature in it, as `verify` does."
         ),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """
     Back the store up, while services use it.
@@ -102,14 +104,27 @@ def backup(
     now, is_folder = place.clock(), output.is_dir()
     path = backups.name_backup(source, output, now) if is_folder else output
     made = backups.back_up(source, path, now, is_over=force, is_deep=deep)
-    typer.echo("\n".join(_report(source, made)))
+    if not as_json:
+        typer.echo("\n".join(_report(source, made)))
     try:
         backups.note_backup(source, now)
     except OperatorError as e:  # a full disk is no reason to have no backup
         tell(f"thim: that it was backed up is not noted: {printable(str(e))}")
+    dropped: list[Path] = []
     if keep is not None:
-        for old in backups.drop_old_backups(source, output, keep):
-            typer.echo(f"deleted       {old}")
+        dropped += backups.drop_old_backups(source, output, keep)
+    lines = (f"deleted       {old}" for old in dropped)
+    write_done(_to_json(made, dropped), *lines, as_json=as_json)
+
+
+def _to_json(made: Backup, dropped: Iterable[Path]) -> dict[str, object]:
+    return {
+        "backup": str(made.path),
+        "decisions": made.decisions and str(made.decisions),
+        "size": made.size,
+        "rows": dict(made.counts),
+        "deleted": list(map(str, dropped)),
+    }
 
 
 def _check_keep(output: Path, keep: int | None) -> None:
@@ -172,6 +187,7 @@ def restore(
             "--deep", help="Check every signature first, as `verify` does."
         ),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """
     Make a backup the store again. Services are to be stopped first.
@@ -191,8 +207,27 @@ def restore(
         key_file=key_file,
     )
     done = restoring.restore(file, place.store, place.clock(), wish)
+    steps = list(_list_next_steps(done, place.store, key_file))
+    if as_json:
+        write_json({**_restored_json(done, file, place.store), "next": steps})
+        return
     typer.echo("\n".join(_report_restored(done, file, place.store)))
-    typer.echo("\n".join(_list_next_steps(done, place.store, key_file)))
+    typer.echo("\n".join(steps))
+
+
+def _restored_json(
+    done: Restored, file: Path, store: Path
+) -> dict[str, object]:
+    return {
+        "store": str(store),
+        "from": str(file),
+        "made": done.contents.taken,
+        "schema": done.contents.revision,
+        "thim": done.contents.version,
+        "rows": dict(done.contents.counts),
+        "has_decisions": done.has_decisions,
+        "kept": list(map(str, done.kept)),
+    }
 
 
 def _report_restored(done: Restored, file: Path, store: Path) -> Iterator[str]:

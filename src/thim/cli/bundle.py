@@ -25,6 +25,7 @@ from thim.cli.options import (
     place_of,
     target_of,
 )
+from thim.cli.showing import write_done
 from thim.cli.signers import Signer, read_public_key
 from thim.errors import OperatorError, ParameterError
 
@@ -60,7 +61,9 @@ Output = Annotated[
 
 
 @key_app.command("create")
-def create(store: Store = None, config: Config = None) -> None:
+def create(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
     """
     Make a key, where there is none yet; keep the file to yourself.
     """
@@ -68,8 +71,9 @@ def create(store: Store = None, config: Config = None) -> None:
 
     path = configure({"store": store}, config)["bundle_key"].value
     key = make_key(path)
-    typer.echo(f"A new key is in {path}: keep a copy of it elsewhere.")
-    _show(key.public)
+    if not as_json:
+        typer.echo(f"A new key is in {path}: keep a copy of it elsewhere.")
+    _show(key.public, as_json=as_json)
 
 
 @key_app.command("show")
@@ -83,16 +87,16 @@ def show(
 
     found = configure({"store": store}, config)
     public = read_key(found["bundle_key"].value).public
-    if as_json:
-        shown = {"fingerprint": public.fingerprint, "key": public.text}
-        typer.echo(json.dumps(shown, indent=2))
-    else:
-        _show(public)
+    _show(public, as_json=as_json)
 
 
-def _show(public: PublicKey) -> None:
-    typer.echo(f"fingerprint {public.fingerprint}")
-    typer.echo(public.text)
+def _show(public: PublicKey, *, as_json: bool) -> None:
+    write_done(
+        {"fingerprint": public.fingerprint, "key": public.text},
+        f"fingerprint {public.fingerprint}",
+        public.text,
+        as_json=as_json,
+    )
 
 
 @app.command()

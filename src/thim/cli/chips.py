@@ -21,6 +21,7 @@ from thim.cli.options import (
     find_place,
     find_target,
 )
+from thim.cli.showing import write_done
 from thim.errors import NotFoundError
 from thim.services.chip_lists import parse_chip
 from thim.store.chip_view import ChipView
@@ -108,6 +109,7 @@ def retire(
     ],
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Take a chip out of service; its keys are kept.
@@ -125,7 +127,11 @@ def retire(
             actor=os_user(),
             now=place.clock(),
         )
-    typer.echo("Retired." if is_new else "It was retired already.")
+    write_done(
+        {"hw_id": known.chip.hw_id.hex().upper(), "is_new": is_new},
+        "Retired." if is_new else "It was retired already.",
+        as_json=as_json,
+    )
 
 
 def _find(place: Place, text: str) -> KnownChip:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from datetime import UTC, datetime
@@ -22,19 +21,21 @@ from thim.cli.options import (
     find_store,
     find_target,
 )
+from thim.cli.showing import write_json
 from thim.collateral.amd_keys import chip_of, tcb_of
 from thim.collateral.freshness import find_state
 from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
-from thim.errors import NotFoundError, ParameterError
+from thim.errors import NotFoundError, ParameterError, printable
 from thim.http.prefixes import parse_instant
 from thim.services.coverage import Coverage, find_coverage
 from thim.store.endorsement_view import EndorsementView
 from thim.store.replica import Entry, Replica
+from thim.x509.chain import parse_pem_chain
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from thim.collateral.endorsements import HeldEndorsement
 
@@ -97,7 +98,7 @@ def list_(
         if everything or entry.is_head
     ]
     if as_json:
-        _write_json([_entry_json(entry, now) for entry in entries])
+        write_json([_entry_json(entry, now) for entry in entries])
         return
     from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
@@ -139,10 +140,13 @@ def show(
     ] = False,
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Show one document: its dates, its issuer chain, its bytes.
     """
+    if body and as_json:
+        raise ParameterError("--body", "", "expected it or --json, not both")
     document, mark, query = document.partition("?number=")
     if mark and number is None:
         number = _parse_number(query)
@@ -157,7 +161,10 @@ def show(
     if body:
         sys.stdout.buffer.write(held.body)
         return
-    _write_json(_held_json(held))
+    if as_json:
+        write_json(_held_json(held))
+    else:
+        typer.echo("\n".join(_held_lines(held)))
 
 
 @app.command()
@@ -172,7 +179,7 @@ def coverage(
     """
     found = find_coverage(_entries(store, config, kind))
     if as_json:
-        _write_json([_coverage_json(c) for c in found])
+        write_json([_coverage_json(c) for c in found])
         return
     from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
@@ -324,6 +331,22 @@ def _held_json(held: Held) -> dict[str, object]:
     }
 
 
+def _held_lines(held: Held) -> Iterator[str]:
+    chain = parse_pem_chain(held.issuer_chain) if held.issuer_chain else []
+    facts = [
+        ("document", str(held.key)),
+        ("number", _spell(held.evaluation_number)),
+        ("issued", _date(held.issued)),
+        ("next update", _date(held.next_update)),
+        ("fetched", _date(held.fetched)),
+        ("sha256", held.sha256.hex()),
+        ("size", f"{len(held.body)} bytes; --body writes them"),
+        *(("signed under", each.subject.rfc4514_string()) for each in chain),
+    ]
+    for title, value in facts:
+        yield f"{title:13} {printable(value)}"
+
+
 def _coverage_json(found: Coverage) -> dict[str, object]:
     return {
         "document": str(found.key),
@@ -335,7 +358,3 @@ def _coverage_json(found: Coverage) -> dict[str, object]:
             {"from": _iso(g.begin), "to": _iso(g.end)} for g in found.gaps
         ],
     }
-
-
-def _write_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))

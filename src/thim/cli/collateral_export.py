@@ -11,7 +11,8 @@ import typer
 
 from thim.baseline.model import ROOT
 from thim.cli.completing import complete_baselines, complete_tenants
-from thim.cli.options import Config, Store, configure, freshen, place_of
+from thim.cli.options import Config, Json, Store, configure, freshen, place_of
+from thim.cli.showing import write_done
 from thim.errors import ParameterError
 from thim.services.collateral_export import Layout, Wish, export_collateral
 
@@ -54,6 +55,7 @@ def export(
     ] = False,
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Write the archive out in the layout of another program.
@@ -72,4 +74,8 @@ def export(
     )
     count = export_collateral(place.store, wish, folder, place.clock())
     files = "1 file" if count == 1 else f"{count} files"
-    typer.echo(f"{folder}: {files} in the layout {layout.value}")
+    write_done(
+        {"folder": str(folder), "layout": layout.value, "files": count},
+        f"{folder}: {files} in the layout {layout.value}",
+        as_json=as_json,
+    )

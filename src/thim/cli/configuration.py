@@ -15,6 +15,7 @@ from thim.cli.checks import absent_of_server, check_settings
 from thim.cli.config import Configuration
 from thim.cli.options import Config, Json, Store, configure
 from thim.cli.settings import SETTINGS
+from thim.cli.showing import write_done
 from thim.upstream.model import Upstream
 
 
@@ -22,18 +23,23 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def check(config: Config = None, store: Store = None) -> None:
+def check(
+    config: Config = None, store: Store = None, as_json: Json = False
+) -> None:
     """
     Read the configuration in full and say whether it can be used.
     """
     found = configure({"store": store}, config)
     check_settings(found)
-    typer.echo("The configuration can be used.")
-    for path in absent_of_server(found):
-        typer.echo(f"{path} is not there: `thim serve` makes another")
+    notes = [
+        f"{path} is not there: `thim serve` makes another"
+        for path in absent_of_server(found)
+    ]
     path = found["store"].value
     if not path.exists():
-        typer.echo(f"The store {path} is not there yet: `thim db init`")
+        notes.append(f"The store {path} is not there yet: `thim db init`")
+    said = "The configuration can be used."
+    write_done({"notes": notes}, said, *notes, as_json=as_json)
 
 
 @app.command()

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import json
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,6 +14,7 @@ from thim.cli.backups import check_folder
 from thim.cli.config import parse_setting
 from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.cli.settings import SETTINGS
+from thim.cli.showing import write_done, write_json
 from thim.services.clock import utc_now
 from thim.store.location import parse_location
 from thim.store.node_state import DAMAGED
@@ -45,6 +44,7 @@ def init(
         bool,
         typer.Option("--if-missing", help="One that is there is left alone."),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """
     Make an empty store where there is none, or an empty ledger in an empty
@@ -52,27 +52,35 @@ def init(
     """
     found = configure({"store": store}, config)
     place, address = place_of(found), found["ledger"].value
-    if address is None:
-        from thim.store.create import (  # noqa: PLC0415 - loads Alembic
-            create_store,
-        )
+    make = _make_file if address is None else _make_server
+    is_new, said = make(place, address, is_lenient=if_missing)
+    done = {"store": str(place.store), "ledger": address, "is_new": is_new}
+    write_done(done, said, as_json=as_json)
 
-        if if_missing and place.store.exists():
-            typer.echo(f"A store is in {place.store} already")
-            return
-        create_store(place.store, place.anchors)
-        typer.echo(f"An empty store is in {place.store}")
-        return
+
+def _make_file(
+    place: Place, _: str | None, *, is_lenient: bool
+) -> tuple[bool, str]:
+    from thim.store.create import create_store  # noqa: PLC0415 - loads Alembic
+
+    if is_lenient and place.store.exists():
+        return False, f"A store is in {place.store} already"
+    create_store(place.store, place.anchors)
+    return True, f"An empty store is in {place.store}"
+
+
+def _make_server(
+    place: Place, address: str, *, is_lenient: bool
+) -> tuple[bool, str]:
     from thim.store import founding  # noqa: PLC0415 - loads SQLAlchemy
 
     is_new = founding.provide_ledger(address, place.anchors)
-    if if_missing and not is_new:
+    if is_lenient and not is_new:
         # Perhaps one of an earlier release: no replica is made of that.
-        typer.echo("The ledger is there")
-        return
+        return False, "The ledger is there"
     founding.make_replica(place.store, address)
     there = "An empty ledger was made" if is_new else "The ledger is there"
-    typer.echo(f"{there}; a replica of it is in {place.store}")
+    return is_new, f"{there}; a replica of it is in {place.store}"
 
 
 @app.command()
@@ -86,6 +94,7 @@ def migrate(
             help="Where the backup goes. Default: beside the store.",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """
     Bring a store of an earlier release to this one's schema.
@@ -99,11 +108,15 @@ def migrate(
     path, address = found["store"].value, found["ledger"].value
     what = f"The store in {path}" if address is None else "The ledger"
     done = _migrate(path, address, backup_folder)
-    if done.backup is None:
-        typer.echo(f"{what} has this release's schema already")
-        return
-    typer.echo(f"A backup of how it was is in {done.backup}")
-    typer.echo(f"{what} has this release's schema; it had {done.before}")
+    lines = [f"{what} has this release's schema already"]
+    if done.backup is not None:
+        lines = [
+            f"A backup of how it was is in {done.backup}",
+            f"{what} has this release's schema; it had {done.before}",
+        ]
+    backup = done.backup and str(done.backup)
+    told = {"before": done.before, "backup": backup}
+    write_done(told, *lines, as_json=as_json)
 
 
 def _migrate(path: Path, address: str | None, folder: Path | None) -> Migrated:
@@ -140,6 +153,7 @@ def move(
             "database is lost or damaged.",
         ),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """
     Bring the ledger from the store's file into a PostgreSQL database, or from
@@ -151,11 +165,13 @@ def move(
     found = configure({"store": store}, config)
     place = place_of(found)
     if from_replica:
-        typer.echo("\n".join(_move_replica_out(place, target)))
+        lines = _move_replica_out(place, target)
     elif target.startswith(("postgresql://", "postgres://")):
-        typer.echo("\n".join(_move_to_server(place, target)))
+        lines = _move_to_server(place, target)
     else:
-        typer.echo("\n".join(_move_to_file(place, target)))
+        lines = _move_to_file(place, target)
+    said = list(lines)
+    write_done({"target": target, "said": said}, *said, as_json=as_json)
 
 
 def _move_to_server(place: Place, target: str) -> Iterator[str]:
@@ -200,7 +216,9 @@ def _move_replica_out(place: Place, target: str) -> Iterator[str]:
 
 
 @app.command("accept-loss-of-sealed-manifests")
-def accept_loss(store: Store = None, config: Config = None) -> None:
+def accept_loss(
+    store: Store = None, config: Config = None, as_json: Json = False
+) -> None:
     """
     Give up what was sealed with a key file that is lost for good.
 
@@ -217,12 +235,14 @@ def accept_loss(store: Store = None, config: Config = None) -> None:
         lost = secrets.accept_loss(
             ledger, path, actor=os_user(), now=place.clock()
         )
-    typer.echo(
+    write_done(
+        {"manifests": lost.manifests, "signing_keys": lost.signing_keys},
         f"{lost.manifests} sealed manifests were dropped; their platforms "
         f"stay. {lost.signing_keys} signing keys were revoked, and their "
         f"tokens with them; another is made when it is needed. What is sealed "
         f"next is sealed with the key in {path}, which is made if there is "
-        f"none: keep a copy of it elsewhere"
+        f"none: keep a copy of it elsewhere",
+        as_json=as_json,
     )
 
 
@@ -244,7 +264,7 @@ def verify(
     with Ledger(place.store, place.anchors) as ledger:
         report = audit(ledger, found["key_file"].value)
     if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
+        write_json(report.to_json())
     else:
         for finding in report.findings:
             typer.echo(f"{finding.record}: {finding.reason}: {finding.detail}")

@@ -27,6 +27,7 @@ from thim.cli.options import (
     find_place,
     find_target,
 )
+from thim.cli.showing import write_done
 from thim.errors import (
     MalformedError,
     OperatorError,
@@ -141,6 +142,7 @@ def export(
     ],
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Write the TCBs of all platforms into one file, for `what-if --snapshot`
@@ -158,7 +160,11 @@ def export(
     except OSError as e:
         msg = f"{output}: {e.strerror}"
         raise OperatorError(msg, reason="unwritable") from e
-    typer.echo(f"{len(fleet)} platforms are in {output}.")
+    write_done(
+        {"file": str(output), "platforms": len(fleet)},
+        f"{len(fleet)} platforms are in {output}.",
+        as_json=as_json,
+    )
 
 
 @app.command("import")

@@ -15,6 +15,7 @@ import typer
 
 from thim.cli.completing import complete_webhooks
 from thim.cli.options import Config, Json, Store, configure, place_of
+from thim.cli.showing import write_done
 from thim.errors import ParameterError
 from thim.store.notice_view import NoticeView, Tally
 from thim.store.replica import Replica
@@ -100,6 +101,7 @@ def try_out(
         ),
     ],
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Send a notice of the kind `ping` at once, and say what came of it.
@@ -109,7 +111,12 @@ def try_out(
     found = configure({}, config)
     hook = _find(found["webhooks"].value, name)
     posted = asyncio.run(_ping(hook, place_of(found).clock()))
-    typer.echo(f"{name}: {posted.outcome.value} ({posted.detail})")
+    outcome = posted.outcome.value
+    write_done(
+        {"name": name, "outcome": outcome, "detail": posted.detail},
+        f"{name}: {outcome} ({posted.detail})",
+        as_json=as_json,
+    )
     raise typer.Exit(0 if posted.outcome is Outcome.DELIVERED else 1)
 
 

@@ -19,6 +19,8 @@ import typer
 from thim.cli.actor import os_user
 from thim.cli.hosts import Names, find_hosts
 from thim.cli.layout import Layout, find_places
+from thim.cli.options import Json
+from thim.cli.showing import write_json
 from thim.cli.trusting import how_to_trust
 from thim.cli.values import parse_file, parse_listen
 from thim.collateral.anchors import VENDOR_ROOTS
@@ -90,6 +92,7 @@ def init(
     tls_key: Annotated[
         str | None, typer.Option(metavar="FILE", help="Its private key, PEM.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """
     Set thim up: configuration, keys, a private CA, the first admin token.
@@ -113,7 +116,10 @@ def init(
     layout.check_is_new()
     _check_store(layout)
     ca = _make(layout)
-    typer.echo("\n".join(_report(layout, ca)))
+    if as_json:
+        write_json(layout.to_json())
+    else:
+        typer.echo("\n".join(_report(layout, ca)))
 
 
 def _listen(text: str) -> Address:

@@ -98,6 +98,19 @@ class Layout:
         )
         raise OperatorError(msg, reason="init-exists")
 
+    def to_json(self) -> dict[str, object]:
+        """
+        Write what is where, for a program.
+        """
+        return {
+            "config": str(self.config),
+            "store": str(self.store),
+            "key_file": str(self.key),
+            "token_file": str(self.token),
+            "ca_cert": None if self.provided else str(self.pki.ca_cert),
+            "listen": str(self.listen),
+        }
+
     def to_toml(self) -> str:
         """
         Write the configuration.

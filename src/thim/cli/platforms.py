@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +29,7 @@ from thim.cli.platform_view import (
     platform_row,
     stranger_json,
 )
+from thim.cli.showing import write_done, write_json
 from thim.cli.values import parse_duration
 from thim.collateral.targets import pck_target
 from thim.errors import ParameterError
@@ -128,7 +128,7 @@ def list_(
     with _reading(place) as reader:
         platforms = reader.select(wanted)
         if as_json:
-            _write_json([platform_json(platform) for platform in platforms])
+            write_json([platform_json(platform) for platform in platforms])
             return
         from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
@@ -164,7 +164,7 @@ def show(
         found = find_platform(reader, platform)
         progress = Watch(replica).find(pck_target(found.id))
         if as_json:
-            _write_json(platform_json(found, reader, now, progress))
+            write_json(platform_json(found, reader, now, progress))
         else:
             lines = platform_lines(found, reader, now, progress)
             typer.echo("\n".join(lines))
@@ -181,6 +181,7 @@ def name(
     ] = False,
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Give a platform a name, by which it goes first everywhere.
@@ -190,6 +191,9 @@ def name(
     checked = None if new is None else check_name(new)
     with _changing(store, config, platform) as (platforms, found, now):
         platforms.rename(found.row, checked, actor=os_user(), now=now)
+    named = "has no name any more" if checked is None else f"is {checked}"
+    done = {"platform": str(found.id), "name": checked}
+    write_done(done, f"{found.id} {named}.", as_json=as_json)
 
 
 @app.command()
@@ -203,6 +207,7 @@ def label(
     ],
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Set labels of a platform; others stay.
@@ -210,6 +215,14 @@ def label(
     changes = parse_labels(labels)
     with _changing(store, config, platform) as (platforms, found, now):
         platforms.label(found.row, changes, actor=os_user(), now=now)
+    kept = {**found.labels, **changes}
+    kept = {key: value for key, value in kept.items() if value is not None}
+    spelled = ", ".join(f"{key}={value}" for key, value in kept.items())
+    write_done(
+        {"platform": str(found.id), "labels": kept},
+        f"{found} has the labels {spelled or '-'}.",
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -220,6 +233,7 @@ def retire(
     ] = False,
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Take a platform out of service; whatever is known of it stays.
@@ -228,7 +242,11 @@ def retire(
         change = platforms.reinstate if undo else platforms.retire
         is_new = change(found.row, actor=os_user(), now=now)
     state = "in service" if undo else "retired"
-    typer.echo(f"{found} is {state}{'' if is_new else ' already'}.")
+    write_done(
+        {"platform": str(found.id), "state": state, "is_new": is_new},
+        f"{found} is {state}{'' if is_new else ' already'}.",
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -237,6 +255,7 @@ def replace(
     new: Annotated[str, typer.Argument(metavar="NEW", help="As PLATFORM.")],
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Say that NEW is the machine that OLD was: a reset of the firmware changes
@@ -248,7 +267,11 @@ def replace(
         successor = find_platform(reader, new)
     with _changing(store, config, old) as (platforms, found, now):
         platforms.replace(found.row, successor.row, actor=os_user(), now=now)
-    typer.echo(f"{found} was replaced by {successor.id}.")
+    write_done(
+        {"platform": str(found.id), "successor": str(successor.id)},
+        f"{found} was replaced by {successor.id}.",
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -261,7 +284,7 @@ def strangers(
     with _reading(find_place(store, config)) as reader:
         rows = [stranger_json(stranger) for stranger in reader.strangers()]
     if as_json:
-        _write_json(rows)
+        write_json(rows)
         return
     from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
@@ -288,7 +311,3 @@ def _changing(
         with _reading(place) as reader:
             found = find_platform(reader, platform)
         yield ledger.platforms, found, place.clock()
-
-
-def _write_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))

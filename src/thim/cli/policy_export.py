@@ -13,7 +13,8 @@ import typer
 
 from thim.attestation.policy_jws import read_stored_jws
 from thim.cli.completing import complete_tenants
-from thim.cli.options import Config, Store, find_place
+from thim.cli.options import Config, Json, Store, find_place
+from thim.cli.showing import write_done
 from thim.services.export_folder import write_folder
 from thim.store.attestation_view import AttestationView
 from thim.store.replica import Replica
@@ -39,6 +40,7 @@ def export(
     ] = None,
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Write the policies that are in force to DIR/TENANT/TYPE.txt, and each as it
@@ -59,7 +61,11 @@ def export(
     ]
     write_folder(folder, _list_files(chosen))
     count = "1 policy" if len(chosen) == 1 else f"{len(chosen)} policies"
-    typer.echo(f"{folder}: {count}")
+    write_done(
+        {"folder": str(folder), "policies": len(chosen)},
+        f"{folder}: {count}",
+        as_json=as_json,
+    )
 
 
 def _list_files(policies: list[StoredPolicy]) -> Iterator[tuple[str, bytes]]:

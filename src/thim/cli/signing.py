@@ -30,6 +30,7 @@ from thim.cli.options import (
     find_place,
     target_of,
 )
+from thim.cli.showing import write_json
 from thim.cli.values import duration
 from thim.errors import ParameterError
 from thim.services.signing_keys import SigningPlace, make_signing_key
@@ -187,6 +188,7 @@ def revoke(
     ],
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Take a key out of `/certs` at once and for ever, and destroy it.
@@ -201,18 +203,25 @@ def revoke(
     now = place.clock()
     with Ledger(place.store, place.anchors) as ledger:
         is_new = ledger.signing_keys.revoke(kid, actor=os_user(), now=now)
-    typer.echo(f"The key {kid} is revoked{'' if is_new else ' already'}.")
+    if not as_json:  # at once: perhaps there can be no other
+        typer.echo(f"The key {kid} is revoked{'' if is_new else ' already'}.")
+    successor = None
     if find_current(_read(place), now) is None:
-        _replace(found, place, now)
+        successor = _replace(found, place, now)
+    if as_json:
+        other = successor and successor.kid
+        write_json({"kid": kid, "is_new": is_new, "successor": other})
+    elif successor is not None:
+        typer.echo(f"The key {successor.kid} signs from now on.")
 
 
-def _replace(found: Configuration, place: Place, now: datetime) -> None:
-    made = make_signing_key(
+def _replace(
+    found: Configuration, place: Place, now: datetime
+) -> SigningKey | None:
+    return make_signing_key(
         _signing_place(found, place),
         lambda keys: find_current(keys, now) is None,
         active_from=now,
         actor=os_user(),
         now=now,
     )
-    if made is not None:
-        typer.echo(f"The key {made.kid} signs from now on.")

@@ -21,8 +21,8 @@ from thim.baseline.provider_definition import (
     read_compliance,
 )
 from thim.cli.files import open_file
-from thim.cli.options import Config, Store
-from thim.cli.tenants import Name, Reason, deciding_about_tenants
+from thim.cli.options import Config, Json, Store
+from thim.cli.tenants import Name, Reason, deciding_about_tenants, write_changed
 from thim.errors import MalformedError, ParameterError
 from thim.intel.strict_json import convert, parse_strictly
 from thim.intel.tcb import TcbStatus
@@ -30,6 +30,7 @@ from thim.services.provider_checks import read_policy_certificate
 
 
 if TYPE_CHECKING:
+    from thim.baseline.model import Tenant
     from thim.baseline.provider import Compliance
 
 _MOST_PEM: Final = 64 * 1024
@@ -101,6 +102,7 @@ def set_attestation(
     reason: Reason = "",
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Change a tenant's attestation side: what is given takes the place of what
@@ -121,7 +123,8 @@ def set_attestation(
     if no_issuer:
         changes["issuer"] = None
     certificates = [_read_pem(path) for path in certificate or ()]
-    _change(name, changes, certificates, reason, (store, config))
+    changed = _change(name, changes, certificates, reason, (store, config))
+    write_changed(changed, as_json=as_json)
 
 
 def _find_issuer(text: str | None, *, is_none: bool) -> str | None:
@@ -138,17 +141,16 @@ def _change(
     certificates: list[bytes],
     reason: str,
     place: tuple[str | None, Path | None],
-) -> None:
+) -> Tenant:
     with deciding_about_tenants(*place, reason or "changed") as (decider, made):
         current = decider.book.find_tenant(name, made.now, made.now)
         provider = dataclasses.replace(current.provider, **changes)
         changed = dataclasses.replace(current, provider=provider)
         if changed == current and not certificates:
             raise ParameterError("NAME", name, "expected something to change")
-        changed = decider.change_tenant(
+        return decider.change_tenant(
             changed, made, seen=current.version, certificates=certificates
         )
-    typer.echo(f"Tenant {name} is at version {changed.version}.")
 
 
 def _read_compliance(path: Path) -> tuple[Compliance, ...]:

@@ -30,6 +30,7 @@ from thim.cli.options import (
     find_place,
     find_target,
 )
+from thim.cli.showing import write_done
 from thim.errors import ParameterError, printable
 from thim.services.platform_admin import parse_labels
 from thim.services.tenant_views import describe_tenant
@@ -106,6 +107,7 @@ def create(
     reason: Reason = "",
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Create a tenant.
@@ -122,8 +124,12 @@ def create(
         decider,
         decision,
     ):
-        decider.create_tenant(tenant, decision)
-    typer.echo(f"Tenant {name} is there, at baseline {baseline}.")
+        made = decider.create_tenant(tenant, decision)
+    write_done(
+        {"tenant": name, "version": made.version},
+        f"Tenant {name} is there, at baseline {baseline}.",
+        as_json=as_json,
+    )
 
 
 @app.command("set")
@@ -150,6 +156,7 @@ def set_(
     reason: Reason = "",
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Change a tenant: hosts and labels that are given take the place of all from
@@ -176,7 +183,18 @@ def set_(
             raise ParameterError("NAME", name, "expected something to change")
         seen = current.version if if_version is None else if_version
         changed = decider.change_tenant(changed, decision, seen=seen)
-    typer.echo(f"Tenant {name} is at version {changed.version}.")
+    write_changed(changed, as_json=as_json)
+
+
+def write_changed(tenant: Tenant, *, as_json: bool) -> None:
+    """
+    Print which version of a tenant is in force now.
+    """
+    write_done(
+        {"tenant": tenant.name, "version": tenant.version},
+        f"Tenant {tenant.name} is at version {tenant.version}.",
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -185,6 +203,7 @@ def delete(
     reason: Reason = "",
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Delete a tenant: its path and host names are unknown from now on, its
@@ -195,7 +214,11 @@ def delete(
         decision,
     ):
         decider.delete_tenant(name, decision)
-    typer.echo(f"There is no tenant {name} any more.")
+    write_done(
+        {"tenant": name, "version": None},
+        f"There is no tenant {name} any more.",
+        as_json=as_json,
+    )
 
 
 @app.command("list")

@@ -13,7 +13,8 @@ import typer
 from thim.cli.checks import pki_files
 from thim.cli.config import default_files, find_file
 from thim.cli.hosts import find_hosts
-from thim.cli.options import Config, configure
+from thim.cli.options import Config, Json, configure
+from thim.cli.showing import write_json
 from thim.cli.trusting import how_to_trust, how_to_trust_next
 from thim.errors import OperatorError, ParameterError
 from thim.services.clock import utc_now
@@ -23,8 +24,10 @@ from thim.x509.issue import ca_hosts, server_hosts, spell_hosts
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from cryptography.x509 import Certificate
 
     from thim.services.pki import PkiFiles
     from thim.x509.issue import Host
@@ -71,6 +74,7 @@ def renew_(
         ),
     ] = False,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Give the server a new key and certificate of its private CA, now.
@@ -79,13 +83,25 @@ def renew_(
     """
     files = _find_files(config)
     hosts = find_hosts(name) if name else None
+    done: dict[str, object] = {}
+    lines: list[str] = []
     if new_ca:
-        _make_next(files, hosts, is_switch=switch)
+        ca = make_next_ca(files, utc_now(), hosts)
+        if not switch:
+            path = next_files(files).ca_cert
+            done["new_ca"] = str(path)
+            lines += _next_lines(ca, path, files.ca_cert)
     if switch or not new_ca:
-        _issue(files, hosts, is_switch=switch)
+        server = _issue(files, hosts, is_switch=switch)
+        done |= _server_json(files, server)
+        lines += _server_lines(files, server, is_switch=switch)
     if new_ca and switch:
         ca = read_certificate(files.ca_cert)
-        typer.echo(f"\n{how_to_trust(ca, files.ca_cert)}")
+        lines += ["", how_to_trust(ca, files.ca_cert)]
+    if as_json:
+        write_json(done)
+    else:
+        typer.echo("\n".join(lines))
 
 
 def _find_files(config: Path | None) -> PkiFiles:
@@ -104,31 +120,36 @@ def _find_files(config: Path | None) -> PkiFiles:
     raise OperatorError(msg, reason="config-tls")
 
 
-def _make_next(
-    files: PkiFiles, hosts: Sequence[Host] | None, *, is_switch: bool
-) -> None:
-    ca = make_next_ca(files, utc_now(), hosts)
-    if is_switch:
-        return
-    path = next_files(files).ca_cert
-    typer.echo(f"a new CA is in {path}, for {spell_hosts(ca_hosts(ca))};")
-    typer.echo("nothing else has changed. Have clients trust it beside the old")
-    typer.echo("one, then `thim tls renew --switch` takes it into use.")
-    typer.echo(f"\n{how_to_trust_next(ca, path, files.ca_cert)}")
+def _next_lines(ca: Certificate, path: Path, before: Path) -> Iterator[str]:
+    yield f"a new CA is in {path}, for {spell_hosts(ca_hosts(ca))};"
+    yield "nothing else has changed. Have clients trust it beside the old"
+    yield "one, then `thim tls renew --switch` takes it into use."
+    yield f"\n{how_to_trust_next(ca, path, before)}"
 
 
 def _issue(
     files: PkiFiles, hosts: Sequence[Host] | None, *, is_switch: bool
-) -> None:
+) -> Certificate:
     issue = switch_ca if is_switch else renew
     try:
-        server = issue(files, utc_now(), hosts)
+        return issue(files, utc_now(), hosts)
     except ParameterError as e:
         msg = f"{e}; --new-ca makes a CA for other names"
         raise OperatorError(msg, reason="tls-names") from e
-    typer.echo(
-        f"{files.cert} is valid until {server.not_valid_after_utc:%FT%TZ}"
-    )
-    typer.echo(f"for {spell_hosts(server_hosts(server))}")
+
+
+def _server_json(files: PkiFiles, server: Certificate) -> dict[str, object]:
+    return {
+        "certificate": str(files.cert),
+        "valid_until": f"{server.not_valid_after_utc:%FT%TZ}",
+        "hosts": [str(host.value) for host in server_hosts(server)],
+    }
+
+
+def _server_lines(
+    files: PkiFiles, server: Certificate, *, is_switch: bool
+) -> Iterator[str]:
+    yield f"{files.cert} is valid until {server.not_valid_after_utc:%FT%TZ}"
+    yield f"for {spell_hosts(server_hosts(server))}"
     if is_switch:
-        typer.echo("what it replaced is in files that end in .old")
+        yield "what it replaced is in files that end in .old"

@@ -7,7 +7,6 @@ It works on the store itself: whoever can write that file is its operator.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 
 from pathlib import Path
@@ -18,6 +17,7 @@ import typer
 from thim.cli.actor import os_user
 from thim.cli.completing import complete_tenants, complete_tokens
 from thim.cli.options import Config, Json, Store, find_place, find_target
+from thim.cli.showing import write_done, write_json
 from thim.cli.values import duration
 from thim.errors import OperatorError, ParameterError
 from thim.services.secrets import write_new
@@ -78,6 +78,7 @@ def create(
     ] = None,
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Make a token and write it out, once.
@@ -99,7 +100,21 @@ def create(
 
     with Ledger(place.store, place.anchors) as ledger, _written(text, output):
         ledger.tokens.add(kept)
-    if output is None:
+    _say(kept, text, output, now, as_json=as_json)
+
+
+def _say(
+    kept: StoredToken,
+    text: str,
+    output: Path | None,
+    now: datetime,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        secret = {"token": text} if output is None else {"file": str(output)}
+        write_json({**_row(kept, now), **secret})
+    elif output is None:
         typer.echo(text)
     else:
         sys.stderr.write(f"The token {kept.id} is in {output}\n")
@@ -149,7 +164,7 @@ def list_(
     with contextlib.closing(Replica(place.store)) as replica:
         rows = [_row(token, now) for token in TokenView(replica).all()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        write_json(rows)
         return
     from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
 
@@ -204,6 +219,7 @@ def revoke(
     ],
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Let a token be of no use any more, at once and for ever.
@@ -220,4 +236,8 @@ def revoke(
     with contextlib.closing(Replica(place.store)) as replica:
         found = TokenView(replica).find(token_id)
     name = token_id if found is None else f"{token_id} ({found.name})"
-    typer.echo(f"Token {name} is revoked{'' if is_new else ' already'}.")
+    write_done(
+        {"id": token_id, "is_new": is_new},
+        f"Token {name} is revoked{'' if is_new else ' already'}.",
+        as_json=as_json,
+    )

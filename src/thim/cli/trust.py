@@ -15,11 +15,13 @@ import typer
 from thim.amd.authorities import AMD_ROOTS
 from thim.cli.actor import os_user
 from thim.cli.options import Config, Json, Place, Store, find_place, find_target
+from thim.cli.showing import write_done
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError
 from thim.intel.authorities import INTEL_SGX_ROOT
 from thim.store.replica import Replica
 from thim.store.watch import Watch
+from thim.x509.chain import spki_sha256
 
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def add(
     ],
     store: Store = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """
     Trust a new root of Intel's, without a new release of thim.
@@ -117,7 +120,9 @@ def add(
         with contextlib.closing(Replica(place.store)) as replica:
             untrusted = Watch(replica).failed("root-untrusted")
             ledger.agenda.hasten(untrusted, now)
-    typer.echo("The root is trusted." if is_new else "It is trusted already.")
+    done = {"spki_sha256": spki_sha256(root).hex(), "is_new": is_new}
+    said = "The root is trusted." if is_new else "It is trusted already."
+    write_done(done, said, as_json=as_json)
 
 
 def _read(file: Path) -> bytes:
