@@ -168,10 +168,16 @@ class _Making:
         """
         Make a folder, and those above it, where there is none.
         """
-        if not path.is_dir():
-            self.folder(path.parent, 0o755)
+        if path.is_dir():
+            return
+        self.folder(path.parent, 0o755)
+        try:
             path.mkdir(mode)
-            self._made.append(path)
+        except FileExistsError:
+            if not path.is_dir():
+                raise
+            return  # another run was faster: it is that one's to take back
+        self._made.append(path)
 
     def file(self, path: Path, content: bytes, mode: int = SECRET) -> None:
         """
