@@ -2,22 +2,14 @@
 ``thim completion``: what shells complete.
 """
 
-import contextlib
 import os
-import pty
-import select
-import subprocess
 import sys
-import time
 
 import pytest
 
+from tests.cli.terminal import in_terminal
 from thim.cli.main import COMPLETE
 from thim.cli.page import SECTIONS
-
-
-#: Seconds: a busy machine is slow.
-PATIENCE = 60
 
 
 @pytest.fixture
@@ -164,40 +156,9 @@ class TestShells:
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m thim "$@"\n')
         program.chmod(0o755)
         path = f"{tmp_path}:{os.environ['PATH']}"
-        environ = {**os.environ, "PATH": path, "TERM": "dumb", "PS1": "$ "}
-
-        with _typing(environ) as ask:
-            ask("source <(thim completion bash); echo re''ady\n", "ready")
-            ask("thim db acc\t", "accept-loss-of-sealed-manifests")
-
-
-@contextlib.contextmanager
-def _typing(environ):
-    """
-    A bash whose user is the test: what is typed, until it says what it should.
-    """
-    ours, its = pty.openpty()
-    shell = subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"],
-        env=environ,
-        stdin=its,
-        stdout=its,
-        stderr=its,
-        start_new_session=True,
-    )
-    os.close(its)
-
-    def ask(typed, expected):
-        os.write(ours, typed.encode())
-        said = b""
-        end = time.monotonic() + PATIENCE
-        while expected.encode() not in said:
-            assert select.select([ours], [], [], end - time.monotonic())[0]
-            said += os.read(ours, 4096)
-
-    try:
-        yield ask
-    finally:
-        shell.kill()
-        shell.wait()
-        os.close(ours)
+        shell = ["bash", "--norc", "--noprofile", "-i"]
+        with in_terminal(shell, {"PATH": path, "PS1": "$ "}) as terminal:
+            terminal.type("source <(thim completion bash); echo re''ady\n")
+            terminal.await_text("ready")
+            terminal.type("thim db acc\t")
+            terminal.await_text("accept-loss-of-sealed-manifests")

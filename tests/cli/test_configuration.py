@@ -301,3 +301,13 @@ class TestMain:
         assert (2, "") == (run.returncode, run.stdout)
         assert run.stderr.startswith("thim: store ")
         assert 1 == run.stderr.count("\n")
+
+
+def test_show_controls(thim, tmp_path):
+    """
+    What a setting says cannot drive the terminal.
+    """
+    run = thim("config", "show", "--store", f"{tmp_path}/\x1b[2J.db")
+
+    assert (0, False) == (run.code, b"\x1b" in run.out)
+    assert r"/\x1b[2J.db" in run.text

@@ -23,6 +23,7 @@ from thim.cli.options import (
     find_store,
     place_of,
 )
+from thim.cli.tables import write_table
 from thim.errors import ParameterError, printable
 from thim.http.prefixes import parse_instant
 from thim.services.decided import Source, list_decided
@@ -139,8 +140,6 @@ def _write_list(found: Iterable[Decided], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     titles = ("at", "actor", "action", "tenant", "detail")
     write_table(titles, [[row[t] or "-" for t in titles] for row in rows])
 

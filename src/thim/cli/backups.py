@@ -14,7 +14,7 @@ import typer
 
 from thim.cli.failing import tell
 from thim.cli.options import Config, Json, Store, configure, place_of
-from thim.cli.showing import write_done, write_json
+from thim.cli.showing import say, write_done, write_json
 from thim.errors import OperatorError, ParameterError, ThimError, printable
 
 
@@ -105,7 +105,8 @@ def backup(
     path = backups.name_backup(source, output, now) if is_folder else output
     made = backups.back_up(source, path, now, is_over=force, is_deep=deep)
     if not as_json:
-        typer.echo("\n".join(_report(source, made)))
+        for line in _report(source, made):
+            say(line)
     try:
         backups.note_backup(source, now)
     except OperatorError as e:  # a full disk is no reason to have no backup
@@ -211,8 +212,8 @@ def restore(
     if as_json:
         write_json({**_restored_json(done, file, place.store), "next": steps})
         return
-    typer.echo("\n".join(_report_restored(done, file, place.store)))
-    typer.echo("\n".join(steps))
+    for line in (*_report_restored(done, file, place.store), *steps):
+        say(line)
 
 
 def _restored_json(
@@ -247,7 +248,7 @@ def _report_restored(done: Restored, file: Path, store: Path) -> Iterator[str]:
         )
     for path in done.kept:
         yield f"kept          {path}"
-    yield _LOST
+    yield from _LOST.splitlines()
 
 
 def _list_next_steps(

@@ -26,6 +26,7 @@ from thim.cli.completing import (
 from thim.cli.files import open_file
 from thim.cli.options import Config, Json, Store, configure, target_of
 from thim.cli.showing import write_json, write_rows
+from thim.cli.tables import write_table
 from thim.errors import MalformedError, OperatorError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.services.baseline_views import (
@@ -277,8 +278,6 @@ def _show_examples(impacts: Sequence[Impact]) -> None:
     broken = [(i.tenant, each) for i in impacts for each in i.examples]
     if not broken:
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     typer.echo("These break, and why (`thim fleet what-if` lists all):")
     write_table(
         ("platform", "tenant", "tee", "before", "after", "short of"),

@@ -13,8 +13,8 @@ import typer
 from thim.baseline.definition import Kind
 from thim.cli.completing import complete_baselines, complete_tenants
 from thim.cli.options import Config, Json, Place, Store, find_place
-from thim.cli.showing import spell, write_json, write_rows
-from thim.errors import NotFoundError, printable
+from thim.cli.showing import say, spell, write_json, write_rows
+from thim.errors import NotFoundError
 from thim.services.baseline_views import (
     describe_baseline,
     describe_history,
@@ -90,7 +90,7 @@ def list_(
 
 
 def _list_numbers(place: Place, now: datetime, *, as_json: bool) -> None:
-    from thim.cli.number_views import facts_json  # noqa: PLC0415 - loads rich
+    from thim.cli.number_views import facts_json  # noqa: PLC0415 - large
     from thim.services.number_facts import read_facts  # noqa: PLC0415
 
     with reading(place) as replica:
@@ -162,7 +162,7 @@ def show(
     number is worth: until when its documents pass clients that check
     nextUpdate, whether Intel signs it still, which platform software it needs.
     """
-    from thim.cli.number_views import (  # noqa: PLC0415 - loads rich
+    from thim.cli.number_views import (  # noqa: PLC0415 - large
         facts_json,
         show_facts,
     )
@@ -181,9 +181,9 @@ def show(
         return
     for title, value in row.items():
         if title not in _NESTED:
-            typer.echo(f"{title.replace('_', ' '):12}{spell(value)}")
+            say(f"{title.replace('_', ' '):12}{spell(value)}")
     for line in _spell_nested(row):
-        typer.echo(printable(line))
+        say(line)
     if facts is not None:
         typer.echo("")
         show_facts(facts)
@@ -285,7 +285,7 @@ def diff(
     Show two evaluation numbers side by side: what their levels ask for, their
     advisories, their identities.
     """
-    from thim.cli.number_diff_view import show_diff  # noqa: PLC0415 - rich
+    from thim.cli.number_diff_view import show_diff  # noqa: PLC0415 - large
     from thim.services.number_diff import diff_numbers  # noqa: PLC0415
 
     place = find_place(store, config)

@@ -22,6 +22,7 @@ from thim.cli.options import (
     find_target,
 )
 from thim.cli.showing import write_done
+from thim.cli.tables import write_table
 from thim.errors import NotFoundError
 from thim.services.chip_lists import parse_chip
 from thim.store.chip_view import ChipView
@@ -51,8 +52,6 @@ def list_(
     if as_json:
         typer.echo(json.dumps([_to_json(*row) for row in rows], indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         ("name", "product", "chip", "tcb", "state", "VCEK", "last seen", "by"),
         [_to_row(*row) for row in rows],

@@ -21,12 +21,13 @@ from thim.cli.options import (
     find_store,
     find_target,
 )
-from thim.cli.showing import write_json
+from thim.cli.showing import say, write_json
+from thim.cli.tables import write_table
 from thim.collateral.amd_keys import chip_of, tcb_of
 from thim.collateral.freshness import find_state
 from thim.collateral.ports import Held
 from thim.collateral.records import CollateralKey, Kind
-from thim.errors import NotFoundError, ParameterError, printable
+from thim.errors import NotFoundError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.services.coverage import Coverage, find_coverage
 from thim.store.endorsement_view import EndorsementView
@@ -100,8 +101,6 @@ def list_(
     if as_json:
         write_json([_entry_json(entry, now) for entry in entries])
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         ("document", "number", "issued", "next update", "state", "sha256"),
         [
@@ -164,7 +163,8 @@ def show(
     if as_json:
         write_json(_held_json(held))
     else:
-        typer.echo("\n".join(_held_lines(held)))
+        for line in _held_lines(held):
+            say(line)
 
 
 @app.command()
@@ -181,8 +181,6 @@ def coverage(
     if as_json:
         write_json([_coverage_json(c) for c in found])
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         ("document", "number", "documents", "from", "to", "gaps"),
         [
@@ -344,7 +342,7 @@ def _held_lines(held: Held) -> Iterator[str]:
         *(("signed under", each.subject.rfc4514_string()) for each in chain),
     ]
     for title, value in facts:
-        yield f"{title:13} {printable(value)}"
+        yield f"{title:13} {value}"
 
 
 def _coverage_json(found: Coverage) -> dict[str, object]:

@@ -15,7 +15,7 @@ from thim.cli.checks import absent_of_server, check_settings
 from thim.cli.config import Configuration
 from thim.cli.options import Config, Json, Store, configure
 from thim.cli.settings import SETTINGS
-from thim.cli.showing import write_done
+from thim.cli.showing import say, write_done
 from thim.upstream.model import Upstream
 
 
@@ -55,7 +55,7 @@ def show(
         return
     for name, value in found.items():
         shown = spell(value.value)
-        typer.echo(f"{name:<22} {shown:<40} # {value.origin}")
+        say(f"{name:<22} {shown:<40} # {value.origin}")
 
 
 def _as_json(found: Configuration) -> dict[str, dict[str, str | None]]:

@@ -14,7 +14,7 @@ from thim.cli.backups import check_folder
 from thim.cli.config import parse_setting
 from thim.cli.options import Config, Json, Place, Store, configure, place_of
 from thim.cli.settings import SETTINGS
-from thim.cli.showing import write_done, write_json
+from thim.cli.showing import say, write_done, write_json
 from thim.services.clock import utc_now
 from thim.store.location import parse_location
 from thim.store.node_state import DAMAGED
@@ -267,7 +267,7 @@ def verify(
         write_json(report.to_json())
     else:
         for finding in report.findings:
-            typer.echo(f"{finding.record}: {finding.reason}: {finding.detail}")
+            say(f"{finding.record}: {finding.reason}: {finding.detail}")
         typer.echo(
             f"{report.records} records, {report.heads} heads, "
             f"{report.platforms} platforms, "

@@ -14,6 +14,8 @@ import typer
 
 from thim.cli.completing import complete_tenants
 from thim.cli.options import Config, Json, Store, find_store
+from thim.cli.showing import say
+from thim.cli.tables import write_table
 from thim.errors import NotFoundError, ParameterError
 from thim.http.prefixes import parse_instant
 from thim.store.decision_file import find_decisions
@@ -59,9 +61,9 @@ def show(
         return
     del row["documents"]
     for name, value in row.items():
-        typer.echo(f"{name.replace('_', ' '):18}{_spell(value)}")
+        say(f"{name.replace('_', ' '):18}{_spell(value)}")
     for name, digest in decision.documents.items():
-        typer.echo(f"{'document':18}{name} {digest}")
+        say(f"{'document':18}{name} {digest}")
 
 
 @app.command("list")
@@ -108,8 +110,6 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         [title.replace("_", " ") for title in _TITLES],
         [[_spell(row[title]) for title in _TITLES] for row in rows],

@@ -16,6 +16,7 @@ import typer
 from thim.cli.completing import complete_webhooks
 from thim.cli.options import Config, Json, Store, configure, place_of
 from thim.cli.showing import write_done
+from thim.cli.tables import write_table
 from thim.errors import ParameterError
 from thim.store.notice_view import NoticeView, Tally
 from thim.store.replica import Replica
@@ -45,8 +46,6 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         [title.replace("_", " ") for title in _TITLES],
         [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from thim.cli.showing import say
 from thim.cli.tables import write_table
 from thim.errors import printable
 from thim.intel.difference import TcbInfoDifference, find_moves
@@ -57,7 +58,7 @@ def show_diff(found: NumberDifference, *, as_json: bool = False) -> None:
     numbers = str(found.before), str(found.after)
     typer.echo(f"number {numbers[0]} and then {numbers[1]}")
     for line in _summary(found):
-        typer.echo(line)
+        say(line)
     for pair in found.pairs:
         difference = pair.difference
         if difference is not None and difference.is_change:

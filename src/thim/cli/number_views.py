@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from thim.cli.showing import say
 from thim.cli.tables import write_table
 
 
@@ -37,7 +38,7 @@ def show_facts(facts: NumberFacts, *, as_json: bool = False) -> None:
         typer.echo(json.dumps(facts_json(facts), indent=2))
         return
     for title, value in _fact_rows(facts):
-        typer.echo(f"{title:<15} {value}")
+        say(f"{title:<15} {value}")
     if facts.spans:
         write_table(
             ("kind", "documents", "first next update", "last next update"),

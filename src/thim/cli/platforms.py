@@ -29,7 +29,8 @@ from thim.cli.platform_view import (
     platform_row,
     stranger_json,
 )
-from thim.cli.showing import write_done, write_json
+from thim.cli.showing import say, write_done, write_json
+from thim.cli.tables import write_table
 from thim.cli.values import parse_duration
 from thim.collateral.targets import pck_target
 from thim.errors import ParameterError
@@ -130,8 +131,6 @@ def list_(
         if as_json:
             write_json([platform_json(platform) for platform in platforms])
             return
-        from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
         write_table(COLUMNS, map(platform_row, platforms))
 
 
@@ -166,8 +165,8 @@ def show(
         if as_json:
             write_json(platform_json(found, reader, now, progress))
         else:
-            lines = platform_lines(found, reader, now, progress)
-            typer.echo("\n".join(lines))
+            for line in platform_lines(found, reader, now, progress):
+                say(line)
 
 
 @app.command()
@@ -286,8 +285,6 @@ def strangers(
     if as_json:
         write_json(rows)
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         ("platform", "asked", "first seen", "last seen"),
         [[str(value) for value in row.values()] for row in rows],

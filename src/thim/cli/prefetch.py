@@ -19,6 +19,7 @@ from thim.cli.facing import check_is_on, facing
 from thim.cli.files import check_paths, find_files, open_file
 from thim.cli.options import Config, Json, Place, Store, find_place
 from thim.cli.quiet import quiet
+from thim.cli.showing import say
 from thim.collateral.amd_keys import vcek_key
 from thim.errors import MalformedError, OperatorError, ParameterError
 
@@ -286,9 +287,7 @@ def _write(found: Sequence[Prefetched], *, as_json: bool) -> None:
         return
     for each in found:
         if each.state.value in _SHORT:
-            typer.echo(
-                f"{vcek_key(each.name)}: {each.state.value}: {each.detail}"
-            )
+            say(f"{vcek_key(each.name)}: {each.state.value}: {each.detail}")
     counts: dict[str, int] = {}
     for each in found:
         counts[each.state.value] = counts.get(each.state.value, 0) + 1

@@ -18,6 +18,8 @@ from thim.cli.documents import parse_document
 from thim.cli.facing import check_is_on, facing
 from thim.cli.options import Config, Json, Place, Store, find_place
 from thim.cli.quiet import quiet
+from thim.cli.showing import say
+from thim.cli.tables import write_table
 from thim.collateral.amd_keys import cert_chain_key
 from thim.collateral.targets import Target
 
@@ -120,7 +122,7 @@ def _asked_json(target: Target, fetched: Fetched) -> dict[str, object]:
 def _write_asked(target: Target, fetched: Fetched) -> None:
     # As it comes: a vendor may take its time.
     why = f"  {fetched.detail}" if fetched.detail else ""
-    typer.echo(f"{fetched.outcome.value:<9} {target}{why}")
+    say(f"{fetched.outcome.value:<9} {target}{why}")
 
 
 def _pass_over(*_: object) -> None:
@@ -139,8 +141,6 @@ def status(
     if as_json:
         typer.echo(json.dumps([_promise_json(p) for p in promises], indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         ("document", "state", "issued", "next update", "next look", "trouble"),
         [_promise_row(p) for p in promises],
@@ -218,7 +218,7 @@ def _write_probe(probe: Probe) -> None:
     milliseconds = probe.took.total_seconds() * 1000
     upstream = f"{probe.upstream.service.value} {probe.upstream.url}"
     answer = probe.problem or "good"
-    typer.echo(f"{upstream}  {milliseconds:5.0f} ms  {probe.target}  {answer}")
+    say(f"{upstream}  {milliseconds:5.0f} ms  {probe.target}  {answer}")
 
 
 def _probe_json(probe: Probe) -> dict[str, object]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thim.cli.options import Config, Json, Store, find_store
+from thim.cli.tables import write_table
 from thim.errors import NotFoundError, ParameterError
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -53,8 +54,6 @@ def refused(
     if as_json:
         typer.echo(json.dumps([_as_json(each) for each in found], indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         ("sha256", "last seen", "reason", "from", "why"),
         [

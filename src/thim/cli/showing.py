@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from thim.cli.tables import write_table
 from thim.errors import printable
 
 
@@ -35,15 +36,20 @@ def write_done(
         write_json(done)
         return
     for line in lines:
-        typer.echo(printable(line))
+        say(line)
+
+
+def say(text: str) -> None:
+    """
+    Print a line; what is in it cannot drive a terminal.
+    """
+    typer.echo(printable(text))
 
 
 def write_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
     """
     Print *rows* as a table.
     """
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         [column.replace("_", " ") for column in columns],
         [[spell(row[column]) for column in columns] for row in rows],

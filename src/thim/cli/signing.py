@@ -31,6 +31,7 @@ from thim.cli.options import (
     target_of,
 )
 from thim.cli.showing import write_json
+from thim.cli.tables import write_table
 from thim.cli.values import duration
 from thim.errors import ParameterError
 from thim.services.signing_keys import SigningPlace, make_signing_key
@@ -64,8 +65,6 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         [title.replace("_", " ") for title in _TITLES],
         [[row[title] or "-" for title in _TITLES] for row in rows],

@@ -22,6 +22,7 @@ from thim.cli.options import (
     find_staleness,
     place_of,
 )
+from thim.cli.showing import say
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import printable
 from thim.services.key_concerns import find_key_concerns
@@ -102,14 +103,14 @@ def _write_status(found: Status, *, is_dangerous: bool) -> None:
     typer.echo(f"thim: {_VERDICTS[found.level]}, at {found.now:%FT%TZ}")
     for concern in found.concerns:
         mark = "!!" if concern.level is Level.NOW else "! "
-        typer.echo(f"  {mark} {concern.reason}: {concern.detail}")
+        say(f"  {mark} {concern.reason}: {concern.detail}")
     if is_dangerous:
         typer.echo("  !! test anchors: nothing here can be trusted")
     for name, text in _rows(found).items():
-        typer.echo(f"{name:<12} {text}")
+        say(f"{name:<12} {text}")
     if found.mode is not FillMode.OFFLINE:
         for address in found.addresses:
-            typer.echo(f"  {address.address}: {_spell(address, found.now)}")
+            say(f"  {address.address}: {_spell(address, found.now)}")
 
 
 def _rows(found: Status) -> dict[str, str]:

@@ -30,8 +30,9 @@ from thim.cli.options import (
     find_place,
     find_target,
 )
-from thim.cli.showing import write_done
-from thim.errors import ParameterError, printable
+from thim.cli.showing import say, write_done
+from thim.cli.tables import write_table
+from thim.errors import ParameterError
 from thim.services.platform_admin import parse_labels
 from thim.services.tenant_views import describe_tenant
 from thim.store.replica import Replica
@@ -236,8 +237,6 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         [title.replace("_", " ") for title in _COLUMNS],
         [[_spell(row[title]) for title in _COLUMNS] for row in rows],
@@ -285,13 +284,13 @@ def show(
         typer.echo(json.dumps({**row, "history": history}, indent=2))
         return
     for title, value in {**row, **row.pop("attestation")}.items():
-        typer.echo(f"{title.replace('_', ' '):20}{_spell(value)}")
+        say(f"{title.replace('_', ' '):20}{_spell(value)}")
     for line in history:
         text = (
             f"version {line['version']} since {line['effective']}, by "
             f"{line['actor']}: {line['reason']}"
         )
-        typer.echo(printable(text))
+        say(text)
 
 
 def _spell(value: object) -> str:

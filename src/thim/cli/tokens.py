@@ -18,6 +18,7 @@ from thim.cli.actor import os_user
 from thim.cli.completing import complete_tenants, complete_tokens
 from thim.cli.options import Config, Json, Store, find_place, find_target
 from thim.cli.showing import write_done, write_json
+from thim.cli.tables import write_table
 from thim.cli.values import duration
 from thim.errors import OperatorError, ParameterError
 from thim.services.secrets import write_new
@@ -166,8 +167,6 @@ def list_(
     if as_json:
         write_json(rows)
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     write_table(
         [title.replace("_", " ") for title in _TITLES],
         [[row[title] or "-" for title in _TITLES] for row in rows],

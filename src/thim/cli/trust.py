@@ -16,6 +16,7 @@ from thim.amd.authorities import AMD_ROOTS
 from thim.cli.actor import os_user
 from thim.cli.options import Config, Json, Place, Store, find_place, find_target
 from thim.cli.showing import write_done
+from thim.cli.tables import write_table
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError
 from thim.intel.authorities import INTEL_SGX_ROOT
@@ -45,8 +46,6 @@ def list_(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    from thim.cli.tables import write_table  # noqa: PLC0415 - loads rich
-
     titles = ("spki_sha256", "vendor", "origin", "certificate_sha256")
     write_table(titles, [[row[title] for title in titles] for row in rows])
 
