@@ -170,6 +170,7 @@ def export(
     `thim audit verify` checks it without a store. The key that signs
     attestation tokens signs it too.
     """
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
     from thim.services.evidence_export import (  # noqa: PLC0415 - rarely wanted
         Wanted,
         export_pack,
@@ -195,7 +196,7 @@ def export(
             anchors=replica.all_anchors(place.anchors),
         )
         decisions = DecisionView(find_decisions(place.store))
-        with making_file(output) as file:
+        with working("Writing", as_json=as_json), making_file(output) as file:
             done = export_pack(replica, decisions, wanted, file, signer)
     _write_exported(done, output, as_json=as_json)
 
@@ -264,13 +265,15 @@ def verify(
 
     Exit code 1 if anything is wrong with it.
     """
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
     from thim.services.evidence_check import (  # noqa: PLC0415 - loads SQLAlchemy
         check_pack,
     )
 
     anchors = _with_roots(place_of(configure({}, config)).anchors, root or [])
     keys = None if jwks is None else read_bounded(jwks, _MOST_JWKS)
-    account = check_pack(file, anchors, keys)
+    with working("Checking", as_json=as_json):
+        account = check_pack(file, anchors, keys)
     _write_account(account, as_json=as_json)
     raise typer.Exit(0 if account.holds else 1)
 

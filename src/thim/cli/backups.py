@@ -90,6 +90,7 @@ def backup(
 
     The backup is checked. Secrets in it are sealed; the key file is not in it.
     """
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
     from thim.services import backup as backups  # noqa: PLC0415 - SQLAlchemy
 
     found = configure({"store": store}, config)
@@ -103,7 +104,8 @@ def backup(
     )
     now, is_folder = place.clock(), output.is_dir()
     path = backups.name_backup(source, output, now) if is_folder else output
-    made = backups.back_up(source, path, now, is_over=force, is_deep=deep)
+    with working("Backing up", as_json=as_json):
+        made = backups.back_up(source, path, now, is_over=force, is_deep=deep)
     if not as_json:
         for line in _report(source, made):
             say(line)
@@ -193,6 +195,7 @@ def restore(
     """
     Make a backup the store again. Services are to be stopped first.
     """
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
     from thim.services import restore as restoring  # noqa: PLC0415 - as above
 
     found = configure({"store": store}, config)
@@ -207,7 +210,8 @@ def restore(
         is_deep=deep,
         key_file=key_file,
     )
-    done = restoring.restore(file, place.store, place.clock(), wish)
+    with working("Restoring", as_json=as_json):
+        done = restoring.restore(file, place.store, place.clock(), wish)
     steps = list(_list_next_steps(done, place.store, key_file))
     if as_json:
         write_json({**_restored_json(done, file, place.store), "next": steps})

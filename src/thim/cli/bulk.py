@@ -14,17 +14,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TextColumn,
-)
-from rich.text import Text
-
 from thim.cli.tables import write_table
 from thim.errors import printable
 from thim.services import ingest
@@ -195,27 +184,3 @@ def _outcome(result: Found) -> Outcome:
     if isinstance(result, ingest.Result):
         return _OUTCOMES[result.outcome]
     return result.outcome
-
-
-class _Rate(ProgressColumn):
-    """How fast it is, where that is known."""
-
-    def render(self, task: Task) -> Text:
-        """Write the task's own rate."""
-        return Text(task.fields.get("rate", ""))
-
-
-def bulk_progress() -> Progress:
-    """
-    Show on a terminal how far it is, and how fast.
-    """
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        _Rate(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )

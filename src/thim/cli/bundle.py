@@ -224,6 +224,7 @@ def export(
     that the request wants is missing.
     """
     from thim.cli.bundle_view import write_exported  # noqa: PLC0415
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
     from thim.services.bundle_export import Exporter  # noqa: PLC0415
 
     _check_options(
@@ -234,13 +235,14 @@ def export(
         with _open_request(request_file, site, found, trust) as asked:
             if fetch and asked is not None:
                 _fetch(place_of(found), asked, site)
-            made = Exporter(site).export(
-                output,
-                request=asked,
-                since=since,
-                counter=counter,
-                machines=not without_machines,
-            )
+            with working("Writing", as_json=as_json):
+                made = Exporter(site).export(
+                    output,
+                    request=asked,
+                    since=since,
+                    counter=counter,
+                    machines=not without_machines,
+                )
         write_exported(output, made, as_json=as_json)
     raise typer.Exit(1 if made.missing.total() else 0)
 

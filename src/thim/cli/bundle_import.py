@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,7 +75,7 @@ def import_(
             return
         bring_up_to_date(place.store)
         taking = BundleImport(into, seal, now)
-        _run(taking.take(opened.parts(seal)))
+        _run(taking.take(opened.parts(seal)), as_json=as_json)
         until = find_until(place.store, place.vendors, now)
         taking.note(until.at, os_user())
     write_imported(seal, taking.report, until, now, as_json=as_json)
@@ -121,7 +120,7 @@ def verify(
             create_store(scratch, anchors)
             with Ledger(scratch, anchors) as into:
                 taking = BundleImport(into, seal, now, is_trial=True)
-                _run(taking.take(opened.parts(seal)))
+                _run(taking.take(opened.parts(seal)), as_json=as_json)
             until = find_until(scratch, place.vendors, now)
     write_verified(seal, taking.report, until, order, now, as_json=as_json)
     is_fine = not taking.report.refused_count and order.is_fine
@@ -153,11 +152,10 @@ def _maybe_ledger(place: Place) -> Iterator[Ledger | None]:
         yield ledger
 
 
-def _run(reports: Iterator[object]) -> None:
+def _run(reports: Iterator[object], *, as_json: bool) -> None:
     """Take a bundle in, and show on a terminal how far it is."""
-    is_shown = sys.stderr.isatty()
-    for report in reports:
-        if is_shown:
-            sys.stderr.write(f"\r{report}\033[K")
-    if is_shown:
-        sys.stderr.write("\r\033[K")
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
+
+    with working("Verifying", as_json=as_json) as tell:
+        for report in reports:
+            tell(str(report))

@@ -60,6 +60,8 @@ def export(
     """
     Write the archive out in the layout of another program.
     """
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
+
     if manifests and layout is not Layout.PCCSADMIN:
         expected = "expected with --layout pccsadmin alone"
         raise ParameterError("--manifests", layout.value, expected)
@@ -72,7 +74,8 @@ def export(
         baseline=baseline,
         key_file=found["key_file"].value if manifests else None,
     )
-    count = export_collateral(place.store, wish, folder, place.clock())
+    with working("Writing", as_json=as_json):
+        count = export_collateral(place.store, wish, folder, place.clock())
     files = "1 file" if count == 1 else f"{count} files"
     write_done(
         {"folder": str(folder), "layout": layout.value, "files": count},

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -102,12 +104,15 @@ def migrate(
     A backup is made and checked first. Services of the release before go on
     to serve from the store, and are to be restarted with this one.
     """
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
+
     if backup_folder is not None:
         check_folder("--backup-folder", backup_folder)
     found = configure({"store": store}, config)
     path, address = found["store"].value, found["ledger"].value
     what = f"The store in {path}" if address is None else "The ledger"
-    done = _migrate(path, address, backup_folder)
+    with working("Migrating", as_json=as_json):
+        done = _migrate(path, address, backup_folder)
     lines = [f"{what} has this release's schema already"]
     if done.backup is not None:
         lines = [
@@ -162,6 +167,8 @@ def move(
     Services are to be stopped first, on all nodes. What it is moved out of is
     kept.
     """
+    from thim.cli.progress import working  # noqa: PLC0415 - loads rich
+
     found = configure({"store": store}, config)
     place = place_of(found)
     if from_replica:
@@ -170,7 +177,8 @@ def move(
         lines = _move_to_server(place, target)
     else:
         lines = _move_to_file(place, target)
-    said = list(lines)
+    with working("Moving", as_json=as_json):
+        said = list(lines)
     write_done({"target": target, "said": said}, *said, as_json=as_json)
 
 
@@ -256,13 +264,18 @@ def verify(
 
     Exit code 1 if anything is wrong.
     """
+    from thim.cli.progress import make_progress  # noqa: PLC0415 - loads rich
     from thim.services.audit import audit  # noqa: PLC0415 - loads SQLAlchemy
     from thim.store.ledger import Ledger  # noqa: PLC0415
 
     found = configure({"store": store}, config)
     place = place_of(found)
-    with Ledger(place.store, place.anchors) as ledger:
-        report = audit(ledger, found["key_file"].value)
+    with (
+        Ledger(place.store, place.anchors) as ledger,
+        make_progress(as_json=as_json) as bar,
+    ):
+        track = functools.partial(bar.track, description="Checking")
+        report = audit(ledger, found["key_file"].value, track)
     if as_json:
         write_json(report.to_json())
     else:

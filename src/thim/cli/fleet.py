@@ -187,15 +187,19 @@ def import_(
 
     What is refused is listed and never stops the rest; exit code 1 then.
     """
+    from thim.cli.progress import make_progress  # noqa: PLC0415 - loads rich
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
 
     place = find_target(store, config)
     check_paths(paths)
     refused: list[dict[str, Any]] = []
     taken = 0
-    with Ledger(place.store, place.anchors) as ledger:
+    with (
+        Ledger(place.store, place.anchors) as ledger,
+        make_progress(as_json=as_json) as bar,
+    ):
         anchors = ledger.anchors()
-        for file in find_files(paths):
+        for file in bar.track(find_files(paths), description="Files"):
             batch: list[FleetTcb] = []
             for one in _read(file, place, anchors):
                 if isinstance(one, _unread_type()):

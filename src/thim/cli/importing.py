@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-)
-
 from thim.cli.files import find_files, open_file
+from thim.cli.progress import make_progress
 from thim.cli.tables import write_table
 from thim.errors import MalformedError, ThimError, printable
 from thim.intel.recognise import MAX_SIZE
@@ -50,7 +43,7 @@ def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
     files = find_files(paths)
     with (
         Ledger(place.store, place.anchors) as ledger,
-        _progress() as progress,
+        make_progress(as_json=as_json) as progress,
     ):
         read = progress.track(files, description="Reading")
         found = ingest(
@@ -66,18 +59,6 @@ def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
         typer.echo(json.dumps(_report(files, results), indent=2))
     else:
         _write_report(results)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
 
 
 def _read(file: Path) -> bytes | ThimError:

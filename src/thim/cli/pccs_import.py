@@ -71,7 +71,8 @@ def _run(
     path: Path, place: Place, key_file: Path | None, *, as_json: bool
 ) -> None:
     from thim.cli.actor import os_user  # noqa: PLC0415
-    from thim.cli.bulk import Report, bulk_progress  # noqa: PLC0415 - rich
+    from thim.cli.bulk import Report  # noqa: PLC0415
+    from thim.cli.progress import make_progress  # noqa: PLC0415 - rich
     from thim.services.pccs_database import PccsDatabase  # noqa: PLC0415
     from thim.services.pccs_import import Takeover  # noqa: PLC0415
     from thim.store.ledger import Ledger  # noqa: PLC0415 - loads SQLAlchemy
@@ -79,7 +80,7 @@ def _run(
     with (
         Ledger(place.store, place.anchors) as ledger,
         PccsDatabase(path) as database,
-        bulk_progress() as bar,
+        make_progress(as_json=as_json) as bar,
     ):
         missing = database.missing()
         if missing:
@@ -98,7 +99,7 @@ def _run(
         for results in takeover.run():
             report.add(results)
             rate = f"{report.rate:.0f} platforms/s"
-            bar.update(task, completed=report.platforms, rate=rate)
+            bar.update(task, completed=report.platforms, note=rate)
     is_dry = key_file is None
     report.finish(dry_run=is_dry, missing=missing)
     if is_dry and not as_json:

@@ -9,8 +9,9 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from thim.cli.actor import os_user
-from thim.cli.bulk import Report, bulk_progress
+from thim.cli.bulk import Report
 from thim.cli.files import check_paths, find_files, open_file
+from thim.cli.progress import make_progress
 from thim.errors import MalformedError, ThimError
 from thim.services.ingest import ingest
 from thim.services.platform_files import read_documents, read_platforms
@@ -48,7 +49,10 @@ def run_import(
     check_paths(paths)
     files = find_files(paths, _SUFFIXES)
     now = place.clock()
-    with Ledger(place.store, place.anchors) as ledger, bulk_progress() as bar:
+    with (
+        Ledger(place.store, place.anchors) as ledger,
+        make_progress(as_json=as_json) as bar,
+    ):
         report = Report(as_json=as_json)
         documents = ingest(_documents(files, bar), ledger=ledger, now=now)
         report.add(documents)
@@ -87,7 +91,7 @@ def _take_platforms(
     report: Report,
     bar: Progress,
 ) -> None:
-    task = bar.add_task("Platforms", total=sum(map(_size, files)), rate="")
+    task = bar.add_task("Platforms", total=sum(map(_size, files)))
     done = 0
     for file in files:
         try:
@@ -102,7 +106,7 @@ def _take_platforms(
                 report.add(results)
                 at = done + opened.tell()
                 rate = f"{report.rate:.0f} platforms/s"
-                bar.update(task, completed=at, rate=rate)
+                bar.update(task, completed=at, note=rate)
         done += _size(file)
 
 

@@ -27,8 +27,6 @@ from thim.errors import MalformedError, OperatorError, ParameterError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.progress import Progress
-
     from thim.amd.kds import ChipTcb
     from thim.amd.tcb import TcbVersion
     from thim.errors import ThimError
@@ -108,7 +106,7 @@ def prefetch(
         sys.stderr.write(f"{name}: {error}\n")
     try:
         with quiet():
-            found = asyncio.run(_run(place, wanted, wait=wait))
+            found = asyncio.run(_run(place, wanted, wait=wait, as_json=as_json))
     except KeyboardInterrupt:
         _say_rest(place)
         raise typer.Exit(_INTERRUPTED) from None
@@ -217,7 +215,7 @@ def _say_rest(place: Place) -> None:
 
 
 async def _run(
-    place: Place, wanted: Sequence[ChipTcb], *, wait: bool
+    place: Place, wanted: Sequence[ChipTcb], *, wait: bool, as_json: bool
 ) -> list[Prefetched]:
     from thim.services.prefetch import (  # noqa: PLC0415 - loads SQLAlchemy
         Prefetched,
@@ -230,25 +228,26 @@ async def _run(
         found = [Prefetched(name=name, state=State.HELD) for name in held]
         if wait:
             await side.begin_anew()
-            found += await _wait(side, missing)
+            found += await _wait(side, missing, as_json=as_json)
         else:
             found += [Prefetched(name=n, state=State.WAITING) for n in missing]
     return found
 
 
 async def _wait(
-    side: VendorSide, missing: Sequence[ChipTcb]
+    side: VendorSide, missing: Sequence[ChipTcb], *, as_json: bool
 ) -> list[Prefetched]:
+    from thim.cli.progress import make_progress  # noqa: PLC0415 - loads rich
     from thim.services.prefetch import work_off  # noqa: PLC0415
 
     found = []
-    with _progress() as bar:
+    with make_progress(as_json=as_json) as bar:
         task = bar.add_task(
-            "VCEKs", total=len(missing), left=_left(side, missing, 0)
+            "VCEKs", total=len(missing), note=_left(side, missing, 0)
         )
         async for each in work_off(side, missing):
             found.append(each)
-            bar.update(task, advance=1, left=_left(side, missing, len(found)))
+            bar.update(task, advance=1, note=_left(side, missing, len(found)))
     return found
 
 
@@ -258,27 +257,6 @@ def _left(side: VendorSide, missing: Sequence[ChipTcb], done: int) -> str:
     seconds = int(estimate(side, len(missing) - done).total_seconds())
     hours, rest = divmod(seconds, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02} left"
-
-
-def _progress() -> Progress:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-    )
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
 
 
 def _write(found: Sequence[Prefetched], *, as_json: bool) -> None:

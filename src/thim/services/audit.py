@@ -31,12 +31,14 @@ from thim.x509.crl import Crl
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from thim.collateral.records import CollateralKey
     from thim.store.ledger import Ledger
     from thim.x509.chain import TrustAnchors
+
+    Track = Callable[[Iterable[Stored | Damaged]], Iterable[Stored | Damaged]]
 
 _CRLS = frozenset({Kind.PCK_CRL, Kind.ROOT_CA_CRL})
 _COMPARED = (
@@ -78,10 +80,12 @@ class _Series:
     head: Stored | None = None
 
 
-def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
+def audit(
+    ledger: Ledger, key_file: Path | None = None, track: Track = iter
+) -> Report:
     """
     Check every record of *ledger* as if it came in today; *key_file* has the
-    key with which its secrets are sealed.
+    key with which its secrets are sealed; *track* sees each record pass.
 
     1. The file itself is sound (SQLite's own checks), and a server can read
        all of its tables; otherwise there is nothing more to be checked.
@@ -110,7 +114,7 @@ def audit(ledger: Ledger, key_file: Path | None = None) -> Report:
     revoked = 0
     series: dict[tuple[CollateralKey, int | None], _Series] = {}
     records = 0
-    for stored in ledger.stored():
+    for stored in track(ledger.stored()):
         records += 1
         if isinstance(stored, Damaged):
             name = f"record {stored.id}"
