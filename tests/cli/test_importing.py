@@ -266,11 +266,11 @@ class TestCommand:
     def test_json(self, thim, store, folder):
         """
         The command takes files and folders, and trusts the vendor alone: our
-        own Intel is nobody to it.
+        own Intel is nobody to it, which is exit code 1.
         """
         run = thim("collateral", "import", folder, "--json", "--store", store)
 
-        assert 0 == run.code
+        assert 1 == run.code
         assert (0, 4) == (run.json["accepted"], run.json["refused"])
         reasons = {r["reason"] for r in run.json["results"]}
         assert {"root-untrusted", "no-issuer-chain"} == reasons
@@ -336,7 +336,7 @@ class TestCommand:
             stderr=end,
             text=True,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
-            check=True,
+            check=False,
         )
         os.close(end)
         shown = os.read(terminal, 65536).decode()
@@ -361,7 +361,7 @@ class TestCommand:
             ],
             env={**os.environ, "THIM_STORE": str(store)},
             capture_output=True,
-            check=True,
+            check=False,
         )
 
         said = f"into {store} (environment THIM_STORE)\n"

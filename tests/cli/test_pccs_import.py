@@ -84,12 +84,12 @@ def test_then(run, thim, config):
 
 def test_refused(run, pccs, intel):
     """
-    What does not hold is a line of its own.
+    What does not hold is a line of its own; exit code 1.
     """
     pccs.put_platform(Intel(seed="other"), "three", AT)
     found = run()
 
-    assert 0 == found.code
+    assert 1 == found.code
     where = f"platforms {platform_id('three')}"
     assert f"refused: pckcache.db: {where}: signature-invalid:" in found.text
 

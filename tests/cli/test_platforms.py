@@ -171,7 +171,7 @@ class TestImport:
         (folder / "b.json").write_text(json.dumps(upload, indent=2))
         run = platform("import", folder, "--json")
 
-        assert 0 == run.code
+        assert 1 == run.code
         assert {"new": 2, "known": 2, "refused": 1} == (
             run.json["by_kind"]["platform"]
         )
@@ -283,7 +283,7 @@ class TestImport:
         terminal, end = pty.openpty()
         words = ["platform", "import", str(folder), "--config", str(config)]
         subprocess.run(
-            [sys.executable, "-m", "thim", *words, "--json"],
+            [sys.executable, "-m", "thim", *words],
             stdout=subprocess.PIPE,
             stderr=end,
             env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},

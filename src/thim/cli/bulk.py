@@ -71,6 +71,11 @@ class Report:
         return sum(self._counts[_PLATFORM, outcome] for outcome in Outcome)
 
     @property
+    def has_refused(self) -> bool:
+        """Whether anything was refused, so far."""
+        return self._of(Outcome.REFUSED) > 0
+
+    @property
     def rate(self) -> float:
         """Platforms in a second, so far."""
         seconds = time.monotonic() - self._begun

@@ -70,12 +70,14 @@ def import_(
     Verify documents and take them into the archive.
 
     Files may hold PCS or THIM answers (JSON), PEM, DER or hexadecimal text.
-    What is refused is listed with its reason and never stops the rest.
+    What is refused is listed with its reason and never stops the rest; exit
+    code 1 then.
     """
     from thim.cli.importing import run_import  # noqa: PLC0415 - loads rich
 
     check_paths(paths)
-    run_import(paths, find_target(store, config), as_json=as_json)
+    is_whole = run_import(paths, find_target(store, config), as_json=as_json)
+    raise typer.Exit(0 if is_whole else 1)
 
 
 @app.command("list")

@@ -33,9 +33,10 @@ _TITLES = {
 }
 
 
-def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
+def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> bool:
     """
-    Import *paths* into the store and write a report.
+    Import *paths* into the store and write a report; return whether nothing
+    was refused.
 
     Raises:
         OperatorError: The store cannot be opened or written.
@@ -59,6 +60,7 @@ def run_import(paths: Sequence[Path], place: Place, *, as_json: bool) -> None:
         typer.echo(json.dumps(_report(files, results), indent=2))
     else:
         _write_report(results)
+    return all(result.outcome is not Outcome.REFUSED for result in results)
 
 
 def _read(file: Path) -> bytes | ThimError:

@@ -1,5 +1,5 @@
 """
-``thim import``: take over what another service has.
+``thim pccs``: take over what another service has.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def import_(
     documents, registrations that wait, and policies.
 
     All of it is verified.  What is refused is listed with its reason and never
-    stops the rest.  The database is read only.
+    stops the rest; exit code 1 then.  The database is read only.
     """
     found = configure({"store": store}, config)
     key_file: Path = found["key_file"].value
@@ -64,12 +64,14 @@ def import_(
     with contextlib.ExitStack() as stack:
         if dry_run:
             place = stack.enter_context(_copied(place))
-        _run(database, place, None if dry_run else key_file, as_json=as_json)
+        key = None if dry_run else key_file
+        is_whole = _run(database, place, key, as_json=as_json)
+    raise typer.Exit(0 if is_whole else 1)
 
 
 def _run(
     path: Path, place: Place, key_file: Path | None, *, as_json: bool
-) -> None:
+) -> bool:
     from thim.cli.actor import os_user  # noqa: PLC0415
     from thim.cli.bulk import Report  # noqa: PLC0415
     from thim.cli.progress import make_progress  # noqa: PLC0415 - rich
@@ -104,6 +106,7 @@ def _run(
     report.finish(dry_run=is_dry, missing=missing)
     if is_dry and not as_json:
         sys.stdout.write("\nThis was a dry run: nothing was kept.\n")
+    return not report.has_refused
 
 
 def _provider(ledger: Ledger, key_file: Path | None) -> Callable[[], Sealer]:

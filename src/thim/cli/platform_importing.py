@@ -38,9 +38,10 @@ _SUFFIXES: Final = frozenset({".csv", ".json"})
 
 def run_import(
     paths: Sequence[Path], place: Place, *, key_file: Path, as_json: bool
-) -> None:
+) -> bool:
     """
-    Import *paths* into the store and write a report.
+    Import *paths* into the store and write a report; return whether nothing
+    was refused.
 
     Raises:
         OperatorError: A path is not there, the store cannot be opened or
@@ -67,6 +68,7 @@ def run_import(
         detail = f"{len(files)} files: {report}"
         ledger.events.add("platform-import", detail, actor=os_user(), now=now)
     report.finish(files=len(files))
+    return not report.has_refused
 
 
 def _documents(

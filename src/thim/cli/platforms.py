@@ -81,7 +81,7 @@ def import_(
     Take platforms in, with their certificates where there are any.
 
     What is refused is listed with file, line and reason, and never stops the
-    rest.
+    rest; exit code 1 then.
     """
     from thim.cli.platform_importing import (  # noqa: PLC0415 - loads rich
         run_import,
@@ -89,7 +89,10 @@ def import_(
 
     found = configure({"store": store}, config)
     key_file = found["key_file"].value
-    run_import(paths, target_of(found), key_file=key_file, as_json=as_json)
+    is_whole = run_import(
+        paths, target_of(found), key_file=key_file, as_json=as_json
+    )
+    raise typer.Exit(0 if is_whole else 1)
 
 
 @app.command("list")
