@@ -1,0 +1,79 @@
+"""
+Commands that documentation and messages name.
+"""
+
+import re
+
+import pytest
+
+from tests.cli.tree import all_commands
+from tests.conftest import PROJECT
+from thim.cli.commands import COMMANDS, GROUPS
+
+
+PAGES = sorted(
+    [
+        # A changelog names what was, too.
+        *(p for p in PROJECT.glob("*.md") if p.name != "CHANGELOG.md"),
+        *(PROJECT / "docs").glob("*.md"),
+        *(PROJECT / "deploy").rglob("*.md"),
+        *(PROJECT / "deploy").rglob("*.service"),
+    ]
+)
+#: No command, but what a bundle's signature begins with.
+SIGNED = "thim bundle signature 1"
+#: A group of a group.
+KEY = "bundle key"
+#: In a code span, or at the beginning of a line of a shell.
+CALL = re.compile(
+    r"(?:`|^\$ |^ *|bin/)thim ([a-z][a-z-]+)(?:[ \n]+\"?([a-z][a-z-]+))?",
+    re.MULTILINE,
+)
+
+
+def named(text):
+    """
+    The commands that *text* names, groups with a verb or without.
+    """
+    for word, verb in CALL.findall(text.replace(f"`{SIGNED}", "")):
+        if word in GROUPS:
+            yield f"{word} {verb}".strip()
+        elif word in COMMANDS:
+            yield word
+
+
+def strange(text):
+    """
+    What *text* names and is no command.
+    """
+    known = {*all_commands(), *GROUPS, KEY}
+    return set(named(text)) - known
+
+
+@pytest.mark.parametrize(
+    "path", PAGES, ids=lambda path: str(path.relative_to(PROJECT))
+)
+def test_pages(path):
+    """
+    There is every command that a page names.
+    """
+    assert set() == strange(path.read_text())
+
+
+def test_messages():
+    """
+    So it is with messages of the program.
+    """
+    modules = (PROJECT / "src").rglob("*.py")
+
+    assert set() == strange("\n".join(m.read_text() for m in modules))
+
+
+def test_readme():
+    """
+    The table of the README has every command and every group.
+    """
+    table = (PROJECT / "README.md").read_text().partition("| command |")[2]
+    listed = {name.split()[0] for name in named(table.partition("\n\n")[0])}
+
+    assert {*COMMANDS, *GROUPS} == listed
