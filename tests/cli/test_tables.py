@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.cli.terminal import in_terminal
-from thim.cli.tables import lay_out, write_table
+from thim.cli.tables import lay_line, lay_out, wrap, write_table
 
 
 TITLES = ("name", "number", "reason")
@@ -74,6 +74,30 @@ class TestLayOut:
         assert 44 >= max(map(len, lines))
         assert "0123456789" * 6 == "".join(line[14:] for line in lines[1:])
 
+    def test_narrow_gap(self):
+        """
+        Before there is no room one space between columns must do.
+        """
+        row = ("labs-of-the-north", "2026-11-02", "2026-11-02")
+
+        assert ["labs-of-the-north 2026-11-02 2026-11-02"] == (
+            laid_out(40, [row])[1:]
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "lines"),
+        [
+            ("2026-11-02T09:00:00Z", ["2026-11-02T", "09:00:00Z"]),
+            ("prod,default", ["prod,", "default"]),
+            ("intel/tcb-info/sgx", ["intel/", "tcb-info/", "sgx"]),
+        ],
+    )
+    def test_within(self, text, lines):
+        """
+        Instants, lists and names are folded where their parts meet.
+        """
+        assert lines == list(wrap(text, 11))
+
     def test_blocks(self):
         """
         Where a table has no room at all each row is a block of lines.
@@ -121,6 +145,37 @@ WRITE = [
     "-c",
     "import thim.cli.tables as t; t.write_table('ab', [('a', 'one two ' * 7)])",
 ]
+
+
+class TestLine:
+    @pytest.mark.parametrize("width", [None, 40])
+    def test_fits(self, width):
+        """
+        A line that fits, or is not for a terminal, stays as it is.
+        """
+        assert ["name   acme"] == list(lay_line("name   acme", width))
+
+    def test_second_column(self):
+        """
+        What does not fit goes on below where the second column begins.
+        """
+        assert ["name   one two three four", "       five six seven"] == (
+            list(lay_line("name   one two three four five six seven", 25))
+        )
+
+    def test_indented(self):
+        """
+        A line without one goes on a little further in than it began.
+        """
+        assert ["  ! one two", "    three", "    four"] == (
+            list(lay_line("  ! one two three four", 13))
+        )
+
+    def test_paragraph(self):
+        """
+        One that is not indented goes on at the margin.
+        """
+        assert ["one two", "three"] == list(lay_line("one two three", 8))
 
 
 class TestTerminal:

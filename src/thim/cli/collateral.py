@@ -104,7 +104,7 @@ def list_(
         write_json([_entry_json(entry, now) for entry in entries])
         return
     write_table(
-        ("document", "number", "issued", "next update", "state", "sha256"),
+        ("document", "number", "issued", "next update", "state"),
         [
             (
                 str(entry.key),
@@ -112,7 +112,6 @@ def list_(
                 _day(entry.issued),
                 _day(entry.next_update),
                 _state(entry, now),
-                entry.sha256.hex()[:16],
             )
             for entry in entries
         ],

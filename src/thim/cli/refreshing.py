@@ -142,17 +142,16 @@ def status(
         typer.echo(json.dumps([_promise_json(p) for p in promises], indent=2))
         return
     write_table(
-        ("document", "state", "issued", "next update", "next look", "trouble"),
+        ("document", "state", "next update", "next look", "trouble"),
         [_promise_row(p) for p in promises],
     )
 
 
 def _promise_row(promise: Promise) -> Sequence[str]:
-    head, progress = promise.head, promise.progress
+    progress = promise.progress
     return (
         str(promise.target),
         promise.state.value if promise.state else "missing",
-        _minute(head.issued if head else None),
         _minute(promise.next_update),
         _minute(progress.due if progress else None),
         (progress.detail or "") if progress and progress.failures else "",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from thim.cli.tables import write_table
+from thim.cli.tables import find_width, lay_line, write_table
 from thim.errors import printable
 
 
@@ -41,9 +41,11 @@ def write_done(
 
 def say(text: str) -> None:
     """
-    Print a line; what is in it cannot drive a terminal.
+    Print a line; what is in it cannot drive a terminal, and on one that is too
+    narrow it goes on below where its second column begins.
     """
-    typer.echo(printable(text))
+    for line in lay_line(printable(text), find_width()):
+        typer.echo(line)
 
 
 def write_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:

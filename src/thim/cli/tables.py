@@ -10,6 +10,7 @@ one for each column.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -22,19 +23,35 @@ from thim.errors import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_GAP: Final = "  "
+#: Between columns, the second if there is no room for the first.
+_GAPS: Final = ("  ", " ")
 #: Cells, below which a column is not folded.
-_NARROWEST: Final = 12
+_NARROWEST: Final = 8
+#: Cells, from which on what has no spaces may be folded anywhere.
+_LONGEST: Final = 16
+#: What stands before a second column.
+_SECOND: Final = re.compile(r" *\S.*?  +(?=\S)")
+#: Between words; within names of documents, lists, and instants.
+_BREAKS: Final = re.compile(r"(?<=[ /,=])|(?<=\dT)(?=\d\d:)")
 
 
 def write_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     Print *rows* below *titles*; what is in them cannot drive a terminal.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = find_width()
     texts = [tuple(map(printable, row)) for row in rows]
     for line in lay_out(titles, texts, width, is_bold=_is_bold(os.environ)):
         sys.stdout.write(f"{line}\n")
+
+
+def find_width() -> int | None:
+    """
+    Return how many cells standard output has in a line; None if it is no
+    terminal.
+    """
+    is_one = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if is_one else None
 
 
 def _is_bold(environ: Mapping[str, str]) -> bool:
@@ -52,38 +69,43 @@ def lay_out(
     Lay *rows* out below *titles*, for a terminal of *width* cells with titles
     in bold if *is_bold*; for something else if there is no *width*.
     """
-    natural = [
-        max(map(_cells, column)) for column in zip(titles, *rows, strict=True)
-    ]
-    widths = natural if width is None else _fit(natural, titles, width)
-    if widths is None:
-        yield from _list_blocks(titles, rows)
-        return
-    bold = "\x1b[1m{}\x1b[0m" if is_bold and width is not None else "{}"
-    yield from map(bold.format, _fold(titles, widths))
-    for row in rows:
-        yield from _fold(row, widths)
+    columns = list(zip(titles, *rows, strict=True))
+    for gap in _GAPS:
+        if widths := _fit(columns, width, gap):
+            bold = "\x1b[1m{}\x1b[0m" if is_bold and width else "{}"
+            yield from map(bold.format, _fold(titles, widths, gap))
+            for row in rows:
+                yield from _fold(row, widths, gap)
+            return
+    yield from _list_blocks(titles, rows)
 
 
 def _fit(
-    natural: Sequence[int], titles: Sequence[str], width: int
+    columns: Sequence[Sequence[str]], width: int | None, gap: str
 ) -> Sequence[int] | None:
     """
     Narrow the widest columns until all fit; the first one stays as it is, as a
     name that is to be copied.
     """
-    widths = list(natural)
-    least = [
-        min(most, max(_NARROWEST, _cells(title)))
-        for most, title in zip(natural, titles, strict=True)
-    ]
-    spare = width - len(_GAP) * (len(widths) - 1)
+    widths = [max(map(_cells, column)) for column in columns]
+    if width is None:
+        return widths
+    least = [widths[0], *map(_narrowest, columns[1:])]
+    spare = width - len(gap) * (len(widths) - 1)
     while sum(widths) > spare:
-        can = [n for n in range(1, len(widths)) if widths[n] > least[n]]
+        can = [n for n, cells in enumerate(widths) if cells > least[n]]
         if not can:
             return None
         widths[max(can, key=lambda n: widths[n])] -= 1
     return widths
+
+
+def _narrowest(column: Sequence[str]) -> int:
+    title, *texts = column
+    words = [_cells(word) for word in title.split()]
+    parts = [_cells(part.rstrip()) for t in texts for part in _split(t)]
+    longest = min(max(parts, default=0), _LONGEST)
+    return max(*words, longest, min(_NARROWEST, max(map(_cells, column))))
 
 
 def _list_blocks(
@@ -95,29 +117,64 @@ def _list_blocks(
         if n:
             yield ""
         for title, text in zip(titles, row, strict=True):
-            yield f"{_pad(title, margin)}{_GAP}{text}".rstrip()
+            yield f"{_pad(title, margin)}{_GAPS[0]}{text}".rstrip()
 
 
-def _fold(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+def _fold(row: Sequence[str], widths: Sequence[int], gap: str) -> Iterator[str]:
     """Write a row, in as many lines as its longest cell takes."""
-    cells = [list(_wrap(t, w)) for t, w in zip(row, widths, strict=True)]
+    cells = [list(wrap(t, w)) for t, w in zip(row, widths, strict=True)]
     for n in range(max(map(len, cells))):
         texts = [cell[n] if n < len(cell) else "" for cell in cells]
         padded = (_pad(t, w) for t, w in zip(texts, widths, strict=True))
-        yield _GAP.join(padded).rstrip()
+        yield gap.join(padded).rstrip()
 
 
-def _wrap(text: str, width: int) -> Iterator[str]:
-    """Break *text* at spaces, or where there is none anywhere."""
-    while _cells(text) > width:
-        fits = 1
-        while _cells(text[: fits + 1]) <= width:
-            fits += 1
-        space = text.rfind(" ", 1, fits + 1)
-        at = fits if space < 1 else space
-        yield text[:at].rstrip()
-        text = text[at:].lstrip()
-    yield text
+def lay_line(text: str, width: int | None) -> Iterator[str]:
+    """
+    Lay a line of text out for a terminal of *width* cells: what does not fit
+    goes on below its second column, or a little further in than it began.
+    """
+    if width is None or _cells(text) <= width:
+        yield text
+        return
+    column = _SECOND.match(text)
+    begin = margin = column.end() if column else 0
+    if not 0 < margin <= width // 2:
+        begin = len(text) - len(text.lstrip())
+        margin = begin + 2 if begin else 0
+    head, *lines = wrap(text[begin:], width - margin)
+    yield f"{text[:begin]}{head}"
+    yield from (f"{' ' * margin}{line}" for line in lines)
+
+
+def _split(text: str) -> list[str]:
+    return _BREAKS.split(text)
+
+
+def wrap(text: str, width: int) -> Iterator[str]:
+    """
+    Break *text* into lines of at most *width* cells: between words, within
+    names and instants, and if need be anywhere.
+    """
+    line = ""
+    for part in _split(text):
+        if line and _cells(line + part.rstrip()) > width:
+            yield line.rstrip()
+            line = ""
+        line += part
+        while _cells(line.rstrip()) > width:
+            at = _count_fitting(line, width)
+            yield line[:at]
+            line = line[at:]
+    yield line.rstrip()
+
+
+def _count_fitting(text: str, width: int) -> int:
+    """Count the characters that fit; one at least."""
+    n = 1
+    while _cells(text[: n + 1]) <= width:
+        n += 1
+    return n
 
 
 def _pad(text: str, width: int) -> str:

@@ -179,8 +179,6 @@ _TITLES: Final = (
     "role",
     "tenant",
     "state",
-    "created",
-    "created_by",
     "expires",
     "last_used",
 )
