@@ -8,8 +8,13 @@ import sys
 import pytest
 
 from tests.cli.terminal import in_terminal
+from tests.upstream.receiver import SECRET
 from thim.cli.main import COMPLETE
 from thim.cli.page import SECTIONS
+
+
+RULE = ("--rule", "number: 19", "--reason", "all that is known")
+TOKEN = ("--name", "ci", "--role", "reader")
 
 
 @pytest.fixture
@@ -95,6 +100,52 @@ class TestNames:
         """
         found = complete("baseline", "show", *where, "")
         assert "default" in found
+
+    def test_plans(self, change, complete, where):
+        """
+        Where a plan belongs its number is, or a baseline.
+        """
+        change.does("baseline", "plan", "prod", *RULE)
+
+        found = complete("baseline", "apply", *where, "")
+        assert {"1", "default"} <= set(found)
+
+    def test_tokens(self, thim, complete, store):
+        """
+        So are tokens that still count.
+        """
+        where = ("--store", store)
+        made = [
+            thim("token", "create", *TOKEN, *where, "--json").json["id"]
+            for _ in "12"
+        ]
+        thim("token", "revoke", made[0], *where)
+
+        assert [made[1]] == complete("token", "revoke", *where, "")
+
+    def test_keys(self, thim, complete, store):
+        """
+        So are signing keys.
+        """
+        where = ("--store", store)
+        kid = thim("signing", "rotate", *where, "--json").json["kid"]
+
+        assert [kid] == complete("signing", "revoke", *where, "")
+
+    def test_webhooks(self, complete, tmp_path):
+        """
+        Webhooks are those of the configuration.
+        """
+        config, secret = tmp_path / "thim.toml", tmp_path / "secret"
+        secret.write_bytes(SECRET)
+        secret.chmod(0o600)
+        config.write_text(
+            '[[webhooks]]\nname = "ops"\nurl = "https://ops.example/"\n'
+            f'secret_file = "{secret}"\n'
+        )
+
+        found = complete("webhook", "test", "--config", config, "")
+        assert ["ops"] == found
 
     def test_nothing(self, complete, tmp_path):
         """

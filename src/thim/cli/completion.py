@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,6 +19,13 @@ class Shell(enum.StrEnum):
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
+
+
+#: A file that zsh loads when it first needs it has to complete that line too.
+_AT_ONCE: Final = """
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  _thim_completion "$@"
+fi"""
 
 
 def completion(
@@ -39,4 +46,6 @@ def completion(
     script = get_completion_script(
         prog_name="thim", complete_var=COMPLETE, shell=shell.value
     )
-    typer.echo(script.strip())
+    typer.echo(script)
+    if shell is Shell.ZSH:
+        typer.echo(_AT_ONCE)
