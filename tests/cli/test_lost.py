@@ -231,6 +231,14 @@ class TestStore:
 
 
 class TestSealingKey:
+    def test_json(self, thim, lost):
+        """
+        A program is told how much was given up.
+        """
+        run = thim(*ACCEPT, "--config", lost / "thim.toml", "--json")
+
+        assert {"manifests": 1, "signing_keys": 1} == run.json
+
     @pytest.fixture
     def lost(self, thim, made):
         """

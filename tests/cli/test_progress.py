@@ -4,7 +4,6 @@ How far long work is, for who waits at a terminal.
 
 import json
 import shlex
-import subprocess
 import sys
 
 import pytest
@@ -49,18 +48,6 @@ class TestShown:
 
         assert "Platforms" not in seen
         assert 3 == json.loads(out.read_text())["refused"]
-
-    def test_pipe(self, command):
-        """
-        Where standard error is no terminal nothing is shown.
-        """
-        run = subprocess.run(
-            ["sh", "-c", command], capture_output=True, check=False, text=True
-        )
-
-        assert run.stderr.startswith("into ")
-        assert 1 == run.stderr.count("\n")
-        assert "\x1b" not in run.stdout + run.stderr
 
 
 def test_taken_away(store, tmp_path):

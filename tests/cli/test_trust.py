@@ -48,13 +48,13 @@ def add(run, tmp_path):
     Run ``thim trust add`` for a certificate, under its own digest.
     """
 
-    def add(root, digest=None, encoding=Encoding.PEM):
+    def add(root, digest=None, *words, encoding=Encoding.PEM):
         path = tmp_path / "root.pem"
         raw = root if isinstance(root, bytes) else root.public_bytes(encoding)
         path.write_bytes(raw)
         if digest is None:
             digest = digest_of(root)
-        return run("trust", "add", path, "--sha256", digest)
+        return run("trust", "add", path, "--sha256", digest, *words)
 
     return add
 
@@ -122,6 +122,18 @@ class TestList:
 
 
 class TestAdd:
+    def test_json(self, add, moved):
+        """
+        A program is told which key it is, and whether that is new.
+        """
+        (pin,) = moved.anchors.spki_sha256
+        runs = [add(moved.root, None, "--json").json for _ in "12"]
+
+        assert [
+            {"spki_sha256": pin.hex(), "is_new": is_new}
+            for is_new in (True, False)
+        ] == runs
+
     @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
     def test_good(self, add, moved, sim, encoding):
         """
