@@ -1,5 +1,5 @@
 """
-Commands that documentation and messages name.
+Commands that units and messages name; ``tests/docs`` has the documents.
 """
 
 import re
@@ -13,9 +13,6 @@ from thim.cli.commands import COMMANDS, GROUPS
 
 PAGES = sorted(
     [
-        # A changelog names what was, too.
-        *(p for p in PROJECT.glob("*.md") if p.name != "CHANGELOG.md"),
-        *(PROJECT / "docs").glob("*.md"),
         *(PROJECT / "deploy").rglob("*.md"),
         *(PROJECT / "deploy").rglob("*.service"),
     ]

@@ -28,9 +28,10 @@ def serve(path: Path) -> None:
     """
     Answer on a socket in *path*, for ever.
     """
-    from thim.cli.commands import find_command  # noqa: PLC0415
+    from thim.cli.commands import make_command  # noqa: PLC0415
 
-    find_command("")
+    # Each is loaded now, and none when it is asked for.
+    list(make_command().commands.values())
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(16)

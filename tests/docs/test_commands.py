@@ -2,11 +2,9 @@ import re
 
 import pytest
 
-from typer.core import TyperGroup
-
 from tests.conftest import PROJECT
 from tests.docs.pages import PAGES, list_commands, read_blocks
-from thim.cli.commands import find_command
+from thim.cli.commands import make_command
 
 
 #: What stands for something else in a command that is described.
@@ -18,14 +16,14 @@ def program():
     """
     The whole command line.
     """
-    return find_command("")
+    return make_command()
 
 
 def find_troubles(command, words):
     """
     Return what is wrong with *words* for a *command* or group.
     """
-    while isinstance(command, TyperGroup) and words:
+    while hasattr(command, "commands") and words:
         word = words[0].rstrip(",")
         if word.startswith("-") or _PLACE.search(word):
             break

@@ -36,6 +36,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Machines and clients": {
         "platform": "Import, list, name, label, retire platforms.",
         "chip": "List AMD machines; retire them.",
+        "doctor": "Find what keeps clients from what they need, and mends it.",
         "agent": "Answer guests on a host as a cloud's metadata service does.",
         "client-config": "Write what a client is configured with, or check it.",
         "pccs": "Take over the database of an Intel PCCS.",
