@@ -1,0 +1,3 @@
+"""
+The world that ``thim demo`` shows.
+"""
