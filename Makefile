@@ -24,7 +24,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install install-dev run test bench format lint types floors \
+.PHONY: help install install-dev run demo test bench format lint types floors \
 	unit coverage soak kit sbom audit manifests lock clean
 
 help:  ## list the targets
@@ -37,6 +37,9 @@ install-dev: $(VENV)/.installed-dev  ## the same, with the tools and tests
 
 run: install  ## start the service on http://127.0.0.1:8080
 	exec $(BIN)/thim serve
+
+demo: install  ## show all of it on http://127.0.0.1:8080/console/
+	exec $(BIN)/thim demo
 
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 

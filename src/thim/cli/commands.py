@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "serve": "serve:serve",
     "agent": "agent:agent",
     "simulate": "simulate:simulate",
+    "demo": "demo:demo",
     "status": "statuses:status",
     "verify": "verify:verify",
     "attest": "attest:attest",
