@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.attestation.kind import AttestationType
 from thim.client.submission import submit_as
+from thim.errors import OperatorError
 from thim.simulate.demo.fleet import BANK, CUSTOMER
 from thim.simulate.demo.vendor import DAY, NEWEST
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 #: Requests in a second.
 RATE: Final = 24
-_PATIENCE: Final = 10.0
+#: Seconds for an answer: a busy machine needs some for the first token.
+_PATIENCE: Final = 30.0
 _SGX: Final = "/sgx/certification/v4"
 _TDX: Final = "/tdx/certification/v4"
 #: Of all machines so many have evidence made, ...
@@ -85,10 +87,16 @@ class Traffic:
         Ask for everything that there is once; *pulse* is called in between.
 
         Raises:
-            OSError, http.client.HTTPException: There is no answer.
+            OperatorError: There is no answer.
         """
         for ask in itertools.chain.from_iterable(self._asks.values()):
-            self.send(ask)
+            try:
+                self.send(ask)
+            except (OSError, http.client.HTTPException) as e:
+                msg = (
+                    f"the service does not answer: {str(e) or type(e).__name__}"
+                )
+                raise OperatorError(msg, reason="demo-service") from e
             pulse()
 
     def run(self, ended: threading.Event) -> None:
