@@ -11,6 +11,7 @@ from tests.cli.tree import all_commands
 WITHOUT = {
     "serve": "runs until it is stopped, and logs",
     "agent": "the same",
+    "demo": "the same",
     "simulate": "the same",
     "completion": "a shell reads it",
     "openapi": "what it writes is JSON",

@@ -53,6 +53,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "audit": "Show what was decided; export and verify evidence of it.",
     },
     "Trying out": {
+        "demo": "Show a service at work, on simulated hardware.",
         "simulate": "Be a simulated Intel and AMD, on this machine.",
     },
     "This command": {
