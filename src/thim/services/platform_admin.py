@@ -74,7 +74,7 @@ def find_platform(reader: PckReader, text: str) -> Platform:
     named = reader.find_by_name(text)
     if named is not None:
         return named
-    found = _find_by_id(reader, text)
+    found = list_by_id(reader, text)
     if not found:
         msg = f"no platform {text!r} is known: `thim platform list`"
         raise NotFoundError(msg, reason="unknown-platform")
@@ -84,7 +84,11 @@ def find_platform(reader: PckReader, text: str) -> Platform:
     return found[0]
 
 
-def _find_by_id(reader: PckReader, text: str) -> Sequence[Platform]:
+def list_by_id(reader: PckReader, text: str) -> Sequence[Platform]:
+    """
+    List the platforms with the QE ID *text*, in hexadecimal digits, with or
+    without the PCE ID behind a colon; none if it is no such thing.
+    """
     match = _ID.fullmatch(text)
     if match is None:
         return []

@@ -58,31 +58,32 @@ _FAMILIES: Final = """
       FROM pck_families f JOIN issuer_chains i ON i.id = f.chain_id
 """
 _DICTIONARIES: Final = "SELECT id, body FROM dictionaries"
-_PLATFORM_COLUMNS: Final = """
+#: What `read_platform` reads.
+PLATFORM_COLUMNS: Final = """
     id, qe_id, pce_id, registered_by, registered, raw_tcbs,
     (SELECT n.raw_tcbs FROM noted_raw_tcbs n WHERE n.platform_id = id),
     voucher, fmspc,
     ca, cached_keys, name, labels, looked, last_seen, retired, replaced_by
 """
 _PLATFORM: Final = f"""
-    SELECT {_PLATFORM_COLUMNS} FROM platforms WHERE qe_id = ? AND pce_id = ?
+    SELECT {PLATFORM_COLUMNS} FROM platforms WHERE qe_id = ? AND pce_id = ?
 """  # noqa: S608
 _PLATFORM_BY_NAME: Final = f"""
-    SELECT {_PLATFORM_COLUMNS} FROM platforms WHERE name = ?
+    SELECT {PLATFORM_COLUMNS} FROM platforms WHERE name = ?
 """  # noqa: S608
 _PLATFORMS: Final = f"""
-    SELECT {_PLATFORM_COLUMNS} FROM platforms
+    SELECT {PLATFORM_COLUMNS} FROM platforms
      WHERE id > ? ORDER BY id LIMIT ?
 """  # noqa: S608
 _NUMBERS: Final = "SELECT id FROM platforms WHERE id > ? ORDER BY id LIMIT ?"
 _PLATFORM_BY_ROW: Final = f"""
-    SELECT {_PLATFORM_COLUMNS} FROM platforms WHERE id = ?
+    SELECT {PLATFORM_COLUMNS} FROM platforms WHERE id = ?
 """  # noqa: S608
 _PLATFORMS_BY_QE_ID: Final = f"""
-    SELECT {_PLATFORM_COLUMNS} FROM platforms WHERE qe_id = ? ORDER BY id
+    SELECT {PLATFORM_COLUMNS} FROM platforms WHERE qe_id = ? ORDER BY id
 """  # noqa: S608
 _SELECTED: Final = f"""
-    SELECT {_PLATFORM_COLUMNS} FROM platforms
+    SELECT {PLATFORM_COLUMNS} FROM platforms
      WHERE id > ?1 AND (retired IS NOT NULL) = ?2
        AND (?3 IS NULL OR fmspc = ?3)
        AND (?4 IS NULL OR coalesce(last_seen, registered) < ?4)
@@ -185,14 +186,14 @@ class PckReader:
         Find a platform by how it is asked for.
         """
         row = self._replica.first(_PLATFORM, (platform.qe_id, platform.pce_id))
-        return _platform(row) if row else None
+        return read_platform(row) if row else None
 
     def find_by_name(self, name: str) -> Platform | None:
         """
         Find a platform by its name.
         """
         row = self._replica.first(_PLATFORM_BY_NAME, (name,))
-        return _platform(row) if row else None
+        return read_platform(row) if row else None
 
     def platforms(self) -> Iterator[Platform]:
         """
@@ -200,7 +201,7 @@ class PckReader:
         """
         last = 0
         while page := self._replica.rows(_PLATFORMS, (last, _PAGE)):
-            yield from map(_platform, page)
+            yield from map(read_platform, page)
             last = page[-1][0]
 
     def numbers(self) -> Iterator[int]:
@@ -217,14 +218,14 @@ class PckReader:
         Find a platform by its number.
         """
         found = self._replica.first(_PLATFORM_BY_ROW, (row,))
-        return _platform(found) if found else None
+        return read_platform(found) if found else None
 
     def find_by_qe_id(self, qe_id: bytes) -> Sequence[Platform]:
         """
         Find the platforms with a QE ID (16 bytes), one for each PCE ID.
         """
         return [
-            _platform(row)
+            read_platform(row)
             for row in self._replica.rows(_PLATFORMS_BY_QE_ID, (qe_id,))
         ]
 
@@ -236,7 +237,7 @@ class PckReader:
         values = (int(wanted.is_retired), wanted.fmspc, since, _PAGE)
         last = 0
         while page := self._replica.rows(_SELECTED, (last, *values)):
-            yield from filter(wanted.has, map(_platform, page))
+            yield from filter(wanted.has, map(read_platform, page))
             last = page[-1][0]
 
     def has_secrets(self, platform: Platform) -> tuple[bool, bool]:
@@ -343,7 +344,13 @@ class PckReader:
             )
 
 
-def _platform(row: Sequence[Any]) -> Platform:
+def read_platform(row: Sequence[Any]) -> Platform:
+    """
+    Read a row of `PLATFORM_COLUMNS`.
+
+    Raises:
+        UnavailableError: It makes no sense.
+    """
     number, qe_id, pce_id, registered_by, registered, *rest = row
     raw_tcbs, noted, voucher, fmspc, ca, cached_keys, name, labels, *rest = rest
     *instants, replaced_by = rest
