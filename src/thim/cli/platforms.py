@@ -24,7 +24,6 @@ from thim.cli.options import (
 )
 from thim.cli.platform_view import (
     COLUMNS,
-    platform_json,
     platform_lines,
     platform_row,
     stranger_json,
@@ -41,6 +40,7 @@ from thim.services.platform_admin import (
     find_platform,
     parse_labels,
 )
+from thim.services.platform_views import describe_platform
 from thim.store.pck import PckReader, Wanted
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -132,7 +132,7 @@ def list_(
     with _reading(place) as reader:
         platforms = reader.select(wanted)
         if as_json:
-            write_json([platform_json(platform) for platform in platforms])
+            write_json([describe_platform(platform) for platform in platforms])
             return
         write_table(COLUMNS, map(platform_row, platforms))
 
@@ -166,7 +166,7 @@ def show(
         found = find_platform(reader, platform)
         progress = Watch(replica).find(pck_target(found.id))
         if as_json:
-            write_json(platform_json(found, reader, now, progress))
+            write_json(describe_platform(found, reader, now, progress))
         else:
             for line in platform_lines(found, reader, now, progress):
                 say(line)
