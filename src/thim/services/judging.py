@@ -158,8 +158,8 @@ class FleetJudge:
 
     def outlooks(self) -> dict[str, dict[str, Any]]:
         """
-        Say of each tenant how its platforms stand, and how many would break
-        under the newest number that the vendor signs.
+        Say of each tenant of which families its platforms are, how they stand,
+        and how many would break under the newest number that the vendor signs.
         """
         book, now = self._replica.book(), self._now
         newest = max(read_landscape(self._replica).signed, default=None)
@@ -178,6 +178,7 @@ class FleetJudge:
         plain: dict[str, Any] = {
             "number": number,
             "newest": newest,
+            "families": _count_families(self.fleet(tenant)),
             "standings": [],
         }
         if number is None or not len(self.fleet(tenant)):
@@ -242,6 +243,14 @@ class FleetJudge:
                     remedies=("firmware",),
                     advisory_ids=(),
                 )
+
+
+def _count_families(fleet: Fleet) -> dict[str, int]:
+    """Count the platforms of each FMSPC."""
+    found: collections.Counter[str] = collections.Counter()
+    for run in fleet.runs:
+        found[run.fmspc.hex().upper()] += run.stop - run.start
+    return dict(sorted(found.items()))
 
 
 def _stand(tcb: TcbVersion, minimum: Minimum | None) -> str:

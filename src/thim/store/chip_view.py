@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from thim.store.file import StoreFile
 
-_SELECT: Final = """
-    SELECT product, hw_id, tcb, is_confirmed, name, registered, registered_by,
-           last_seen, retired
-      FROM chips
+#: What `read_chip` reads.
+CHIP_COLUMNS: Final = """
+    product, hw_id, tcb, is_confirmed, name, registered, registered_by,
+    last_seen, retired
 """
+_SELECT: Final = f"SELECT {CHIP_COLUMNS} FROM chips"  # noqa: S608
 _ALL: Final = f"{_SELECT} ORDER BY name IS NULL, name, product, hw_id"
 _ONE: Final = f"{_SELECT} WHERE hw_id = ? AND product = ?"
 _COUNT: Final = """
@@ -55,7 +56,7 @@ class ChipView:
         """
         row = self._replica.first(_ONE, (hw_id, product.value))
         with making_sense():
-            return _known(row) if row else None
+            return read_chip(row) if row else None
 
     def all(self) -> Sequence[KnownChip]:
         """
@@ -63,7 +64,7 @@ class ChipView:
         """
         rows = self._replica.rows(_ALL)
         with making_sense():
-            return list(map(_known, rows))
+            return list(map(read_chip, rows))
 
     def count(self) -> ChipCounts:
         """
@@ -81,7 +82,13 @@ class ChipView:
         )
 
 
-def _known(row: tuple[Any, ...]) -> KnownChip:
+def read_chip(row: tuple[Any, ...]) -> KnownChip:
+    """
+    Read a row of `CHIP_COLUMNS`.
+
+    Raises:
+        ValueError, MalformedError: It makes no sense.
+    """
     product, hw_id, tcb, is_confirmed, name, registered, by, seen, gone = row
     line = ProductLine(product)
     return KnownChip(

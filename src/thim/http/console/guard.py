@@ -56,6 +56,8 @@ PAGES: Final = (
     ("/collateral", "Collateral"),
     ("/numbers", "Numbers"),
     ("/quarantine", "Quarantine"),
+    ("/platforms", "Platforms"),
+    ("/chips", "Chips"),
 )
 #: Evidence that is pasted into a form is the largest of what is sent.
 MOST_FORM: Final = 512 * 1024

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import Route
 
 from thim.errors import NotFoundError
+from thim.http.console.chips import CHIPS
 from thim.http.console.collateral import COLLATERAL
 from thim.http.console.guard import LOGIN, ConsolePage, see_other
 from thim.http.console.login import Assets, Login, Logout
 from thim.http.console.numbers import NUMBERS
 from thim.http.console.overview import OVERVIEW
+from thim.http.console.platforms import PLATFORMS
 from thim.http.console.quarantine import QUARANTINE
 from thim.http.finish import finish
 from thim.services.tokens import Permission
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
     from thim.http.console.visit import Page, Visit
 
 #: All pages: path below ``/console``, method, and what answers.
-PAGES: Final = (*OVERVIEW, *COLLATERAL, *NUMBERS, *QUARANTINE)
+PAGES: Final = (
+    *OVERVIEW,
+    *COLLATERAL,
+    *NUMBERS,
+    *QUARANTINE,
+    *PLATFORMS,
+    *CHIPS,
+)
 
 
 def console_routes() -> list[Route]:
