@@ -27,6 +27,7 @@ from thim.services.rate import SourceRate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
+    from datetime import datetime
 
     from starlette.types import Scope
 
@@ -107,7 +108,22 @@ class AttestationContext:
             msg = "providers are not below /baseline or /at"
             raise NotFoundError(msg, reason="unknown-path")
         now = self.service.clock()
-        place = self._providers.place(host, named, now)
+        return self._admit(scope, self._providers.place(host, named, now), now)
+
+    def place_named(self, scope: Scope, tenant: str) -> Place:
+        """
+        Return the provider of *tenant*, for a request that does not come by
+        its path or host name, and take it out of the tenant's quota.
+
+        Raises:
+            NotFoundError: There is no such tenant.
+            UnavailableError: Nothing is left of the quota.
+            ThimError: As ``Providers.named``.
+        """
+        now = self.service.clock()
+        return self._admit(scope, self._providers.named(tenant, now), now)
+
+    def _admit(self, scope: Scope, place: Place, now: datetime) -> Place:
         note_tenant(scope, place.tenant.name)
         self.service.tenancy.spend(place.tenant, scope, now)
         return place

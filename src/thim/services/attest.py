@@ -142,7 +142,7 @@ class AttestDesk:
         now, tenant = self._clock(), place.tenant
         choice: Choice | None = None
         try:
-            choice = await self._choose(tenant, submission, source, now)
+            choice = await self.choose(tenant, submission, source, now)
             outcome = await self._decide(
                 choice, submission, tenant, source, now
             )
@@ -174,9 +174,9 @@ class AttestDesk:
         now: datetime,
     ) -> Outcome:
         prepared = choice.prepared
-        ask = _ask(tenant, prepared, now)
-        judged = await self._judge(submission, tenant, ask, source)
-        decision = await self._shelf.decide(prepared, judged.claims)
+        ask = make_ask(tenant, prepared, now)
+        judged = await self.judge(submission, tenant, ask, source)
+        decision = await self.weigh(prepared, judged)
         if decision.refusal is not None:
             raise RefusedError(
                 _POLICY_EVALUATION,
@@ -184,8 +184,18 @@ class AttestDesk:
                 decision.refusal,
                 reason="policy",
             )
-        claims = _write_claims(choice, judged, decision, now)
+        claims = write_claims(choice, judged, decision, now)
         return Outcome(choice, judged, claims)
+
+    async def weigh(self, prepared: Prepared, judged: Judged) -> Decision:
+        """
+        Have a policy decide about what was judged.
+
+        Raises:
+            MalformedError: It cannot be run to its end.
+            UnavailableError: It is a draft, and many others want the same.
+        """
+        return await self._shelf.decide(prepared, judged.claims)
 
     async def _issue(
         self,
@@ -225,9 +235,16 @@ class AttestDesk:
             return None
         return (await self._shelf.prepare(kind, text)).baseline
 
-    async def _choose(
+    async def choose(
         self, tenant: Tenant, submission: Submission, source: str, now: datetime
     ) -> Choice:
+        """
+        Return the policy that decides about a *submission*: its draft, else
+        the tenant's.
+
+        Raises:
+            ThimError: As `attest`.
+        """
         kind, draft = submission.type, submission.draft
         if draft is not None:
             if not self._drafts.spend(source, now):
@@ -243,9 +260,15 @@ class AttestDesk:
         prepared = await self._shelf.prepare(kind, effective.text)
         return Choice(prepared, _write_signer(effective), effective.id)
 
-    async def _judge(
+    async def judge(
         self, submission: Submission, tenant: Tenant, ask: Ask, source: str
     ) -> Judged:
+        """
+        Verify and appraise a *submission*; what is missing for it is fetched.
+
+        Raises:
+            ThimError: As `attest`.
+        """
         try:
             return self.judgement.judge(submission, tenant, ask)
         except NotFoundError as e:
@@ -284,7 +307,11 @@ def _is_ours(error: NotFoundError) -> bool:
     )
 
 
-def _ask(tenant: Tenant, prepared: Prepared, now: datetime) -> Ask:
+def make_ask(tenant: Tenant, prepared: Prepared, now: datetime) -> Ask:
+    """
+    Say by which baseline evidence is verified for a *tenant* whose policy, or
+    draft, is *prepared*.
+    """
     # A draft is a caller's word, and may do what callers may.
     wanted = prepared.baseline
     if not prepared.is_draft:
@@ -297,9 +324,12 @@ def _write_signer(effective: EffectivePolicy) -> dict[str, Any] | None:
     return None if signer is None else signer.to_jwk()
 
 
-def _write_claims(
+def write_claims(
     choice: Choice, judged: Judged, decision: Decision, now: datetime
 ) -> dict[str, Any]:
+    """
+    Write what a token of *now* says, but for whose it is.
+    """
     issued = int(now.timestamp())
     claims = {
         # First what the policy says: nothing of that stays beside ours.

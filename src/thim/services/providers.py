@@ -76,6 +76,17 @@ class Providers:
         tenant = book.find_tenant(ROOT.name if name is None else name, now, now)
         return Place(tenant, self._find_issuer(tenant))
 
+    def named(self, name: str, now: datetime) -> Place:
+        """
+        Return the provider of the tenant *name*, by whatever host it is.
+
+        Raises:
+            NotFoundError: There is no tenant of that name.
+            UnavailableError: The service has no URL, so no issuer either.
+        """
+        tenant = self._reader.book().find_tenant(name, now, now)
+        return Place(tenant, self._find_issuer(tenant))
+
     def _check_host(
         self, host: str, named: str | None, book: Book, now: datetime
     ) -> None:

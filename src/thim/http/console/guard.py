@@ -58,6 +58,7 @@ PAGES: Final = (
     ("/quarantine", "Quarantine"),
     ("/platforms", "Platforms"),
     ("/chips", "Chips"),
+    ("/playground", "Playground"),
 )
 #: Evidence that is pasted into a form is the largest of what is sent.
 MOST_FORM: Final = 512 * 1024

@@ -18,6 +18,7 @@ from thim.http.console.login import Assets, Login, Logout
 from thim.http.console.numbers import NUMBERS
 from thim.http.console.overview import OVERVIEW
 from thim.http.console.platforms import PLATFORMS
+from thim.http.console.playground import PLAYGROUND
 from thim.http.console.quarantine import QUARANTINE
 from thim.http.finish import finish
 from thim.services.tokens import Permission
@@ -36,6 +37,7 @@ PAGES: Final = (
     *QUARANTINE,
     *PLATFORMS,
     *CHIPS,
+    *PLAYGROUND,
 )
 
 
