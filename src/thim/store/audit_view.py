@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _NEVER: Final = 2**62
 _PAGE: Final = 1000
+#: Events that one page looks at.
+SPAN: Final = 250_000
 _CHAIN: Final = """
     SELECT id, at, actor, action, detail, tenant, salt, digest
       FROM events WHERE id > ? ORDER BY id LIMIT ?
@@ -34,6 +36,18 @@ _EVENTS: Final = """
        AND (? IS NULL OR actor = ?) AND (? IS NULL OR action = ?)
      ORDER BY at DESC, id DESC LIMIT ?
 """
+_PAGES: Final = """
+    SELECT id, at, actor, action, detail, tenant, salt, digest
+      FROM events
+     WHERE at >= ?1 AND at < ?2 AND (?3 IS NULL OR tenant = ?3)
+       AND (?4 IS NULL OR actor = ?4) AND (?5 IS NULL OR action = ?5)
+       AND id < ?6 AND id >= ?7
+     ORDER BY id DESC LIMIT ?8
+"""
+_NEWEST: Final = """
+    SELECT id, at, actor, action, detail, tenant, salt, digest
+      FROM events ORDER BY id DESC LIMIT 1
+"""
 _MOVES: Final = """
     SELECT m.moved, s.vendor, s.kind, s.subject, s.structure,
            s.evaluation_number, r.issued, r.sha256, r.source
@@ -42,6 +56,15 @@ _MOVES: Final = """
       JOIN records r ON r.id = m.record_id
      WHERE m.moved >= ? AND m.moved < ?
      ORDER BY m.moved DESC, m.id DESC LIMIT ?
+"""
+#: Few series are of one kind and number, and few documents in each.
+_DOCUMENT: Final = """
+    SELECT s.vendor, s.kind, s.subject, s.structure
+      FROM series s JOIN records r ON r.series_id = s.id
+     WHERE s.vendor = 'intel' AND s.kind = ?
+       AND (? IS NULL OR coalesce(s.evaluation_number, ?) = ?)
+       AND r.sha256 = ?
+     LIMIT 1
 """
 
 
@@ -65,6 +88,17 @@ class Filter:
             -_NEVER if self.since is None else to_stored(self.since),
             _NEVER if self.until is None else to_stored(self.until),
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """
+    A page of events, the newest first; the next one has those *before* that
+    number, and there is none where that is None.
+    """
+
+    links: tuple[Link, ...]
+    before: int | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +132,36 @@ class AuditView:
             yield from map(_link, rows)
             last = rows[-1][0]
 
+    def newest(self) -> Link | None:
+        """
+        Return the last event of the chain.
+        """
+        row = self._replica.first(_NEWEST)
+        return _link(row) if row else None
+
+    def page(
+        self,
+        wanted: Filter,
+        before: int | None = None,
+        most: int = 50,
+        span: int = SPAN,
+    ) -> EventPage:
+        """
+        Return the *wanted* events *before* a number, the newest first, at
+        *most* so many; it looks at *span* events and no more.
+        """
+        if before is None:
+            newest = self.newest()
+            before = 1 if newest is None else newest.id + 1
+        first = max(before - span, 0)
+        who = wanted.tenant, wanted.actor, wanted.action
+        values = (*wanted.span, *who, before, first, most + 1)
+        links = tuple(map(_link, self._replica.rows(_PAGES, values)))
+        behind = first if first > 1 else None
+        if len(links) > most:
+            behind = links[most - 1].id
+        return EventPage(links=links[:most], before=behind)
+
     def events(self, wanted: Filter, most: int) -> Sequence[Link]:
         """
         List the *wanted* events, the newest first, at *most* so many.
@@ -110,6 +174,26 @@ class AuditView:
             most,
         )
         return list(map(_link, self._replica.rows(_EVENTS, values)))
+
+    def find_document(
+        self, kind: str, number: int | None, sha256: bytes
+    ) -> CollateralKey | None:
+        """
+        Find which of Intel's documents of a *kind* and a TCB evaluation data
+        *number*, if it has one, has the digest *sha256*; None if none has.
+        """
+        values = (kind, number, number, number, sha256)
+        row = self._replica.first(_DOCUMENT, values)
+        if not row:
+            return None
+        vendor, found, subject, structure = row
+        with making_sense():
+            return CollateralKey(
+                vendor=vendor,
+                kind=Kind(found),
+                subject=subject,
+                structure=structure,
+            )
 
     def moves(self, wanted: Filter, most: int) -> Sequence[Move]:
         """

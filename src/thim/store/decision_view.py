@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import sqlite3
 
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,24 @@ _WHICH: Final = "d.at >= ? AND d.at < ? AND (? IS NULL OR d.tenant = ?)"
 _ORDER: Final = "ORDER BY d.at DESC, d.id DESC LIMIT ?"
 _LIST: Final = f"{_SELECT} WHERE {_WHICH} {_ORDER}"
 _LIST_REFUSED: Final = f"{_SELECT} WHERE {IS_REFUSED} AND {_WHICH} {_ORDER}"
+_PAGES: Final = f"""
+    {_SELECT.replace("SELECT d.jti", "SELECT d.id, d.jti")}
+     WHERE d.at >= ?1 AND d.at < ?2 AND (?3 IS NULL OR d.tenant = ?3)
+       AND (?4 IS NULL OR d.type = ?4) AND (?5 IS NULL OR d.result = ?5)
+       AND (?6 IS NULL OR ({IS_REFUSED}) = ?6)
+       AND d.id < ?7 AND d.id >= ?8
+     ORDER BY d.id DESC LIMIT ?9
+"""
+#: Records are written nearly in the order of their instants.
+_NEWEST: Final = """
+    SELECT id FROM decisions WHERE at < ? ORDER BY at DESC, id DESC LIMIT 1
+"""
+_OLDEST: Final = """
+    SELECT id FROM decisions WHERE at >= ? ORDER BY at, id LIMIT 1
+"""
+_SLACK: Final = 1000
+#: Records that one page looks at.
+SPAN: Final = 100_000
 _WALK: Final = f"""
     {_SELECT.replace("SELECT d.jti", "SELECT d.id, d.jti")}
      WHERE (d.at, d.id) > (?, ?) AND d.at < ?
@@ -51,6 +70,41 @@ _WALK: Final = f"""
 """
 _PAGE: Final = 1000
 _TALLIES: Final = "SELECT type, outcome, count FROM tallies"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFilter:
+    """
+    Which records are wanted: not before *since*, before *until*, of one
+    *tenant*, *type* or *result* alone, or only what was *refused*, or was not;
+    None is all.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    tenant: str | None = None
+    type: str | None = None
+    result: str | None = None
+    refused: bool | None = None
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """From when to when, as instants are stored."""
+        return (
+            -_NEVER if self.since is None else to_stored(self.since),
+            _NEVER if self.until is None else to_stored(self.until),
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionPage:
+    """
+    A page of records, the newest first; the next one has those *before* that
+    number, and there is none where that is None.
+    """
+
+    decisions: tuple[Decision, ...]
+    before: int | None
 
 
 class DecisionView:
@@ -98,6 +152,42 @@ class DecisionView:
         most = min(limit, MOST_LISTED)
         statement = _LIST_REFUSED if refused else _LIST
         return self._read(statement, (first, last, tenant, tenant, most))
+
+    def page(
+        self,
+        wanted: DecisionFilter,
+        before: int | None = None,
+        most: int = 50,
+        span: int = SPAN,
+    ) -> DecisionPage:
+        """
+        Return the *wanted* records *before* a number, the newest first, at
+        *most* so many; it looks at *span* records and no more.
+
+        Raises:
+            OperatorError, UnavailableError: As `find`.
+        """
+        since, until = wanted.span
+        if before is None:
+            before = self._find_id(_NEWEST, until) + _SLACK
+        last = self._find_id(_OLDEST, since) - _SLACK
+        first = max(before - span, last, 0)
+        values = (
+            *(since, until),
+            *(wanted.tenant, wanted.type, wanted.result, wanted.refused),
+            *(before, first, most + 1),
+        )
+        rows = self._fetch(_PAGES, values)
+        with making_sense():
+            found = tuple(read_decision(row[1:]) for row in rows[:most])
+        behind = first if first > max(last, 1) else None
+        if len(rows) > most:
+            behind = rows[most - 1][0]
+        return DecisionPage(decisions=found, before=behind)
+
+    def _find_id(self, statement: str, at: int) -> int:
+        rows = self._fetch(statement, (at,))
+        return int(rows[0][0]) if rows else 0
 
     def walk(
         self, tenant: str | None, since: datetime, until: datetime

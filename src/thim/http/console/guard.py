@@ -59,6 +59,8 @@ PAGES: Final = (
     ("/platforms", "Platforms"),
     ("/chips", "Chips"),
     ("/playground", "Playground"),
+    ("/decisions", "Decisions"),
+    ("/audit", "Audit"),
 )
 #: Evidence that is pasted into a form is the largest of what is sent.
 MOST_FORM: Final = 512 * 1024

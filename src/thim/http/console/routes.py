@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.routing import Route
 
 from thim.errors import NotFoundError
+from thim.http.console.audit import AUDIT
 from thim.http.console.chips import CHIPS
 from thim.http.console.collateral import COLLATERAL
 from thim.http.console.guard import LOGIN, ConsolePage, see_other
@@ -38,6 +39,7 @@ PAGES: Final = (
     *PLATFORMS,
     *CHIPS,
     *PLAYGROUND,
+    *AUDIT,
 )
 
 
