@@ -23,6 +23,15 @@ FIRST = f"{LIST}/Milan/{'01' * 64}"
 MINIMUM = {"Milan": {"snp": {"spl": 9, "source": "AMD-SB-1"}}}
 
 
+@pytest.fixture(scope="module")
+def shared(intel, tmp_path_factory):
+    """
+    A service with one chip, chip-1, which nobody changes.
+    """
+    with serving_fleet(intel, tmp_path_factory.mktemp("chips")) as running:
+        yield running
+
+
 @pytest.fixture
 def api(intel, tmp_path):
     """
@@ -38,16 +47,20 @@ def put(api, intel):
     Tell of more chips.
     """
 
-    def tell(name, product=MILAN, hw_id=None, **parts):
+    def tell(*names, product=MILAN, hw_id=None, **parts):
         size = product.hw_id_size
-        chip = Chip(
-            product=product,
-            hw_id=hw_id or name.encode().rjust(size, b"\2")[-size:],
-            tcb=TcbVersion(product=product, **parts),
-            name=name,
-        )
+        chips = [
+            Chip(
+                product=product,
+                hw_id=hw_id or name.encode().rjust(size, b"\2")[-size:],
+                tcb=TcbVersion(product=product, **parts),
+                name=name,
+            )
+            for name in names
+        ]
         with Ledger(api.store, intel.anchors) as ledger:
-            ledger.chip_table.put(chip, actor="agent-1", now=NOW)
+            for chip in chips:
+                ledger.chip_table.put(chip, actor="agent-1", now=NOW)
 
     return tell
 
@@ -70,11 +83,11 @@ def demand(api, intel):
 
 
 class TestList:
-    def test_all(self, api):
+    def test_all(self, shared):
         """
         Chips in service are listed with what is known of them.
         """
-        got = visit(api).get(LIST)
+        got = visit(shared).get(LIST)
         text = read_text(got)
 
         assert ["chip-1"] == listed(got)
@@ -97,7 +110,7 @@ class TestList:
         """
         A filter leaves those that it names.
         """
-        put("node-1", ProductLine.TURIN)
+        put("node-1", product=ProductLine.TURIN)
 
         assert names == listed(visit(api).get(f"{LIST}?{query}"))
 
@@ -105,8 +118,7 @@ class TestList:
         """
         A long list goes on with its next page.
         """
-        for i in range(60):
-            put(f"node-{i:02}")
+        put(*(f"node-{i:02}" for i in range(60)))
         visitor = visit(api)
         pages = [listed(visitor.get(f"{LIST}?page={n}")) for n in (0, 1)]
 
@@ -114,11 +126,11 @@ class TestList:
         assert 61 == len({name for page in pages for name in page})
 
     @pytest.mark.parametrize("query", ["state=x", "product=Rome", "page=2001"])
-    def test_wrong(self, api, query):
+    def test_wrong(self, shared, query):
         """
         A field that cannot be used is named.
         """
-        got = visit(api).get(f"{LIST}?{query}")
+        got = visit(shared).get(f"{LIST}?{query}")
 
         assert 400 == got.status
         assert f"{query.partition('=')[0]}: got" in read_text(got)
@@ -141,11 +153,11 @@ class TestList:
 
         assert "below strict" in read_text(visit(api).get(LIST))
 
-    def test_tenants(self, api):
+    def test_tenants(self, shared):
         """
         A tenant's token sees no list of everybody's chips.
         """
-        assert 403 == visit(api, "acme/reader").get(LIST).status
+        assert 403 == visit(shared, "acme/reader").get(LIST).status
 
     def test_empty(self, reader):
         """
@@ -155,11 +167,11 @@ class TestList:
 
 
 class TestOne:
-    def test_bare(self, api):
+    def test_bare(self, shared):
         """
         A chip without its key says how to have it fetched.
         """
-        text = read_text(visit(api).get(FIRST))
+        text = read_text(visit(shared).get(FIRST))
 
         assert "The VCEK for its TCB is not there yet" in text
         assert f"thim prefetch --chip Milan:{'01' * 64}" in text
@@ -192,11 +204,11 @@ class TestOne:
     @pytest.mark.parametrize(
         "path", ["/Milan/00", "/Rome/00", "/Milan/x", "/Turin/" + "01" * 64]
     )
-    def test_nobody(self, api, path):
+    def test_nobody(self, shared, path):
         """
         What names no chip is not found.
         """
-        assert 404 == visit(api).get(LIST + path).status
+        assert 404 == visit(shared).get(LIST + path).status
 
 
 @needs_chromium

@@ -29,6 +29,16 @@ def address(name):
     return f"{LIST}/{id_.qe_id.hex().upper()}/{id_.pce_id.hex().upper()}"
 
 
+@pytest.fixture(scope="module")
+def shared(intel, tmp_path_factory):
+    """
+    A service with two platforms of acme's and one of lab's; nobody changes
+    anything.
+    """
+    with serving_fleet(intel, tmp_path_factory.mktemp("platforms")) as running:
+        yield running
+
+
 @pytest.fixture
 def api(intel, tmp_path):
     """
@@ -63,11 +73,11 @@ def listed(got):
 
 
 class TestList:
-    def test_all(self, api):
+    def test_all(self, shared):
         """
         Platforms in service are listed with what is known of them.
         """
-        got = visit(api).get(LIST)
+        got = visit(shared).get(LIST)
 
         assert ["acme-good", "acme-short", "lab-td"] == listed(got)
         assert "00606A000000" in read_text(got)
@@ -89,11 +99,11 @@ class TestList:
             ("begins=acme&state=revoked", []),
         ],
     )
-    def test_filter(self, api, query, names):
+    def test_filter(self, shared, query, names):
         """
         A filter leaves those that it names.
         """
-        assert names == listed(visit(api).get(f"{LIST}?{query}"))
+        assert names == listed(visit(shared).get(f"{LIST}?{query}"))
 
     def test_bare(self, api, enter):
         """
@@ -134,11 +144,11 @@ class TestList:
             (f"begins={'x' * 401}", "expected at most 400 characters"),
         ],
     )
-    def test_wrong(self, api, query, said):
+    def test_wrong(self, shared, query, said):
         """
         A field that cannot be used is named.
         """
-        got = visit(api).get(f"{LIST}?{query}")
+        got = visit(shared).get(f"{LIST}?{query}")
 
         assert 400 == got.status
         assert said in read_text(got)
@@ -166,11 +176,11 @@ class TestList:
         assert "<svg" not in before
         assert "00606A000000: platforms 3" in after
 
-    def test_tenants(self, api):
+    def test_tenants(self, shared):
         """
         A tenant's token sees no list of everybody's platforms.
         """
-        assert 403 == visit(api, "acme/reader").get(LIST).status
+        assert 403 == visit(shared, "acme/reader").get(LIST).status
 
 
 class TestEmpty:
@@ -182,11 +192,11 @@ class TestEmpty:
 
 
 class TestOne:
-    def test_good(self, api):
+    def test_good(self, shared):
         """
         A platform at the baseline of its tenants is said to be so.
         """
-        text = read_text(visit(api).get(address("acme-good")))
+        text = read_text(visit(shared).get(address("acme-good")))
 
         assert "At the baseline of every tenant that has it" in text
         assert "acme 17 SGX UpToDate nothing" in text
@@ -208,20 +218,20 @@ class TestOne:
         assert "has the SVN 2, 3 is needed" in text
         assert "INTEL-SA-00002" in text
 
-    def test_tdx(self, api):
+    def test_tdx(self, shared):
         """
         Where evidence has told its TDX SVNs it is judged for TDX too.
         """
-        text = read_text(visit(api).get(address("lab-td")))
+        text = read_text(visit(shared).get(address("lab-td")))
 
         assert "lab 17 SGX UpToDate" in text
         assert "lab 17 TDX UpToDate" in text
 
-    def test_certificates(self, api):
+    def test_certificates(self, shared):
         """
         It shows the certificates, and which one the platform gets and why.
         """
-        text = read_text(visit(api).get(address("acme-short")))
+        text = read_text(visit(shared).get(address("acme-short")))
 
         assert "03040404040404040404040404040404 11" in text
         assert "made for this very TCB" in text
@@ -263,11 +273,11 @@ class TestOne:
     @pytest.mark.parametrize(
         "path", ["/00/0000", f"/{'0' * 32}/0000", f"/{'x' * 32}/0000"]
     )
-    def test_nobody(self, api, path):
+    def test_nobody(self, shared, path):
         """
         What names no platform is not found.
         """
-        assert 404 == visit(api).get(LIST + path).status
+        assert 404 == visit(shared).get(LIST + path).status
 
 
 @needs_chromium
@@ -290,6 +300,12 @@ class TestBrowser:
                     look.page.fill("#begins", "acme-s")
                     look.page.click("text=Show")
                     look.page.wait_for_url("**begins=acme-s**")
+                    look.page.fill("#label", "x")
+                    look.page.click("text=Show")
+                    look.page.wait_for_selector("text=expected KEY=VALUE")
+                    # That it was refused is told to programmers, too.
+                    look.troubles.clear()
+                    look.page.go_back()
                     look.page.click("text=acme-short")
                     look.keep("platform")
                     found[width] = [*complaints, *look.complaints()]
