@@ -114,6 +114,30 @@ class TestList:
 
         assert names == listed(visit(api).get(f"{LIST}?{query}"))
 
+    def test_long_name(self, api, put):
+        """
+        What is no hardware ID is a name, however long.
+        """
+        put("node-of-rack")
+
+        assert ["node-of-rack"] == listed(
+            visit(api).get(f"{LIST}?begins=node-of-ra")
+        )
+
+    def test_retired(self, api, intel):
+        """
+        One that is out of service is listed as that, and judged no more.
+        """
+        demand(api, intel)
+        with Ledger(api.store, intel.anchors) as ledger:
+            ledger.chip_table.retire("Milan", b"\1" * 64, actor="root", now=NOW)
+        visitor = visit(api)
+        got = visitor.get(f"{LIST}?state=retired")
+
+        assert ["010101010101…"] == listed(got)
+        assert "below" not in read_text(got)
+        assert "Out of service" in read_text(visitor.get(FIRST))
+
     def test_pages(self, api, put):
         """
         A long list goes on with its next page.

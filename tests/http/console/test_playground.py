@@ -167,6 +167,72 @@ class TestLook:
         assert "snp-report-v" in text
         assert "There would be a token." in text
 
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda pasted: json.dumps({"report": b64(pasted)}),
+            lambda pasted: json.dumps({"report": pasted.hex()}),
+        ],
+        ids=["base64", "hex"],
+    )
+    def test_report_request(self, world, reader, write):
+        """
+        A request with a report in it is told from one of Open Enclave's.
+        """
+        report = world.vendor.report("milan-1")
+        pasted = make_submission(report, chain_of(world))
+        text = read_text(look(reader, write(pasted)))
+
+        assert "snp-report-v" in text
+        assert '"x-ms-attestation-type": "sevsnpvm"' in text
+
+    def test_short_report(self, world, reader):
+        """
+        A report whose TCB is below the minimum of the baseline is told so.
+        """
+        report = world.vendor.report("milan-1")
+        pasted = make_submission(report, chain_of(world)).decode()
+        got = look(reader, pasted, tenant="lab", baseline="strict")
+        text = read_text(got)
+
+        assert "authentic, below the minimum" in text
+        assert "There would be no token" in text
+
+    def test_unknown_family(self, world, reader):
+        """
+        Where documents are missing nobody can say, but of what is forged.
+        """
+        quote = bytearray(world.quote("granite-1"))
+        missing = read_text(look(reader, quote.hex()))
+        quote[100] ^= 1
+        forged = read_text(look(reader, quote.hex()))
+
+        assert "nobody can say" in missing
+        assert "There would be no token" in missing
+        assert "not authentic" in forged
+
+    @pytest.mark.parametrize(
+        ("pasted", "said"),
+        [
+            ('{"SnpReport": "AAAA"}', "This: not authentic"),
+            ('{"quote": "AAAA"}', "This: not authentic"),
+        ],
+    )
+    def test_no_evidence(self, reader, pasted, said):
+        """
+        What is no evidence inside is said to be none.
+        """
+        assert said in read_text(look(reader, pasted))
+
+    def test_nothing_permits(self, world, reader):
+        """
+        Where no rule permits it, that is said.
+        """
+        draft = "version= 1.0; authorizationrules {}; issuancerules {};"
+        text = read_text(look(reader, world.quote().hex(), draft=draft))
+
+        assert "No rule of the policy permits it" in text
+
     def test_no_key(self, world, reader):
         """
         Where the key of a report is not known nobody can say.
