@@ -5,6 +5,7 @@ A console over a store with a few documents, and whoever visits it.
 import pytest
 
 from tests.http.administration import administered
+from tests.http.attested_world import attesting
 from tests.http.console.visitor import Visitor
 
 
@@ -43,3 +44,13 @@ def admin(console):
     visitor = Visitor(console.served)
     visitor.log_in(console.tokens["admin"])
     return visitor
+
+
+@pytest.fixture(scope="session")
+def playground(attested_world, tmp_path_factory):
+    """
+    A service whose machines have evidence to play with.
+    """
+    folder = tmp_path_factory.mktemp("playground")
+    with attesting(attested_world, folder) as running:
+        yield running
