@@ -4,6 +4,7 @@ Pages of platforms: which there are, and how one stands.
 
 import contextlib
 import re
+import sqlite3
 
 import pytest
 
@@ -114,6 +115,22 @@ class TestList:
 
         assert ["bare"] == listed(got)
         assert "no PCK certificate" in read_text(got)
+
+    @pytest.mark.parametrize("query", ["", "&begins=acme", "&label=of%3Dacme"])
+    def test_revoked(self, api, query):
+        """
+        Those with a revoked certificate are found by that, and marked.
+        """
+        with contextlib.closing(sqlite3.connect(api.store)) as db, db:
+            db.execute(
+                "UPDATE pck_certificates SET is_revoked = 1 WHERE id / 1024 = "
+                "(SELECT id FROM platforms WHERE name = 'acme-short')"
+            )
+        visitor = visit(api)
+        got = visitor.get(f"{LIST}?state=revoked{query}")
+
+        assert ["acme-short"] == listed(got)
+        assert "revoked" in read_text(visitor.get(address("acme-short")))
 
     @pytest.mark.parametrize("query", ["?", "?begins=node&"])
     def test_pages(self, api, enter, query):
