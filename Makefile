@@ -25,7 +25,7 @@ SPREAD := -n $(WORKERS) --dist worksteal
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help install install-dev run demo test bench format lint types floors \
-	unit coverage soak kit sbom audit manifests lock clean
+	unit coverage soak docs kit sbom audit manifests lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' \
@@ -68,6 +68,9 @@ types: install-dev  ## mypy, strict
 
 floors: install-dev  ## imports go down only
 	$(BIN)/lint-imports --no-logo
+
+docs: install-dev  ## the pages as a site, build/docs/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 kit: install-dev $(WHEELS)/.all  ## dist/: one archive that installs offline
 	$(BUILD) --cyclonedx $(BIN)/cyclonedx-py

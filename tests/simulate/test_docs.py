@@ -90,7 +90,7 @@ class TestDocs:
         with playing() as running:
             (name,) = set(re.findall(r"8182/platforms/(\S+)", TEXT))
             machine = running.platform(name)
-            query = query.replace("$PPID", machine.enc_ppid.hex())
+            query = query.replace("$ENC_PPID", machine.enc_ppid.hex())
             got = ask(running.url, f"{path}?{query}")
 
         assert machine.pck_certificates[1:2] == tuple(certificates_of(got))
