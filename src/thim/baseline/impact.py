@@ -302,6 +302,13 @@ class Comparison:
         judged = _JUDGED[self.before.sgx] | _JUDGED[self.before.tdx]
         return int(numpy.count_nonzero(judged))
 
+    def count_acceptable(self) -> int:
+        """
+        Count the rows that are acceptable before, for any TEE.
+        """
+        sgx, tdx = self.before.sgx, self.before.tdx
+        return int(numpy.count_nonzero(_ACCEPTABLE[sgx] | _ACCEPTABLE[tdx]))
+
     def counts(self, tee: Tee) -> dict[tuple[Standing, Standing], int]:
         """
         Count the rows by how they stand before and after.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -22,7 +22,6 @@ from thim.errors import ConflictError, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from thim.baseline.book import Book, Enactment
 
@@ -93,6 +92,15 @@ class Plan:
         """The steps of the first stage, if there is one."""
         return [step for step in self.body.steps if step.is_canary]
 
+    def find_effective(self, now: datetime) -> datetime | None:
+        """
+        Return from when on it is to hold; None where that is at once, which it
+        is also for a date that has passed.
+        """
+        text = self.body.effective
+        planned = None if text is None else datetime.fromisoformat(text)
+        return planned if planned and planned > now else None
+
     def next_steps(self) -> tuple[State, Sequence[Step]]:
         """
         Return the next state, and the steps that lead there.
@@ -146,8 +154,8 @@ class Impact:
 
     *before* and *after* are evaluation numbers, None where the baseline comes
     to none.  Of *platforms* that are known, *judged* have a verdict under
-    both, and *breaking* are acceptable before and not after, of which
-    *examples* are some.
+    both: *breaking* are acceptable before and not after, of which *examples*
+    are some, and *unacceptable* are not even before.
     """
 
     tenant: str
@@ -156,6 +164,7 @@ class Impact:
     platforms: int = 0
     judged: int = 0
     breaking: int = 0
+    unacceptable: int = 0
     examples: tuple[Broken, ...] = ()
 
     @property

@@ -5,22 +5,17 @@ The admin API's routes of baselines and plans.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from starlette.routing import Route
 
-from thim.baseline.definition import Kind, read_baseline
+from thim.baseline.definition import Kind
 from thim.errors import (
     FrequencyError,
-    NotFoundError,
     ParameterError,
-    UnavailableError,
 )
 from thim.http.administered import Administered
 from thim.http.baseline_bodies import (
@@ -30,8 +25,14 @@ from thim.http.baseline_bodies import (
     PlanWanted,
 )
 from thim.http.bodies import decode
-from thim.http.pccs_calls import writing
-from thim.http.prefixes import parse_instant
+from thim.http.planned import (
+    ask_what_if,
+    change,
+    is_nameless,
+    judging,
+    make_plan,
+    read_plan_id,
+)
 from thim.http.query import parse_query
 from thim.http.tenant_admin import reading
 from thim.services.baseline_views import (
@@ -41,13 +42,12 @@ from thim.services.baseline_views import (
     describe_plan,
     describe_promotion,
 )
-from thim.services.judged_apart import ask_apart, judging_apart
 from thim.services.tokens import Permission
 from thim.store.plan_view import PlanView
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from starlette.types import Scope
@@ -59,12 +59,7 @@ if TYPE_CHECKING:
     from thim.store.replica import Replica
 
 _MOST_BODY: Final = 256 * 1024
-_MOST_DIGITS: Final = 12
 _DIGITS: Final = 6
-#: So many tenants' callers have platforms judged at once; the other threads
-#: that there are, five at least, are for operators.
-_MOST_JUDGING: Final = 2
-_PATIENCE: Final = 10
 
 
 def baseline_admin_routes() -> list[Route]:
@@ -144,7 +139,7 @@ async def _list_plans(
 async def _show_plan(
     scope: Scope, _principal: Principal, _body: bytes
 ) -> tuple[int, object]:
-    plan_id = _read_plan_id(scope)
+    plan_id = read_plan_id(scope["path_params"]["plan"])
 
     def read(replica: Replica, _now: datetime) -> object:
         return describe_plan(PlanView(replica).find(plan_id))
@@ -170,33 +165,19 @@ async def _plan(
     """
     Make a plan: of a baseline's ``definition``, or that ``tenants`` go to it.
     """
-    wanted = decode(body, PlanWanted)
-    definition = wanted.definition
-    if (definition is not None) is bool(wanted.tenants):
-        expected = "expected it or tenants, and not both"
-        raise ParameterError("definition", "", expected)
 
-    def plan(planner: Planner) -> object:
-        if definition is None:
-            made = planner.plan_move(
-                wanted.tenants, wanted.baseline, wanted.canaries
-            )
-        else:
-            text = msgspec.json.encode(definition)
-            baseline = read_baseline(wanted.baseline, 0, text)
-            made = planner.plan_definition(baseline, wanted.canaries)
+    def describe(planner: Planner, made: Plan) -> object:
         return _describe(made, planner.try_all(made))
 
-    effective = wanted.effective
-    since = None if effective is None else parse_instant(effective, "effective")
-    found = await _change(scope, principal, wanted.reason, plan, since)
-    return 201, found
+    wanted = decode(body, PlanWanted)
+    return 201, await make_plan(_find(scope), principal, wanted, describe)
 
 
 async def _apply(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
-    order, plan_id = decode(body, Order), _read_plan_id(scope)
+    order = decode(body, Order)
+    plan_id = read_plan_id(scope["path_params"]["plan"])
 
     def apply(planner: Planner) -> object:
         plan = planner.read(plan_id)
@@ -204,18 +185,19 @@ async def _apply(
         done = planner.apply(plan, is_forced=order.break_more_than_allowed)
         return _describe(done, impacts)
 
-    return 200, await _change(scope, principal, order.reason, apply)
+    return 200, await change(_find(scope), principal, order.reason, apply)
 
 
 async def _roll_back(
     scope: Scope, principal: Principal, body: bytes
 ) -> tuple[int, object]:
-    order, plan_id = decode(body, Order), _read_plan_id(scope)
+    order = decode(body, Order)
+    plan_id = read_plan_id(scope["path_params"]["plan"])
 
     def roll_back(planner: Planner) -> object:
         return _describe(planner.roll_back(planner.read(plan_id)), ())
 
-    return 200, await _change(scope, principal, order.reason, roll_back)
+    return 200, await change(_find(scope), principal, order.reason, roll_back)
 
 
 async def _approve(
@@ -227,7 +209,7 @@ async def _approve(
         is_forced = order.break_more_than_allowed
         return describe_promotion(planner.approve(name, is_forced=is_forced))
 
-    return 200, await _change(scope, principal, order.reason, approve)
+    return 200, await change(_find(scope), principal, order.reason, approve)
 
 
 async def _demote(
@@ -238,7 +220,7 @@ async def _demote(
     def demote(planner: Planner) -> object:
         return describe_promotion(planner.demote(name))
 
-    return 200, await _change(scope, principal, order.reason, demote)
+    return 200, await change(_find(scope), principal, order.reason, demote)
 
 
 async def _what_if(
@@ -252,45 +234,7 @@ async def _what_if(
     baseline = parameters.get("baseline", "")
     limit = _read_limit(parameters.get("limit", "100"))
     name = scope["path_params"]["name"]
-    now, book = service.clock(), service.replica.book()
-    # No process is started for what is not there.
-    tenant = book.find_tenant(name, now, now)
-    book.find_baseline(baseline, now, now, tenant.name)
-    if _is_nameless(service, principal):
-        limit = 0
-    with _judging(service):
-        return 200, await asyncio.to_thread(
-            ask_apart,
-            service.settings.store,
-            now,
-            baseline,
-            name,
-            limit,
-        )
-
-
-def _is_nameless(service: Service, principal: Principal) -> bool:
-    """
-    Tell whether who asks is not told what platforms are called: a tenant
-    without labels has all there are, others' too.
-    """
-    if principal.tenant is None:
-        return False
-    now = service.clock()
-    book = service.replica.book()
-    return not book.find_tenant(principal.tenant, now, now).labels
-
-
-@contextlib.contextmanager
-def _judging(service: Service) -> Iterator[None]:
-    if service.judging >= _MOST_JUDGING:
-        msg = "platforms are being judged for others: ask again later"
-        raise UnavailableError(msg, reason="busy", retry_after=_PATIENCE)
-    service.judging += 1
-    try:
-        yield
-    finally:
-        service.judging -= 1
+    return 200, await ask_what_if(service, principal, name, baseline, limit)
 
 
 def _read_limit(text: str) -> int:
@@ -313,71 +257,24 @@ async def _put_own(
     if not service.changes.spend(name, service.clock()):
         msg = f"tenant {name} has changed its baseline too often: wait a minute"
         raise FrequencyError(msg, reason="changes")
-    is_nameless = _is_nameless(service, principal)
+    hides_names = is_nameless(service, principal)
 
     def move(planner: Planner) -> object:
         # What is refused leaves nothing behind.
         planner.check_move(name, wanted.baseline)
         plan = planner.plan_move([name], wanted.baseline)
         impacts = planner.try_all(plan)
-        if is_nameless:
+        if hides_names:
             impacts = [dataclasses.replace(i, examples=()) for i in impacts]
         return _describe(planner.apply(plan), impacts)
 
-    with _judging(service):
-        return 200, await _change(scope, principal, wanted.reason, move)
+    with judging(service):
+        return 200, await change(service, principal, wanted.reason, move)
 
 
-async def _change(
-    scope: Scope,
-    principal: Principal,
-    reason: str,
-    change: Callable[[Planner], object],
-    since: datetime | None = None,
-) -> object:
+def _find(scope: Scope) -> Service:
     service: Service = scope["state"]["service"]
-
-    def work() -> object:
-        with _planning(service, principal, reason, since) as planner:
-            return change(planner)
-
-    try:
-        return await asyncio.to_thread(work)
-    finally:
-        service.upkeep.catch_up()
-
-
-@contextlib.contextmanager
-def _planning(
-    service: Service, principal: Principal, reason: str, since: datetime | None
-) -> Iterator[Planner]:
-    from thim.services.deciding import (  # noqa: PLC0415 - loads SQLAlchemy
-        Decision,
-    )
-    from thim.services.planning import Planner  # noqa: PLC0415
-
-    settings, now = service.settings, service.clock()
-    if since is not None and since <= now:
-        expected = f"expected an instant after {now:%FT%TZ}"
-        raise ParameterError("effective", f"{since:%FT%TZ}", expected)
-    decision = Decision(
-        actor=str(principal), reason=reason, now=now, effective=since
-    )
-    with (
-        writing(service) as ledger,
-        judging_apart(settings.store, now) as judge,
-    ):
-        most = settings.max_broken
-        yield Planner(ledger, decision, judge, most, clock=service.clock)
-
-
-def _read_plan_id(scope: Scope) -> int:
-    text = scope["path_params"]["plan"]
-    is_number = text.isascii() and text.isdecimal()
-    if not is_number or len(text) > _MOST_DIGITS:
-        msg = f"no plan {text[:80]!r}"
-        raise NotFoundError(msg, reason="unknown-plan")
-    return int(text)
+    return service
 
 
 def _describe(plan: Plan, impacts: Sequence[Impact]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from thim.http.openapi_admin_answers import (
 from thim.http.openapi_baselines import baseline_operations
 from thim.http.openapi_names import INSTANT, TENANT
 from thim.http.openapi_problems import PROBLEMS, answering, asking_for
-from thim.http.tenant_admin import TenantWanted
+from thim.http.tenant_changes import TenantWanted
 from thim.services.tokens import Permission, Role
 
 

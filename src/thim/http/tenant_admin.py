@@ -8,38 +8,29 @@ import asyncio
 import contextlib
 import dataclasses
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from msgspec import Meta
 from starlette.routing import Route
 
 from thim.baseline.definition import (
-    MOST_HOSTS,
-    MOST_LABELS,
     Kind,
-    LabelKey,
-    LabelValue,
-    find_usual,
-    read_tenant,
-    write_tenant,
 )
-from thim.baseline.model import Overrides, Per, Quota, Tenant
-from thim.baseline.provider_definition import ProviderJson, read_provider
 from thim.errors import NotFoundError, ParameterError
 from thim.http.administered import Administered
 from thim.http.bodies import decode
-from thim.http.pccs_calls import writing
 from thim.http.prefixes import parse_instant, split_prefix
 from thim.http.query import parse_query
 from thim.http.served_paths import read_document_query
+from thim.http.tenant_changes import (
+    MOST_REASON,
+    TenantWanted,
+    delete_tenant,
+    put_tenant,
+)
 from thim.services.baseline_views import describe_history
-from thim.services.provider_checks import read_policy_certificate
 from thim.services.served import find_served
 from thim.services.tenant_views import describe_tenant
 from thim.services.tokens import Permission
-from thim.store.attestation_view import MOST_CERTIFICATES
 from thim.store.replica import Replica
 
 
@@ -48,42 +39,12 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from thim.baseline.provider import Provider
     from thim.http.service import Service
-    from thim.services.deciding import Decider, Decision
     from thim.services.tokens import Principal
 
 _MOST_BODY: Final = 256 * 1024
 _TENANTS: Final = "/admin/v1/tenants"
 _MOST_DIGITS: Final = 9
-_MOST_REASON: Final = 500
-
-
-class QuotaWanted(msgspec.Struct, forbid_unknown_fields=True):
-    """How often a tenant's callers may ask in a minute."""
-
-    requests: Annotated[int, Meta(ge=1, le=1_000_000)]
-    per: Per = Per.SOURCE
-
-
-class TenantWanted(msgspec.Struct, forbid_unknown_fields=True):
-    """
-    A tenant as it shall be; where `attestation` is left out the present one
-    stays, and `baseline` of a tenant that is there changes by a plan only.
-    """
-
-    reason: Annotated[str, Meta(min_length=1, max_length=_MOST_REASON)]
-    baseline: Annotated[str, Meta(max_length=63)] | None = None
-    overrides: Overrides = Overrides.NEVER
-    hosts: Annotated[list[str], Meta(max_length=MOST_HOSTS)] = []
-    labels: Annotated[
-        dict[LabelKey, LabelValue], Meta(max_length=MOST_LABELS)
-    ] = {}
-    quota: QuotaWanted | None = None
-    attestation: ProviderJson | None = None
-    policy_certificates: Annotated[
-        list[str], Meta(max_length=MOST_CERTIFICATES)
-    ] = []
 
 
 def tenant_admin_routes() -> list[Route]:
@@ -208,66 +169,8 @@ async def _put(
     service: Service = scope["state"]["service"]
     wanted = decode(body, TenantWanted)
     name, seen = scope["path_params"]["name"], _read_if_match(scope)
-    certificates = [
-        read_policy_certificate(pem, "policy_certificates")
-        for pem in wanted.policy_certificates
-    ]
-
-    def keep() -> dict[str, Any]:
-        with _deciding(service, principal, wanted.reason) as (decider, made):
-            if seen is None:
-                created = _make(name, wanted, None)
-                decider.create_tenant(created, made, certificates)
-            else:
-                now = made.now
-                current = decider.book.find_tenant(name, now, now)
-                changed = _make(name, wanted, current)
-                decider.change_tenant(
-                    changed, made, seen=seen, certificates=certificates
-                )
-        with reading(service) as replica:
-            now = service.clock()
-            tenant = replica.book().find_tenant(name, now, now)
-            return describe_tenant(replica, tenant, now)
-
-    found = await asyncio.to_thread(keep)
-    service.upkeep.catch_up()
+    found = await put_tenant(service, principal, name, wanted, seen)
     return 201 if seen is None else 200, found
-
-
-def _make(name: str, wanted: TenantWanted, current: Tenant | None) -> Tenant:
-    usual = "default" if current is None else current.baseline
-    baseline = wanted.baseline or usual
-    if current is not None and baseline != current.baseline:
-        expected = (
-            f"expected {current.baseline}: a plan moves a tenant to another"
-        )
-        raise ParameterError("baseline", baseline, expected)
-    tenant = Tenant(
-        name=name,
-        baseline=baseline,
-        overrides=wanted.overrides,
-        hosts=tuple(wanted.hosts),
-        labels=wanted.labels,
-        quota=Quota(requests=wanted.quota.requests, per=wanted.quota.per)
-        if wanted.quota
-        else None,
-        provider=_find_provider(name, wanted, current),
-    )
-    read = read_tenant(name, 0, write_tenant(tenant))
-    if read is None:
-        raise AssertionError  # it is not deleted
-    return read
-
-
-def _find_provider(
-    name: str, wanted: TenantWanted, current: Tenant | None
-) -> Provider:
-    """Read the attestation side; where none is given the present one stays."""
-    usual = find_usual(name)
-    if wanted.attestation is not None:
-        return read_provider(wanted.attestation, usual)
-    return usual if current is None else current.provider
 
 
 def _read_if_match(scope: Scope) -> int | None:
@@ -288,29 +191,9 @@ async def _delete(
     service: Service = scope["state"]["service"]
     name = scope["path_params"]["name"]
     reason = parse_query(scope["query_string"]).get("reason") or "deleted"
-    if len(reason) > _MOST_REASON:
-        expected = f"expected {_MOST_REASON} characters at most"
+    if len(reason) > MOST_REASON:
+        expected = f"expected {MOST_REASON} characters at most"
         raise ParameterError("reason", reason, expected)
 
-    def keep() -> None:
-        with _deciding(service, principal, reason) as (decider, decision):
-            decider.delete_tenant(name, decision)
-
-    await asyncio.to_thread(keep)
-    service.upkeep.catch_up()
+    await delete_tenant(service, principal, name, reason)
     return 200, {"name": name, "deleted": True}
-
-
-@contextlib.contextmanager
-def _deciding(
-    service: Service, principal: Principal, reason: str
-) -> Iterator[tuple[Decider, Decision]]:
-    from thim.services.deciding import (  # noqa: PLC0415 - loads SQLAlchemy
-        Decision,
-        deciding,
-    )
-
-    with writing(service) as ledger, deciding(ledger) as decider:
-        # Only now: what others have decided meanwhile is in force by then.
-        now = service.clock()
-        yield decider, Decision(actor=str(principal), reason=reason, now=now)

@@ -182,6 +182,7 @@ class WhatIf:
         unknown: Of so many more in service no TCB is known.
         judged: Of so many something can be said today, for any TEE.
         breaking: So many are acceptable for a TEE today and would not be.
+        acceptable: So many are acceptable for any TEE today.
         tees: The same for each TEE.
         flips: Who flips, as many as were asked for, by number.
         all_flips: Goes through all of them.
@@ -194,6 +195,7 @@ class WhatIf:
     unknown: int
     judged: int
     breaking: int
+    acceptable: int
     tees: tuple[TeeReport, ...]
     flips: tuple[Flip, ...]
     all_flips: Callable[[], Iterator[Flip]]
@@ -228,6 +230,7 @@ def what_if(
         unknown=fleet.unknown,
         judged=comparison.count_judged(),
         breaking=comparison.count_breaking(),
+        acceptable=comparison.count_acceptable(),
         tees=tuple(_report(fleet, comparison, tee) for tee in Tee),
         flips=tuple(telling.flips(limit)),
         all_flips=telling.flips,

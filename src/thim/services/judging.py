@@ -103,6 +103,7 @@ class FleetJudge:
             platforms=found.platforms + count,
             judged=found.judged + count,
             breaking=found.breaking + len(chips),
+            unacceptable=found.unacceptable + self._count_below(move),
             examples=(*found.examples, *chips[:_EXAMPLES]),
         )
 
@@ -120,6 +121,7 @@ class FleetJudge:
             platforms=found.platforms + found.unknown,
             judged=found.judged,
             breaking=found.breaking,
+            unacceptable=found.judged - found.acceptable,
             examples=tuple(map(describe_flip, found.flips)),
         )
 
@@ -207,6 +209,13 @@ class FleetJudge:
     def _chips_of(self, tenant: Tenant) -> Sequence[KnownChip]:
         # Chips have no labels: none is of a tenant that is told by them.
         return () if tenant.labels else self._chips
+
+    def _count_below(self, move: Move) -> int:
+        minimums = move.baseline_before.minimums
+        return sum(
+            _stand(known.chip.tcb, minimums.get(known.chip.product)) == BELOW
+            for known in self._chips_of(move.tenant)
+        )
 
     def list_broken_chips(self, move: Move) -> Iterator[Broken]:
         """

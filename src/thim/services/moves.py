@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from thim.baseline.book import Book
     from thim.baseline.model import Tenant
-    from thim.baseline.rollout import Step
+    from thim.baseline.rollout import Plan, Step
     from thim.store.replica import Replica
 
 #: Works out what it does to a tenant's platforms to go from one baseline to
@@ -73,6 +73,19 @@ def list_moves(
                 and step.tenant in {None, tenant.name}
             ]
     return moves
+
+
+def list_plan_moves(
+    replica: Replica, plan: Plan, steps: Iterable[Step], now: datetime
+) -> Sequence[Move]:
+    """
+    List which tenants go from which baseline to which by these *steps* of
+    *plan*, each tenant once.
+    """
+    since = plan.find_effective(now) or now
+    moves = list_moves(replica, steps, now, since)
+    # A canary is in the last stage too.
+    return list({move.tenant.name: move for move in moves}.values())
 
 
 def list_promotion_moves(

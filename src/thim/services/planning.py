@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from thim.baseline.book import Promotion
@@ -35,7 +34,7 @@ from thim.errors import (
 )
 from thim.services.deciding import Decider, Decision, deciding
 from thim.services.moves import (
-    list_moves,
+    list_plan_moves,
     list_promotion_moves,
     make_move,
 )
@@ -47,6 +46,7 @@ from thim.store.replica import Replica
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from thim.baseline.model import Baseline
     from thim.services.moves import Judge
@@ -199,13 +199,9 @@ class Planner:
         return self._try(plan, plan.body.steps)
 
     def _try(self, plan: Plan, steps: Iterable[Step]) -> Sequence[Impact]:
-        now = self._decision.now
-        since = self._find_effective(plan) or now
         with self._reading() as replica:
-            moves = list_moves(replica, steps, now, since)
-        # A canary is in the last stage too.
-        once = {move.tenant.name: move for move in moves}
-        return [self._judge(move) for move in once.values()]
+            moves = list_plan_moves(replica, plan, steps, self._decision.now)
+        return [self._judge(move) for move in moves]
 
     def apply(self, plan: Plan, *, is_forced: bool = False) -> Plan:
         """
@@ -237,15 +233,9 @@ class Planner:
     def _decide(self, plan: Plan, *, is_forced: bool) -> Decision:
         return dataclasses.replace(
             self._with_reason(plan.reason, is_forced=is_forced),
-            effective=self._find_effective(plan),
+            effective=plan.find_effective(self._decision.now),
             plan=plan.id,
         )
-
-    def _find_effective(self, plan: Plan) -> datetime | None:
-        # A date that has passed meanwhile is now.
-        text, now = plan.body.effective, self._decision.now
-        planned = None if text is None else datetime.fromisoformat(text)
-        return planned if planned and planned > now else None
 
     def _begin_hold(
         self, decider: Decider, step: Step, decision: Decision

@@ -184,11 +184,20 @@ def demote(
     Raises:
         ConflictError: It stood nowhere before, or somebody else was first.
     """
-    stood = _list_stood(book, baseline, decision.now)
-    if len(stood) <= 1:
+    before = find_before(book, baseline, decision.now)
+    if before is None:
         msg = f"baseline {baseline.name} stood nowhere before"
         raise ConflictError(msg, reason="nothing-before")
-    return _put(ledger, book, baseline, stood[-2], decision)
+    return _put(ledger, book, baseline, before, decision)
+
+
+def find_before(book: Book, baseline: Baseline, now: datetime) -> int | None:
+    """
+    Return the number at which held *baseline* stood before the present one;
+    None where it stood nowhere.
+    """
+    stood = _list_stood(book, baseline, now)
+    return stood[-2] if len(stood) > 1 else None
 
 
 def _list_stood(book: Book, baseline: Baseline, now: datetime) -> list[int]:

@@ -102,17 +102,25 @@ class Providers:
         raise MisdirectedError(msg)
 
     def _find_issuer(self, tenant: Tenant) -> str:
-        issuer = tenant.provider.issuer
-        if issuer is not None:
-            return issuer
-        if self._url is None:
+        issuer = find_issuer(tenant, self._url)
+        if issuer is None:
             msg = (
                 f"tenant {tenant.name} has no issuer, and the service no "
                 "attestation_url to issue tokens under"
             )
             raise UnavailableError(msg, reason="no-issuer", retry_after=60)
-        is_root = tenant.name == ROOT.name
-        return self._url if is_root else f"{self._url}/tenant/{tenant.name}"
+        return issuer
+
+
+def find_issuer(tenant: Tenant, url: str | None) -> str | None:
+    """
+    Return what tokens of *tenant* call their issuer, where the service calls
+    itself *url*; None where neither says.
+    """
+    issuer = tenant.provider.issuer
+    if issuer is not None or url is None:
+        return issuer
+    return url if tenant.name == ROOT.name else f"{url}/tenant/{tenant.name}"
 
 
 def _find_names(url: str | None) -> frozenset[str]:

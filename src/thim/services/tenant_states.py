@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from thim.baseline.model import Tenant
     from thim.store.replica import Replica
 
 
@@ -41,15 +42,14 @@ def list_states(replica: Replica, now: datetime) -> Sequence[TenantState]:
     List where all tenants stand.
     """
     book = replica.book()
-    return [
-        _find_state(replica, tenant.name, tenant.baseline, now)
-        for tenant in book.tenants(now)
-    ]
+    return [find_state(replica, tenant, now) for tenant in book.tenants(now)]
 
 
-def _find_state(
-    replica: Replica, name: str, baseline: str, now: datetime
-) -> TenantState:
+def find_state(replica: Replica, tenant: Tenant, now: datetime) -> TenantState:
+    """
+    Find where *tenant* stands.
+    """
+    name, baseline = tenant.name, tenant.baseline
     wish, landscape = Wish(tenant=name), read_landscape(replica)
     try:
         standing = find_standing(wish, replica.book(), None, now)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from thim.store.file import StoreFile
 
 _BODIES: Final = "SELECT tenant, body FROM outlooks WHERE tenant <> ''"
+_BODY: Final = "SELECT body FROM outlooks WHERE tenant = ?"
 _ANY: Final = """
     SELECT EXISTS (SELECT 1 FROM platforms)
         OR EXISTS (SELECT 1 FROM fleet_tcbs)
@@ -37,6 +38,13 @@ class OutlookView:
         Return the outlook of each tenant, JSON.
         """
         return dict(self._file.rows(_BODIES))
+
+    def body(self, tenant: str) -> str | None:
+        """
+        Return the outlook of one *tenant*, JSON; None where there is none.
+        """
+        row = self._file.first(_BODY, (tenant,))
+        return row[0] if row else None
 
     def has_fleet(self) -> bool:
         """

@@ -22,6 +22,7 @@ _COLUMNS: Final = """
 """
 _BY_ID: Final = f"{_COLUMNS} WHERE id = ?"
 _ALL: Final = f"{_COLUMNS} ORDER BY id"
+_NEWEST: Final = f"{_COLUMNS} ORDER BY id DESC LIMIT ? OFFSET ?"
 
 
 class PlanView:
@@ -50,6 +51,12 @@ class PlanView:
         Return every plan, the oldest first.
         """
         return [_plan(row) for row in self._file.rows(_ALL)]
+
+    def newest(self, most: int, skipped: int = 0) -> Sequence[Plan]:
+        """
+        Return *most* plans, the newest first, after those that are *skipped*.
+        """
+        return [_plan(row) for row in self._file.rows(_NEWEST, (most, skipped))]
 
 
 def _plan(row: tuple[Any, ...]) -> Plan:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.http.administration import administered
 from tests.http.attested_world import attesting
+from tests.http.console.decided_world import deciding_console
 from tests.http.console.visitor import Visitor
 
 
@@ -54,3 +55,23 @@ def playground(attested_world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("playground")
     with attesting(attested_world, folder) as running:
         yield running
+
+
+@pytest.fixture
+def world(intel, tmp_path):
+    """
+    A service with tenants and a small fleet.
+    """
+    with deciding_console(intel, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def calm(intel, tmp_path_factory):
+    """
+    The same, to which nothing is ever done.
+    """
+    with deciding_console(intel, tmp_path_factory.mktemp("calm")) as running:
+        before = running.api.counts()
+        yield running
+        assert before == running.api.counts()

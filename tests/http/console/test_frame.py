@@ -28,6 +28,19 @@ class TestLogin:
             got["location"],
         )
 
+    def test_part_of_a_page(self, console):
+        """
+        What htmx asks for in the place of a part of a page leads all of it to
+        the login.
+        """
+        got = console.served.get("/console/", {"HX-Request": "true"})
+
+        assert (200, "/console/login", b"") == (
+            got.status,
+            got["hx-redirect"],
+            got.body,
+        )
+
     def test_entrance(self, visitor):
         """
         Without its last slash the console is found too.

@@ -55,12 +55,20 @@ PAGES: Final = (
     ("/", "Overview"),
     ("/collateral", "Collateral"),
     ("/numbers", "Numbers"),
-    ("/quarantine", "Quarantine"),
+    ("/baselines", "Baselines"),
+    ("/plans", "Plans"),
+    ("/what-if", "What if"),
+    ("/tenants", "Tenants"),
     ("/platforms", "Platforms"),
     ("/chips", "Chips"),
     ("/playground", "Playground"),
     ("/decisions", "Decisions"),
+    ("/quarantine", "Quarantine"),
     ("/audit", "Audit"),
+)
+#: Which of them tokens of a tenant see.
+_OF_TENANTS: Final = frozenset(
+    {"/what-if", "/tenants", "/playground", "/decisions", "/audit"}
 )
 #: Evidence that is pasted into a form is the largest of what is sent.
 MOST_FORM: Final = 512 * 1024
@@ -241,7 +249,12 @@ def _ask_to_log_in(scope: Scope) -> Reply:
     query = scope["query_string"].decode("latin-1")
     here = f"{path}?{query}" if query else path
     asked = urllib.parse.urlencode({"next": here})
-    return see_other(LOGIN if here == _BASE else f"{LOGIN}?{asked}")
+    there = LOGIN if here == _BASE else f"{LOGIN}?{asked}"
+    if (b"hx-request", b"true") in scope["headers"]:
+        # A part of a page is not to become the login: the whole page is.
+        go = (b"hx-redirect", there.encode("ascii"))
+        return Reply(status=200, headers=(*HEADERS, go), body=b"")
+    return see_other(there)
 
 
 def check_origin(scope: Scope) -> None:
@@ -330,7 +343,7 @@ def find_common(
     service: Service = scope["state"]["service"]
     return {
         "path": scope["path"],
-        "pages": PAGES,
+        "pages": _list_pages(principal),
         "session": session,
         "principal": principal,
         "may_change": principal is not None
@@ -339,6 +352,11 @@ def find_common(
         "lag": service.upkeep.lag.decode("ascii") if service.upkeep.lag else "",
         "now": service.clock(),
     }
+
+
+def _list_pages(principal: Principal | None) -> list[tuple[str, str]]:
+    is_outsider = principal is None or principal.tenant is None
+    return [page for page in PAGES if is_outsider or page[0] in _OF_TENANTS]
 
 
 def refuse(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from thim.collateral.freshness import State
 from thim.http.console.charts import Bar, Part, draw_bars
 from thim.http.console.guard import ConsolePage
-from thim.http.console.visit import Page, Visit
+from thim.http.console.visit import Page, SeeOther, Visit
 from thim.services.status import Level
 from thim.services.tenant_states import list_states
 from thim.services.tokens import Permission
@@ -49,7 +49,9 @@ _STANDINGS: Final = {
 }
 
 
-async def _show(visit: Visit) -> Page:
+async def _show(visit: Visit) -> Page | SeeOther:
+    if visit.principal.tenant is not None:  # it is about everybody's
+        return SeeOther(f"/console/tenants/{visit.principal.tenant}")
     status = await visit.service.status.read()
     fleet = await visit.read(_read_fleet)
     kind, verdict = VERDICTS[status.level]
@@ -115,4 +117,6 @@ def _draw_fleet(outlooks: dict[str, Any]) -> Markup:
     return draw_bars("Platforms of each tenant by how they stand", bars)
 
 
-OVERVIEW: Final = (("/", "GET", ConsolePage(Permission.READ, _show)),)
+OVERVIEW: Final = (
+    ("/", "GET", ConsolePage(Permission.READ, _show, for_tenants=True)),
+)

@@ -98,10 +98,13 @@ def _finalize(value: object) -> object:
     return printable(value) if type(value) is str else value
 
 
-def show_instant(instant: datetime | None) -> Markup:
+def show_instant(instant: datetime | str | None) -> Markup:
     """
-    Write an instant, in UTC and to the minute; a dash for none.
+    Write an instant, which may be written as RFC 3339 has it, in UTC and to
+    the minute; a dash for none.
     """
+    if isinstance(instant, str):
+        instant = datetime.fromisoformat(instant)
     if instant is None:
         return Markup("–")  # noqa: RUF001 - a dash
     return Markup('<time datetime="{}" title="{}">{}</time>').format(

@@ -12,15 +12,21 @@ from starlette.routing import Route
 
 from thim.errors import NotFoundError
 from thim.http.console.audit import AUDIT
+from thim.http.console.baselines import BASELINES
 from thim.http.console.chips import CHIPS
 from thim.http.console.collateral import COLLATERAL
 from thim.http.console.guard import LOGIN, ConsolePage, see_other
 from thim.http.console.login import Assets, Login, Logout
 from thim.http.console.numbers import NUMBERS
 from thim.http.console.overview import OVERVIEW
+from thim.http.console.plan_forms import PLAN_FORMS
+from thim.http.console.plans import PLANS
 from thim.http.console.platforms import PLATFORMS
 from thim.http.console.playground import PLAYGROUND
 from thim.http.console.quarantine import QUARANTINE
+from thim.http.console.tenant_forms import TENANT_FORMS
+from thim.http.console.tenants import TENANTS
+from thim.http.console.what_if import WHAT_IF
 from thim.http.finish import finish
 from thim.services.tokens import Permission
 
@@ -40,6 +46,12 @@ PAGES: Final = (
     *CHIPS,
     *PLAYGROUND,
     *AUDIT,
+    *BASELINES,
+    *PLAN_FORMS,
+    *PLANS,
+    *WHAT_IF,
+    *TENANTS,
+    *TENANT_FORMS,
 )
 
 

@@ -1,0 +1,120 @@
+"""
+The console's what-if.
+"""
+
+import pytest
+
+from tests.http.console.visitor import read_text
+
+
+def ask(world, who="reader", **query):
+    """
+    Ask what would be.
+    """
+    text = "&".join(f"{key}={value}" for key, value in query.items())
+    return world.visit(who).get(f"/console/what-if?{text}")
+
+
+class TestAsked:
+    def test_form(self, calm):
+        """
+        Without a question there is a form, with the names that there are.
+        """
+        got = ask(calm)
+        page = got.body.decode()
+
+        assert 200 == got.status
+        assert '<option value="acme">' in page
+        assert '<option value="18">' in page
+
+    def test_answered(self, calm):
+        """
+        It tells how many would break, by TEE, who, why, and what mends it.
+        """
+        text = read_text(ask(calm, tenant="acme", baseline="18"))
+
+        assert "acme under 18 1 would break." in text
+        assert "Number 17 → 18" in text
+        assert "SGX 1 0 0 1 0" in text
+        assert "TDX 0 0 0 0 2" in text
+        assert "acme-short SGX UpToDate OutOfDate" in text
+        assert "bios-or-microcode" in text
+
+    def test_drawn(self, calm):
+        """
+        The chart has the same numbers.
+        """
+        page = ask(calm, tenant="all", baseline="18").body.decode()
+
+        assert "<title>SGX: would break 2</title>" in page
+        assert "<title>SGX: stay acceptable 1</title>" in page
+
+    def test_none(self, calm):
+        """
+        Where nobody would break that is told.
+        """
+        text = read_text(ask(calm, tenant="acme", baseline="17"))
+
+        assert "None would break." in text
+
+    @pytest.mark.parametrize(
+        ("tenant", "baseline", "named"),
+        [
+            ("nobody", "18", "no tenant has the name"),
+            ("acme", "nothing", "is not known"),
+            ("acme", "99", "comes to no number"),
+            ("acme", "%3Cscript%3Ealert(1)%3C/script%3E", "is not known"),
+        ],
+    )
+    def test_unknown(self, calm, tenant, baseline, named):
+        """
+        What is not there is told beside the form, which stays filled in.
+        """
+        got = ask(calm, tenant=tenant, baseline=baseline)
+
+        assert 404 == got.status
+        assert named in read_text(got)
+        assert f'value="{tenant}"' in got.body.decode()
+        assert b"<script>alert" not in got.body
+
+    def test_busy(self, world):
+        """
+        Where platforms are judged for others it says to come again.
+        """
+        world.api.served.state["service"].judging = 2
+        got = ask(world, tenant="acme", baseline="18")
+
+        assert 503 == got.status
+        assert "ask again later" in read_text(got)
+
+
+class TestTenants:
+    def test_own(self, calm):
+        """
+        A tenant's own token asks about its own platforms, without saying so.
+        """
+        text = read_text(ask(calm, "acme/reader", baseline="18"))
+
+        assert "acme under 18 1 would break." in text
+        assert "acme-short" in text
+        assert "lab" not in text
+
+    def test_other(self, calm):
+        """
+        It does not ask about another's.
+        """
+        got = ask(calm, "acme/reader", tenant="lab", baseline="18")
+
+        assert (403, "tenant") == (got.status, got["thim-reason"])
+
+    def test_nameless(self, world):
+        """
+        One without labels is told how many, and not which: they are others'.
+        """
+        body = {"reason": "x", "labels": {}}
+        assert 200 == world.api.put("/tenants/acme", body, if_match="1").status
+        text = read_text(ask(world, "acme/reader", baseline="18"))
+
+        assert "2 would break." in text
+        assert "Which ones is not told" in text
+        assert "acme-short" not in text
