@@ -21,6 +21,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 PICTURES: Final = Path(__file__).parents[3] / "build" / "screenshots"
 #: Width in pixels, and the colours that its reader likes.
 WIDTHS: Final = {1280: "light", 400: "dark"}
+#: Where less fits in: all that the worlds of single pages are looked at in,
+#: since those of the demo are at either.
+NARROW: Final = (400,)
 _SERIOUS: Final = frozenset({"serious", "critical"})
 
 

@@ -9,7 +9,7 @@ import sqlite3
 
 import pytest
 
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.visitor import Visitor, read_text
 from tests.needs import needs_chromium
 from tests.services.evidence_world import day, full_set, make_world
@@ -345,7 +345,7 @@ class TestBrowser:
         token = service.make_token()
         found = {}
         with browsing() as browser:
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, service.served.url, width) as look:
                     look.log_in(token)
                     look.open(AUDIT)
@@ -362,4 +362,4 @@ class TestBrowser:
                     found[width] += look.complaints()
                     assert look.page.title().startswith("Decision –")  # noqa: RUF001
 
-        assert {width: [] for width in WIDTHS} == found
+        assert {width: [] for width in NARROW} == found

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.fleet_console import serving_fleet, visit
 from tests.http.console.visitor import read_text
 from tests.made_amd import CHIP, MILAN, TCB, endorsement, vcek
@@ -246,7 +246,7 @@ class TestBrowser:
         folder = tmp_path_factory.mktemp("chips")
         with serving_fleet(intel, folder) as api, browsing() as browser:
             demand(api, intel)
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, api.served.url, width) as look:
                     look.log_in(api.tokens["reader"])
                     look.open(LIST)
@@ -260,4 +260,4 @@ class TestBrowser:
                     found[width] = [*complaints, *look.complaints()]
                     assert look.page.title().startswith("chip-1")
 
-        assert {width: [] for width in WIDTHS} == found
+        assert {width: [] for width in NARROW} == found

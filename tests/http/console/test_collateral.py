@@ -18,7 +18,7 @@ from tests.http.console.archived import (
     log_in,
     take,
 )
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.visitor import Visitor, read_text
 from tests.needs import needs_chromium
 from thim.collateral.targets import Target
@@ -372,7 +372,7 @@ class TestBrowser:
         """
         found: dict[tuple[int, str], object] = {}
         with browsing() as browser:
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, running.served.url, width) as look:
                     look.log_in(running.tokens["reader"])
                     page = look.open("/console/collateral")
@@ -390,7 +390,7 @@ class TestBrowser:
 
         assert {
             (width, what): end
-            for width in WIDTHS
+            for width in NARROW
             for what, end in (
                 ("list", []),
                 ("document", []),

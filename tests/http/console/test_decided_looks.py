@@ -5,7 +5,7 @@ person gets through them with a browser.
 
 import pytest
 
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.decided_world import (
     deciding_console,
     hold,
@@ -42,7 +42,7 @@ def world(intel, tmp_path_factory):
 
 @needs_chromium
 class TestLooks:
-    @pytest.mark.parametrize("width", WIDTHS)
+    @pytest.mark.parametrize("width", NARROW)
     def test_read(self, world, browser, width):
         """
         A reader sees each page without a complaint.
@@ -63,7 +63,7 @@ class TestLooks:
 
         assert {name: [] for name in found} == found
 
-    @pytest.mark.parametrize("width", WIDTHS)
+    @pytest.mark.parametrize("width", NARROW)
     def test_plan(self, world, browser, width):
         """
         An admin plans a change, sees what it breaks, applies it to the

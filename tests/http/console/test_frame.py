@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.http.administration import administered
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.visitor import Visitor, read_text
 from tests.needs import needs_chromium
 from tests.platforms import NOW
@@ -336,7 +336,7 @@ class TestBrowser:
         """
         found: dict[tuple[int, str], object] = {}
         with browsing() as browser:
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, console.served.url, width) as look:
                     look.open("/console/")
                     found[width, "login"] = look.complaints()
@@ -348,7 +348,7 @@ class TestBrowser:
 
         assert {
             (width, what): end
-            for width in WIDTHS
+            for width in NARROW
             for what, end in (
                 ("login", []),
                 ("overview", []),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.http.console.archived import FMSPC, archived, day, log_in, take
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.visitor import read_text
 from tests.needs import needs_chromium
 from thim.store.ledger import Ledger
@@ -207,7 +207,7 @@ class TestBrowser:
         """
         found: dict[tuple[int, str], object] = {}
         with browsing() as browser:
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, running.served.url, width) as look:
                     look.log_in(running.tokens["reader"])
                     page = look.open("/console/numbers")
@@ -223,7 +223,7 @@ class TestBrowser:
 
         assert {
             (width, what): end
-            for width in WIDTHS
+            for width in NARROW
             for what, end in (
                 ("numbers", []),
                 ("differences", []),

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.fleet_console import serving_fleet, visit, work_out
 from tests.http.console.visitor import read_text
 from tests.needs import needs_chromium
@@ -308,7 +308,7 @@ class TestBrowser:
         folder = tmp_path_factory.mktemp("platforms")
         with serving_fleet(intel, folder) as api, browsing() as browser:
             work_out(api, intel)
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, api.served.url, width) as look:
                     look.log_in(api.tokens["reader"])
                     look.open(LIST)
@@ -329,4 +329,4 @@ class TestBrowser:
                     title = look.page.title()
                     assert title.startswith("acme-short")
 
-        assert {width: [] for width in WIDTHS} == found
+        assert {width: [] for width in NARROW} == found

@@ -8,7 +8,7 @@ import pytest
 
 from tests.http.attested_world import attesting
 from tests.http.attesting import claims_in, header_in
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.playing import PAGE, TOKEN, log_in, look
 from tests.http.console.visitor import read_text
 from tests.needs import needs_chromium
@@ -144,7 +144,7 @@ class TestBrowser:
             ledger.tokens.add(kept)
         found = {}
         with browsing() as browser:
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, playground.served.url, width) as one:
                     one.log_in(text)
                     one.open(PAGE)
@@ -158,4 +158,4 @@ class TestBrowser:
                     one.keep("playground-token")
                     found[width] += one.complaints()
 
-        assert {width: [] for width in WIDTHS} == found
+        assert {width: [] for width in NARROW} == found

@@ -8,7 +8,7 @@ import pytest
 
 from tests.http.administration import administered
 from tests.http.console.archived import day, log_in
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import NARROW, browsing, looking
 from tests.http.console.visitor import read_text
 from tests.needs import needs_chromium
 from thim.store.ledger import Ledger
@@ -189,7 +189,7 @@ class TestBrowser:
         """
         found: dict[tuple[int, str], object] = {}
         with browsing() as browser:
-            for width in WIDTHS:
+            for width in NARROW:
                 with looking(browser, running.served.url, width) as look:
                     look.log_in(running.tokens["reader"])
                     page = look.open("/console/quarantine")
@@ -204,6 +204,6 @@ class TestBrowser:
 
         assert {
             (width, what): end
-            for width in WIDTHS
+            for width in NARROW
             for what, end in (("list", []), ("one", []), ("dump", True))
         } == found
