@@ -20,6 +20,9 @@ BUILD  := $(BIN)/python deploy/kit/build.py --wheels $(WHEELS)
 # its own to begin with, so that most modules' fixtures are made once.
 WORKERS ?= 4
 SPREAD := -n $(WORKERS) --dist worksteal
+# Empty is as good as unset: the tests start several hundred programs, each of
+# which would compile all that it imports, and a second run its tests.
+TESTS  := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SPREAD)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -44,10 +47,10 @@ demo: install  ## show all of it on http://127.0.0.1:8080/console/
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
 unit: install-dev $(WHEELS)/.all  ## only the tests (PYTEST='-k tcb' selects)
-	$(BIN)/python -m pytest $(SPREAD) $(PYTEST)
+	$(TESTS) $(PYTEST)
 
 coverage: install-dev $(WHEELS)/.all  ## the tests, counting branches: twice as long
-	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term
+	$(TESTS) --cov --cov-report=term
 
 soak: install-dev  ## an hour, as root: a steady load, faults of several nodes
 	$(BIN)/python -m tests.nodes.soak
