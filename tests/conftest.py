@@ -82,6 +82,19 @@ def pytest_make_collect_report():
     return report
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection():
+    """
+    While tests are collected almost nothing becomes garbage, and each search
+    for it goes through everything that has been collected so far.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """
