@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from thim.amd.authorities import CaChain
+from thim.simulate.rsa_keys import make_keys
 from thim.x509.chain import TrustAnchors, spki_sha256
 
 
@@ -98,9 +99,19 @@ def time(instant):
 @functools.cache
 def ca_key():
     """
-    The key of all CAs here; one, because it takes long to make.
+    The key of all CAs here, of primes that nobody has to look for.
     """
-    return rsa.generate_private_key(65537, 4096)
+    e, (key, *_) = 65537, make_keys("certificates")
+    d = rsa.rsa_recover_private_exponent(e, key.p, key.q)
+    return rsa.RSAPrivateNumbers(
+        p=key.p,
+        q=key.q,
+        d=d,
+        dmp1=rsa.rsa_crt_dmp1(d, key.p),
+        dmq1=rsa.rsa_crt_dmq1(d, key.q),
+        iqmp=rsa.rsa_crt_iqmp(key.p, key.q),
+        public_numbers=rsa.RSAPublicNumbers(e, key.p * key.q),
+    ).private_key()
 
 
 @functools.cache
