@@ -19,6 +19,8 @@ from tests.new_store import hang_up
 
 IN_CI = bool(os.environ.get("CI"))
 PROJECT = Path(__file__).parents[1]
+MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own there
+ROOM = 2 << 30
 
 settings.register_profile("local", deadline=None)
 settings.register_profile(
@@ -44,6 +46,27 @@ def corpus() -> Path:
     if not (root / "manifest.json").is_file():
         pytest.skip(f"no corpus at {root}: set THIM_CORPUS to its folder")
     return root
+
+
+def has_room(folder: Path) -> bool:
+    """
+    Tell whether what all tests write has room in *folder*, from which some of
+    them start programs.
+    """
+    if not os.access(folder, os.W_OK):
+        return False
+    found = os.statvfs(folder)
+    is_large = found.f_bavail * found.f_frsize >= ROOM
+    return is_large and not found.f_flag & os.ST_NOEXEC
+
+
+def pytest_configure() -> None:
+    """
+    Have temporary folders in memory, where there is room: several thousand
+    stores are written, each commit of which waits for a disk otherwise.
+    """
+    if has_room(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
