@@ -119,12 +119,14 @@ def autonomy_of(
 
 def await_so(is_so: Callable[[], object], what: str = "") -> None:
     """
-    Wait until something is so, for half a minute at most.
+    Wait until something is so, for half a minute at most; look at first all
+    the time, and after a second twenty times in one.
     """
-    until = time.monotonic() + 30
+    until, pause = time.monotonic() + 30, 0.005
     while not is_so():
         assert time.monotonic() < until, f"never so: {what}"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(pause * 1.1, 0.05)
 
 
 def await_quiet(
