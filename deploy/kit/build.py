@@ -37,6 +37,8 @@ HERE: Final = Path(__file__).parent
 #: Below deploy/: what an operator needs, where it is there.
 _DEPLOYED: Final = ("grafana", "helm", "kubernetes", "prometheus", "systemd")
 _ALONGSIDE: Final = ("CHANGELOG.md", "LICENSE", "SECURITY.md")
+#: Has the file with which pages of the console are renewed in part.
+_HTMX: Final = "django-htmx"
 #: Where there is neither a variable nor a commit: 2026-01-01.
 _DATE: Final = 1767225600
 
@@ -102,17 +104,23 @@ def read_version() -> str:
 def find_wheels(given: Path, work: Path) -> list[Wheel]:
     """
     Make thim's wheel, and choose of the wheels in *given* those that it needs
-    at run time, by its own metadata.
+    at run time, by its own metadata, and those of which it only takes a file.
     """
     own = _make_own_wheel(given, work)
+    needed = _ask(given, work, str(own))
+    # What this one needs is neither given nor wanted.
+    taken = _ask(given, work, "--no-deps", _HTMX)
+    found = map(_read_wheel, [*needed, *taken])
+    return sorted(found, key=lambda wheel: wheel.name)
+
+
+def _ask(given: Path, work: Path, *wanted: str) -> list[dict[str, Any]]:
     report = work / "report.json"
-    _pip(
-        given,
-        *("install", "--dry-run", "--ignore-installed"),
-        *("--report", report, own),
-    )
-    found = json.loads(report.read_text("utf-8"))["install"]
-    return sorted(map(_read_wheel, found), key=lambda wheel: wheel.name)
+    asked = ["--dry-run", "--ignore-installed", "--report", str(report)]
+    _pip(given, "install", *asked, *wanted)
+    found: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    chosen: list[dict[str, Any]] = found["install"]
+    return chosen
 
 
 def _make_own_wheel(given: Path, work: Path) -> Path:

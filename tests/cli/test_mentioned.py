@@ -59,11 +59,13 @@ def test_pages(path):
 
 def test_messages():
     """
-    So it is with messages of the program.
+    So it is with messages of the program, and with pages of the console.
     """
-    modules = (PROJECT / "src").rglob("*.py")
+    source = PROJECT / "src"
+    texts = [*source.rglob("*.py"), *source.rglob("*.html")]
+    found = "\n".join(path.read_text() for path in texts)
 
-    assert set() == strange("\n".join(m.read_text() for m in modules))
+    assert set() == strange(re.sub(r"</?code>", "`", found))
 
 
 def test_readme():

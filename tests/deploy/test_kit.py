@@ -60,6 +60,8 @@ for folder in /usr /bin /lib /lib64 /etc /dev /proc "$PREFIX" "$INSTALLED"; do
     mkdir -p "$ROOT$folder"
     mount --rbind "$folder" "$ROOT$folder"
     mount -o remount,bind,ro "$ROOT$folder"
+    # What is installed may lie there, below a folder that is root's alone.
+    [ "$folder" != /dev ] || mount -t tmpfs tmpfs "$ROOT/dev/shm"
 done
 for folder in "$DATA" "$TMPDIR"; do
     mkdir -p "$ROOT$folder"
@@ -75,7 +77,8 @@ exec chroot "$ROOT" setpriv --reuid 65532 --regid 65532 --clear-groups \
 
 _ASK = """
 import urllib.request
-print(urllib.request.urlopen("http://127.0.0.1:8080/health/ready").read())
+for path in ("health/ready", "console/login"):
+    print(urllib.request.urlopen(f"http://127.0.0.1:8080/{path}").read())
 """
 
 
@@ -270,7 +273,7 @@ class TestInstall:
     def test_serves(self, installed, tmp_path):
         """
         It serves without a network, on a read-only root, as a user without
-        any rights who may write to its own folders only.
+        any rights who may write to its own folders only; the console too.
         """
         given = {
             "PATH": os.environ["PATH"],
@@ -306,6 +309,7 @@ class TestInstall:
                 ask, env={}, capture_output=True, check=False, timeout=60
             )
         assert b'"status":"ok"' in got.stdout, said
+        assert b"/htmx.js" in got.stdout
         assert 65532 == (tmp_path / "data" / "thim" / "thim.db").stat().st_uid
 
 
