@@ -5,13 +5,16 @@ with its own network, `/etc`, `/var/lib` and home, and nothing else to ask.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +33,7 @@ KINDS_OF_NOTE: Final = (NOT_RUN, _FIRST, _WITH, _FILE)
 _HOSTS: Final = "127.0.0.1 localhost thim.example acme.thim.example\n"
 _SHELL: Final = ("sh", "console")
 _SECONDS: Final = 240
+_SOURCES: Final = f"{PROJECT / 'src'}:{PROJECT}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +97,32 @@ def _write_commands(block: Block) -> str:
     return text
 
 
-def run_page(page: Path, folder: Path) -> Done:
+@contextlib.contextmanager
+def forking(folder: Path) -> Iterator[Path]:
     """
-    Run all commands of *page* in an empty *folder*.
+    Have ``thim`` loaded and ready behind a socket in *folder*, until the end
+    of the ``with``.
+    """
+    path = folder / "socket"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.docs.forking", path],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": _SOURCES},
+        cwd=PROJECT,
+    )
+    try:
+        while not path.exists():
+            assert process.poll() is None, "tests.docs.forking has ended"
+            time.sleep(0.02)
+        yield path
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run_page(page: Path, folder: Path, socket: Path) -> Done:
+    """
+    Run all commands of *page* in an empty *folder*, with the ``thim`` behind
+    a *socket*.
     """
     _furnish(folder)
     prelude = (PROJECT / "tests" / "docs" / "prelude.sh").read_text()
@@ -109,7 +136,7 @@ def run_page(page: Path, folder: Path) -> Done:
                 *("bash", folder / "start"),
             ],
             cwd=folder / "work",
-            env=_environment(folder),
+            env=_environment(folder, socket),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -125,14 +152,14 @@ def run_page(page: Path, folder: Path) -> Done:
     return Done(code=code, place=place, output=text)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, socket: Path) -> dict[str, str]:
     return {
         "PATH": f"{folder / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(folder / "home"),
         "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}",
+        "PYTHONPATH": _SOURCES,
         "THIM_TEST_FOLDER": str(folder),
-        "THIM_TEST_PYTHON": sys.executable,
+        "THIM_TEST_SOCKET": str(socket),
     }
 
 
@@ -160,7 +187,7 @@ def _furnish(folder: Path) -> None:
     (installed / "thim").symlink_to(folder / "bin" / "thim")
     for name in ("examples", "deploy", "docs"):
         (folder / "work" / name).symlink_to(PROJECT / name)
-    (folder / "start").write_text(_START.format(python=sys.executable))
+    (folder / "start").write_text(_START)
     (folder / "hosts").write_text(_HOSTS)
     assert shutil.which("unshare")
     assert os.geteuid() == 0
@@ -177,7 +204,5 @@ mount --bind "$there/etc" /etc
 mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /var/backups
 cd "$there/work"
-{python} -m tests.docs.forking "$there/socket" &
-for _ in $(seq 600); do test -S "$there/socket" && break; sleep 0.05; done
 bash "$there/script"
 """

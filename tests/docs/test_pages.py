@@ -6,6 +6,7 @@ from tests.docs.running import (
     KINDS_OF_NOTE,
     NOT_RUN,
     find_notes,
+    forking,
     is_run,
     run_page,
 )
@@ -16,6 +17,15 @@ from tests.needs import needs_curl, needs_ip, needs_root, needs_unshare
 RUN = [page for page in PAGES if any(map(is_run, read_blocks(page)))]
 
 
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """
+    The program, loaded.
+    """
+    with forking(tmp_path_factory.mktemp("program")) as socket:
+        yield socket
+
+
 @needs_root
 @needs_unshare
 @needs_ip
@@ -24,11 +34,11 @@ class TestPages:
     @pytest.mark.parametrize(
         "page", RUN, ids=[str(page.relative_to(PROJECT)) for page in RUN]
     )
-    def test_run(self, page, tmp_path):
+    def test_run(self, page, tmp_path, program):
         """
         All that a page tells its reader to run works in that order.
         """
-        done = run_page(page, tmp_path)
+        done = run_page(page, tmp_path, program)
 
         assert 0 == done.code, f"{done.place}: {done.output[-2000:]}"
 
