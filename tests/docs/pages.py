@@ -21,9 +21,17 @@ PAGES: Final = (
     PROJECT / "SECURITY.md",
     *sorted((PROJECT / "docs").glob("*.md")),
 )
+#: The console's pages, which name commands, too.
+TEMPLATES: Final = tuple(
+    sorted((PROJECT / "src/thim/http/console/templates").glob("*.html"))
+)
 _FENCE: Final = re.compile(r"^(```+)(\w*)\s*$")
 _NOTE: Final = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _INLINE: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_SHOWN: Final = re.compile(r"<code>(thim .*?)</code>")
+#: What a template puts in, and what it decides by.
+_FILLED: Final = re.compile(r"\{\{.*?\}\}")
+_DECIDED: Final = re.compile(r"\{%.*?%\}")
 _THIM: Final = re.compile(r"^(?:\S*/)?thim$")
 #: What begins like a command and is none: what a signature begins with.
 _NO_COMMAND: Final = ("thim bundle signature", "thim simulate:")
@@ -93,6 +101,15 @@ def list_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
     text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
     for code in _INLINE.findall(text):
         yield from _find_commands(page.name, code)
+
+
+def list_shown(template: Path) -> Iterator[tuple[str, list[str]]]:
+    """
+    List what a *template* of the console says of ``thim``, as `list_commands`.
+    """
+    for code in _SHOWN.findall(template.read_text("utf-8")):
+        line = _DECIDED.sub("", _FILLED.sub("FILLED", code))
+        yield from _find_commands(template.name, line)
 
 
 def _find_commands(place: str, line: str) -> Iterator[tuple[str, list[str]]]:

@@ -3,7 +3,13 @@ import re
 import pytest
 
 from tests.conftest import PROJECT
-from tests.docs.pages import PAGES, list_commands, read_blocks
+from tests.docs.pages import (
+    PAGES,
+    TEMPLATES,
+    list_commands,
+    list_shown,
+    read_blocks,
+)
 from thim.cli.commands import make_command
 
 
@@ -59,6 +65,21 @@ class TestCommands:
         troubles = [
             f"{place}: {trouble}"
             for place, words in list_commands(page)
+            for trouble in find_troubles(program, words)
+        ]
+
+        assert [] == troubles
+
+    @pytest.mark.parametrize(
+        "template", TEMPLATES, ids=[each.name for each in TEMPLATES]
+    )
+    def test_shown(self, program, template):
+        """
+        So is each command that a page of the console names.
+        """
+        troubles = [
+            f"{place}: {trouble}"
+            for place, words in list_shown(template)
             for trouble in find_troubles(program, words)
         ]
 

@@ -198,7 +198,7 @@ class TestOne:
         text = read_text(visit(shared).get(FIRST))
 
         assert "The VCEK for its TCB is not there yet" in text
-        assert f"thim prefetch --chip Milan:{'01' * 64}" in text
+        assert f"thim collateral prefetch --chip Milan:{'01' * 64}" in text
         assert "snp 8" in text
 
     def test_below(self, api, intel):
