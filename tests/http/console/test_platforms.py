@@ -130,7 +130,10 @@ class TestList:
         got = visitor.get(f"{LIST}?state=revoked{query}")
 
         assert ["acme-short"] == listed(got)
-        assert "revoked" in read_text(visitor.get(address("acme-short")))
+        assert "platform revoked" in read_text(got)
+        assert "Its PCK certificate: revoked; verifiers refuse its quotes" in (
+            read_text(visitor.get(address("acme-short")))
+        )
 
     @pytest.mark.parametrize("query", ["?", "?begins=node&"])
     def test_pages(self, api, enter, query):

@@ -98,6 +98,7 @@ async def _list(visit: Visit) -> Page:
             "is_first": not after,
             "states": {state.value: name for state, name in STATES.items()},
             "state_name": STATES[wanted.state],
+            "are_revoked": wanted.state is PlatformState.REVOKED,
             "cas": [ca.value for ca in PckCa],
             "ask_by": ask_by,
             "drawn": _draw_families(found["families"]),
@@ -206,14 +207,15 @@ async def _show(visit: Visit) -> Page:
         progress = Watch(replica).find(pck_target(id_))
         tcb = find_tcb(replica, found)
         standings = list_standings(replica, found, tcb, now) if tcb else ()
+        facts = describe_platform(found, reader, now, progress)
         return {
             "platform": found,
-            "facts": describe_platform(found, reader, now, progress),
+            "facts": facts,
             "successor": find_successor(found, reader),
             "progress": progress,
             "tcb": tcb,
             "standings": [(kind_of(s.standing), s) for s in standings],
-            "verdict": _sum_up(found, standings),
+            "verdict": _sum_up(found, standings, _list_flaws(facts)),
         }
 
     values = await visit.read(read)
@@ -244,12 +246,30 @@ def kind_of(standing: Standing) -> str:
     return "soon" if standing in _CONFIGURE else "bad"
 
 
+def _list_flaws(facts: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with the PCK certificates that it is given."""
+    given = {each["tcbm"] for each in facts["raw_tcbs"]}
+    return sorted(
+        {
+            each["state"]
+            for each in facts["certificates"]
+            if each["tcbm"] in given and each["state"] != "valid"
+        }
+    )
+
+
 def _sum_up(
-    platform: Platform, standings: Sequence[PlatformStanding]
+    platform: Platform,
+    standings: Sequence[PlatformStanding],
+    flaws: Sequence[str],
 ) -> tuple[str, str]:
     """Say in a sentence, with its colour, how the platform stands."""
     if platform.retired is not None:
         return "none", "Out of service"
+    if flaws:
+        # Whatever its TCB is: no quote of it gets as far as that.
+        why = "verifiers refuse its quotes"
+        return "bad", f"Its PCK certificate: {', '.join(flaws)}; {why}"
     if not standings:
         return "none", "No tenant has it at a number, or its TCB is not known"
     short = {s.tenant for s in standings if not s.standing.is_acceptable}
