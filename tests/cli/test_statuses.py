@@ -51,7 +51,7 @@ class TestText:
             "next expiry  2026-12-02T00:00:00Z intel/identity/qae/2?number=20",
             "vendors      lazy",
             "last answer  2026-11-02T09:00:00Z",
-            "refused      0 in the last 7 days",
+            "refused      0 from vendors in the last 7 days",
             "clock        agrees with the vendor's",
             f"  {sim.vendor.url}: answers",
         ] == run.text.splitlines()

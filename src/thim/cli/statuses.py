@@ -126,7 +126,7 @@ def _rows(found: Status) -> dict[str, str]:
         "next expiry": expiry,
         "vendors": found.mode.value,
         "last answer": answered,
-        "refused": f"{len(found.refused)} in the last 7 days",
+        "refused": f"{len(found.refused)} from vendors in the last 7 days",
         "clock": _clock(found),
     }
 

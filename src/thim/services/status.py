@@ -308,9 +308,10 @@ def _platform_concerns(status: Status) -> Iterator[Concern]:
         )
         yield Concern(level=Level.SOON, reason="vcek-missing", detail=detail)
     if status.revoked_platforms:
+        # One of them is the usual case.
         detail = (
-            f"{status.revoked_platforms} platforms have a PCK certificate that "
-            f"Intel has revoked: verifiers will refuse their quotes"
+            f"platforms with a PCK certificate that Intel has revoked: "
+            f"{status.revoked_platforms}; verifiers refuse their quotes"
         )
         yield Concern(level=Level.SOON, reason="pck-revoked", detail=detail)
 

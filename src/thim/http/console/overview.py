@@ -39,6 +39,16 @@ _KINDS: Final = {
     State.STALE: "soon",
     State.EXPIRED: "bad",
 }
+#: Where those are listed that a concern counts.
+_PLACES: Final = {
+    "expired": "/console/collateral?state=expired&kept=yes",
+    "stale": "/console/collateral?state=stale",
+    "missing": "/console/collateral?state=missing",
+    "refused": "/console/quarantine",
+    "pck-missing": "/console/platforms?state=without-certificate",
+    "pck-revoked": "/console/platforms?state=revoked",
+    "vcek-missing": "/console/chips?state=without-vcek",
+}
 #: Which of Intel's statuses are at the baseline, which are to be looked at;
 #: all others are not.
 _STANDINGS: Final = {
@@ -63,6 +73,7 @@ async def _show(visit: Visit) -> Page | SeeOther:
             "kind": kind,
             "verdict": verdict,
             "trouble": visit.service.find_trouble(),
+            "places": _PLACES,
             "concerns": [(VERDICTS[c.level][0], c) for c in status.concerns],
             "first": status.next_expiry,
             "expiring": _draw_expiring(status),
