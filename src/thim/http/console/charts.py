@@ -2,7 +2,9 @@
 Charts: SVG that is made here, so that a page needs no program to draw it.
 
 Each has a title for those who do not see it, takes its colours from the style
-sheet by class, and stands beside the same numbers in words.
+sheet by class, and stands beside the same numbers in words.  It is drawn twice,
+for a screen and for a telephone, where a label stands above its row: the style
+sheet shows the one that there is room for.
 """
 
 from __future__ import annotations
@@ -18,18 +20,14 @@ from markupsafe import Markup
 from thim.errors import printable
 
 
-_WIDTH: Final = 720
-_LABEL: Final = 230
-_ROW: Final = 24
 _BAR: Final = 14
 _GAP: Final = 6
 _FOOT: Final = 22
-_LONGEST: Final = 34
-_TICKS: Final = 6
+_NOTE: Final = 80
 _LEAST: Final = 1.5
 
 _CHART: Final = Markup(
-    '<svg class="chart" role="{}" aria-label="{}" viewBox="0 0 {} {}" '
+    '<svg class="chart {}" role="{}" aria-label="{}" viewBox="0 0 {} {}" '
     'preserveAspectRatio="xMinYMin meet">{}</svg>'
 )
 _BOX: Final = Markup(
@@ -41,6 +39,32 @@ _LINE: Final = Markup(
 )
 _TEXT: Final = Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>')
 _LINK: Final = Markup('<a href="{}">{}</a>')
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """
+    How much room there is, in pixels: *label* to the left of the bars, and
+    *drop* above each of them.
+    """
+
+    name: str
+    width: int
+    label: int
+    drop: int
+    longest: int
+    ticks: int
+
+    @property
+    def row(self) -> int:
+        """How high a row is."""
+        return self.drop + 24
+
+
+_LAYOUTS: Final = (
+    _Layout(name="wide", width=720, label=230, drop=0, longest=36, ticks=6),
+    _Layout(name="narrow", width=368, label=0, drop=16, longest=52, ticks=3),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,20 +97,32 @@ def draw_bars(title: str, bars: Sequence[Bar], most: float = 0) -> Markup:
     Draw *bars* below one another, to the scale of the longest, or of *most*.
     """
     longest = max([most, *(_length(bar) for bar in bars)], default=0) or 1
-    room = _WIDTH - _LABEL - 80
-    rows = Markup("").join(
-        _draw_bar(bar, index * _ROW, room / longest)
-        for index, bar in enumerate(bars)
+    return Markup("").join(
+        _frame(
+            title,
+            layout,
+            len(bars) * layout.row,
+            _draw_rows(bars, layout, longest),
+        )
+        for layout in _LAYOUTS
     )
-    return _frame(title, len(bars) * _ROW, rows)
 
 
 def _length(bar: Bar) -> float:
     return sum(part.amount for part in bar.parts)
 
 
-def _draw_bar(bar: Bar, top: int, scale: float) -> Markup:
-    drawn, left = [_write_label(bar.label, top, bar.link)], float(_LABEL)
+def _draw_rows(bars: Sequence[Bar], layout: _Layout, longest: float) -> Markup:
+    scale = (layout.width - layout.label - _NOTE) / longest
+    return Markup("").join(
+        _draw_bar(bar, index * layout.row, layout, scale)
+        for index, bar in enumerate(bars)
+    )
+
+
+def _draw_bar(bar: Bar, top: int, layout: _Layout, scale: float) -> Markup:
+    drawn = [_write_label(bar.label, top, layout, bar.link)]
+    left, top = float(layout.label), top + layout.drop
     for part in bar.parts:
         if part.amount <= 0:
             continue
@@ -132,17 +168,28 @@ def draw_timeline(
     Draw *lanes* below one another, from *begin* to *end*, with a line at
     *now*.  What lies outside is cut off.
     """
-    axis = _Axis(begin, max(end, begin + timedelta(days=1)))
-    height = len(lanes) * _ROW
-    drawn = [_draw_lane(lane, i * _ROW, axis) for i, lane in enumerate(lanes)]
+    end = max(end, begin + timedelta(days=1))
+    return Markup("").join(
+        _draw_times(title, lanes, _Axis(layout, begin, end), now)
+        for layout in _LAYOUTS
+    )
+
+
+def _draw_times(
+    title: str, lanes: Sequence[Lane], axis: _Axis, now: datetime
+) -> Markup:
+    row, height = axis.layout.row, len(lanes) * axis.layout.row
+    drawn = [_draw_lane(lane, i * row, axis) for i, lane in enumerate(lanes)]
     drawn += [_draw_tick(axis, at, height) for at in axis.ticks()]
     if axis.begin <= now <= axis.end:
         drawn.append(_LINE.format("now", axis.place(now), height))
-    return _frame(title, height + _FOOT, Markup("").join(drawn))
+    inside = Markup("").join(drawn)
+    return _frame(title, axis.layout, height + _FOOT, inside)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Axis:
+    layout: _Layout
     begin: datetime
     end: datetime
 
@@ -150,12 +197,13 @@ class _Axis:
         """Return how far right an instant is."""
         last = self.end if at is None else min(max(at, self.begin), self.end)
         share = (last - self.begin) / (self.end - self.begin)
-        return _LABEL + share * (_WIDTH - _LABEL - 20)
+        label, width = self.layout.label, self.layout.width
+        return label + share * (width - label - 20)
 
     def ticks(self) -> list[datetime]:
         """Return instants to be written below."""
-        step = (self.end - self.begin) / _TICKS
-        return [self.begin + step * i for i in range(_TICKS)]
+        step = (self.end - self.begin) / self.layout.ticks
+        return [self.begin + step * i for i in range(self.layout.ticks)]
 
     @property
     def form(self) -> str:
@@ -165,7 +213,8 @@ class _Axis:
 
 
 def _draw_lane(lane: Lane, top: int, axis: _Axis) -> Markup:
-    drawn = [_write_label(lane.label, top, lane.link)]
+    drawn = [_write_label(lane.label, top, axis.layout, lane.link)]
+    top += axis.layout.drop
     for each in lane.stretches:
         left = axis.place(each.begin)
         width = max(axis.place(each.end) - left, _LEAST)
@@ -181,10 +230,11 @@ def _draw_tick(axis: _Axis, at: datetime, height: int) -> Markup:
     return _LINE.format("tick", left, height) + text
 
 
-def _frame(title: str, height: int, inside: Markup) -> Markup:
+def _frame(title: str, layout: _Layout, height: int, inside: Markup) -> Markup:
     # What is in a picture cannot be reached: not where some of it leads on.
     role = "group" if "<a " in inside else "img"
-    return _CHART.format(role, printable(title), _WIDTH, height, inside)
+    text = printable(title)
+    return _CHART.format(layout.name, role, text, layout.width, height, inside)
 
 
 def _box(left: float, top: int, width: float, kind: str, text: str) -> Markup:
@@ -192,8 +242,10 @@ def _box(left: float, top: int, width: float, kind: str, text: str) -> Markup:
     return _BOX.format(kind, *place, printable(text))
 
 
-def _write_label(text: str, top: int, link: str | None) -> Markup:
-    written = _write(0, top, _shorten(text), "label")
+def _write_label(
+    text: str, top: int, layout: _Layout, link: str | None
+) -> Markup:
+    written = _write(0, top, _shorten(text, layout.longest), "label")
     if link is None:
         return written
     return _LINK.format(link, written)
@@ -205,9 +257,9 @@ def _write(left: float, top: float, text: str, kind: str) -> Markup:
     return _TEXT.format(kind, left, top + _BAR, printable(text))
 
 
-def _shorten(text: str) -> str:
-    if len(text) <= _LONGEST:
+def _shorten(text: str, longest: int) -> str:
+    if len(text) <= longest:
         return text
     # The end tells names apart that begin alike.
-    half = _LONGEST // 2
+    half = longest // 2
     return f"{text[:half]}…{text[1 - half :]}"
