@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from thim.collateral.freshness import State
 from thim.http.console.charts import Bar, Part, draw_bars
@@ -98,7 +99,10 @@ def _bar(promise: Promise, until: datetime, now: datetime) -> Bar:
     kind = _KINDS[promise.state] if promise.state else "none"
     note = f"{days:.1f} days" if days > 0 else "expired"
     part = Part("days left", kind, max(days, 0))
-    return Bar(str(promise.target), [part], note=note)
+    name = str(promise.target)
+    link = f"/console/collateral/document?{urlencode({'name': name})}"
+    # The maker is told by the kind; the end of the name tells them apart.
+    return Bar(name.removeprefix("intel/"), [part], note=note, link=link)
 
 
 def _read_fleet(replica: Replica, now: datetime) -> dict[str, Any]:
@@ -124,7 +128,8 @@ def _draw_fleet(outlooks: dict[str, Any]) -> Markup:
             for each in outlook["standings"]
         ]
         total = sum(part.amount for part in parts)
-        bars.append(Bar(tenant, parts, note=f"{total:g}"))
+        link = f"/console/tenants/{tenant}"
+        bars.append(Bar(tenant, parts, note=f"{total:g}", link=link))
     return draw_bars("Platforms of each tenant by how they stand", bars)
 
 
