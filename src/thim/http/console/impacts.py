@@ -108,6 +108,8 @@ def _count(standings: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
     amounts = dict.fromkeys(LEGEND, 0)
     for each in standings:
         now, then = _STANDINGS[each["now"]], _STANDINGS[each["then"]]
+        if now is Standing.NO_TDX_SVNS:  # no TD was seen there: not for TDX
+            continue
         amounts[_sort(now, then)] += each["platforms"]
     yield from amounts.items()
 
