@@ -62,7 +62,7 @@ class _Layout:
 
 
 _LAYOUTS: Final = (
-    _Layout(name="wide", width=720, label=230, drop=0, longest=36, ticks=6),
+    _Layout(name="wide", width=720, label=272, drop=0, longest=38, ticks=6),
     _Layout(name="narrow", width=368, label=0, drop=16, longest=52, ticks=3),
 )
 
