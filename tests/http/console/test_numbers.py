@@ -65,6 +65,27 @@ class TestEach:
         assert "standard: 2026-01-04 12:00 to for ever" in text
         assert "signed, behind standard: 2025-01-09 12:00 to 2026-08-27" in text
 
+    def test_suggested(self, intel, tmp_path):
+        """
+        Two are suggested to be compared, also where some tenant stands at the
+        newest.
+        """
+        with archived(intel, tmp_path) as running:
+            admin = log_in(running, "admin")
+            wanted = {
+                "name": "new",
+                "baseline": "20",
+                "overrides": "never",
+                "per": "address",
+                "reason": "a customer",
+            }
+            made = admin.send("/console/tenants", "/console/tenants", wanted)
+            got = admin.get("/console/numbers")
+        chosen = re.findall(r"<option selected>(\d+)<", got.body.decode())
+
+        assert 303 == made.status
+        assert ["19", "20"] == chosen
+
     def test_none(self, console):
         """
         Where nothing is known the page says what to do.

@@ -142,8 +142,8 @@ def _stretch(span: Span) -> Stretch:
 
 
 def _suggest(numbers: Sequence[_Number]) -> int:
-    """Suggest the highest number at which some tenant stands."""
-    taken = [each.facts.number for each in numbers if each.tenants]
+    """Suggest the highest below the newest at which some tenant stands."""
+    taken = [each.facts.number for each in numbers[1:] if each.tenants]
     return max(taken, default=numbers[-1].facts.number if numbers else 0)
 
 
