@@ -300,7 +300,7 @@ class TestApply:
         said = prod.refuses("baseline", "apply", "2")
 
         assert "tenant lab: 1 of 1 platforms" in said
-        assert "allowed is a share of 0.01" in said
+        assert "allowed are 1.0% of them" in said
 
         prod.does("baseline", "apply", "2", "--break-more-than-allowed")
 

@@ -389,7 +389,7 @@ class TestShare:
         assert "breaks-too-many" == caught.value.reason
         assert (
             "tenant shop: 6 of 100 platforms are acceptable at 17 and would "
-            "not be at 19; allowed is a share of 0.05"
+            "not be at 19; allowed are 5.0% of them"
         ) in str(caught.value)
         assert [17, 17] == stand(store, 1, "lab", "shop")
         assert State.PLANNED is planner.read(made.id).state

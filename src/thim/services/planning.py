@@ -270,7 +270,10 @@ class Planner:
                 f"at {each.after}"
                 for each in broken
             )
-            msg = f"{listed}; allowed is a share of {self._most:g}"
+            msg = (
+                f"{listed}; allowed are {self._most:.1%} of them: who wants "
+                "to break more than allowed has to say so"
+            )
             raise ForbiddenError(msg, reason="breaks-too-many")
 
     def roll_back(self, plan: Plan) -> Plan:

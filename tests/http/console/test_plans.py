@@ -213,6 +213,7 @@ class TestStages:
 
         assert (403, "breaks-too-many") == (got.status, got["thim-reason"])
         assert "tenant acme: 1 of 2 platforms" in read_text(got)
+        assert f'<a href="{page}">Back</a>' in got.body.decode()
         assert (303, page) == (forced.status, forced["location"])
         history = read_text(admin.get("/console/tenants/acme"))
         assert "the new advisories (forced) ( plan 1 )" in history

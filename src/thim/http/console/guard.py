@@ -359,6 +359,14 @@ def _list_pages(principal: Principal | None) -> list[tuple[str, str]]:
     return [page for page in PAGES if is_outsider or page[0] in _OF_TENANTS]
 
 
+def _find_back(scope: Scope) -> str | None:
+    """Return the page of the form whose sending was refused."""
+    if scope["method"] != "POST":
+        return None
+    page = scope["path"].rpartition("/")[0]
+    return page if page.startswith("/console/") else scope["path"]
+
+
 def refuse(
     scope: Scope,
     error: ThimError,
@@ -375,7 +383,11 @@ def refuse(
     page = Page(
         template="error.html",
         title=http.HTTPStatus(plain.status).phrase,
-        values={"reason": error.reason, "detail": str(error)},
+        values={
+            "reason": error.reason,
+            "detail": str(error),
+            "back": _find_back(scope),
+        },
         status=plain.status,
     )
     kept = [
