@@ -292,7 +292,7 @@ class TestRun:
             "thim fleet what-if --tenant health --baseline 22"
         )
         assert 2 == tried.pop("thim baseline apply 4")
-        assert 8 == len(tried)
+        assert 9 == len(tried)
         assert {0} == set(tried.values())
 
     def test_ctrl_c(self, seen):
