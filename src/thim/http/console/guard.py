@@ -363,8 +363,9 @@ def _find_back(scope: Scope) -> str | None:
     """Return the page of the form whose sending was refused."""
     if scope["method"] != "POST":
         return None
-    page = scope["path"].rpartition("/")[0]
-    return page if page.startswith("/console/") else scope["path"]
+    path: str = scope["path"]
+    page = path.rpartition("/")[0]
+    return page if page.startswith("/console/") else path
 
 
 def refuse(
