@@ -4,6 +4,7 @@ What ``thim doctor`` found, as text for a ticket or as JSON.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ from thim.errors import printable
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from thim.client.codes.model import ErrorCode
     from thim.client.doctor.model import Report, Section, Trouble
@@ -70,9 +71,9 @@ def _write(text: str) -> bool:
 def _lines(report: Report) -> Iterator[str]:
     yield f"thim doctor: {_verdict(report)}, at {report.at:%FT%TZ}"
     yield f"thim {_version()}, {_machine()}"
-    for trouble in report.troubles:
+    for _, alike in itertools.groupby(report.troubles, _find_kind):
         yield ""
-        yield from _trouble_lines(trouble)
+        yield from _trouble_lines(list(alike))
     for section in report.sections:
         yield ""
         yield from _section_lines(section)
@@ -97,10 +98,22 @@ def _machine() -> str:
     return f"{platform.system()} {platform.release()}, as {user}"
 
 
-def _trouble_lines(trouble: Trouble) -> Iterator[str]:
+def _find_kind(trouble: Trouble) -> tuple[object, ...]:
+    """Return what is said once of several of the same, at the same place."""
+    name, where = trouble.name, trouble.where
+    return trouble.level, name, where, trouble.cause, trouble.mend
+
+
+def _trouble_lines(alike: Sequence[Trouble]) -> Iterator[str]:
+    trouble = alike[0]
     yield f"{_MARKS[trouble.level]} {trouble.name} at {trouble.where}"
-    for label in ("what", "cause", "mend"):
-        if text := getattr(trouble, label):
+    texts = [("what", each.what) for each in alike]
+    for label, text in (
+        *texts,
+        ("cause", trouble.cause),
+        ("mend", trouble.mend),
+    ):
+        if text:
             yield from _wrap(f"   {label:<6} ", text)
     if shown := find_shown(trouble.name):
         yield f"   shown  {', '.join(shown)}"
