@@ -24,6 +24,8 @@ from tests.conftest import PROJECT
 from tests.serving import Served
 from thim.cli import demo
 from thim.errors import OperatorError
+from thim.services.clock import utc_now
+from thim.store.outlook_view import OutlookView
 from thim.store.pck import PckReader, Wanted
 from thim.store.replica import Replica
 from thim.store.watch import Watch
@@ -57,6 +59,7 @@ class Seen:
     refused: set[str]
     answered: set[tuple[str, str, str]]
     tried: dict[str, int]
+    taken: datetime.datetime
     code: int
     err: str
     left: list[str]
@@ -127,6 +130,7 @@ def _look(url, tokens, folder):
     with contextlib.closing(Replica(folder / "demo.db")) as replica:
         platforms = list(PckReader(replica).select(Wanted()))
         refused = Watch(replica).refused(_EVER, 100)
+        taken = OutlookView(replica).taken()
     return {
         "api": {path: json.loads(ask(f"admin/v1/{path}")) for path in _ASKED},
         "roles": [
@@ -138,6 +142,7 @@ def _look(url, tokens, folder):
             (folder / f"{role}.token").stat().st_mode & 0o777
             for role in ("admin", "reader")
         },
+        "taken": taken,
         "refused": {each.reason for each in refused},
         "answered": set(_ANSWERED.findall(ask("metrics"))),
     }
@@ -239,6 +244,13 @@ class TestWorld:
         for path in (_TO_STANDARD, _TO_NEWEST):
             found = seen.api[path]
             assert 0 < found["breaking"] < found["platforms"]
+
+    def test_outlook(self, seen):
+        """
+        How the fleet stands is worked out already, and as of today: who looks
+        first sees no numbers of the past.
+        """
+        assert utc_now() - seen.taken < datetime.timedelta(hours=1)
 
     def test_quarantine(self, seen):
         """

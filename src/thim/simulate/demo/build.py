@@ -161,6 +161,7 @@ def _prepare(site: Site) -> int:
     _offer_forgeries(site)
     site.vendors.clock.move_to(utc_now())
     site.refresh()
+    site.watch()  # how the fleet stands is told as of today
     return plan
 
 
