@@ -4,6 +4,7 @@ The first page: what an operator must know at a glance.
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ from thim.store.outlook_view import OutlookView
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from markupsafe import Markup
@@ -41,7 +43,7 @@ _KINDS: Final = {
     State.EXPIRED: "bad",
 }
 #: Where those are listed that a concern counts.
-_PLACES: Final = {
+PLACES: Final = {
     "expired": "/console/collateral?state=expired&kept=yes",
     "stale": "/console/collateral?state=stale",
     "missing": "/console/collateral?state=missing",
@@ -74,7 +76,7 @@ async def _show(visit: Visit) -> Page | SeeOther:
             "kind": kind,
             "verdict": verdict,
             "trouble": visit.service.find_trouble(),
-            "places": _PLACES,
+            "places": PLACES,
             "concerns": [(VERDICTS[c.level][0], c) for c in status.concerns],
             "first": status.next_expiry,
             "expiring": _draw_expiring(status),
@@ -117,20 +119,39 @@ def _read_fleet(replica: Replica, now: datetime) -> dict[str, Any]:
 
 
 def _draw_fleet(outlooks: dict[str, Any]) -> Markup:
-    bars = []
-    for tenant, outlook in sorted(outlooks.items()):
-        parts = [
-            Part(
-                f"{each['tee']} {each['standing']}",
-                _STANDINGS.get(each["standing"], "bad"),
-                each["platforms"],
-            )
-            for each in outlook["standings"]
-        ]
-        total = sum(part.amount for part in parts)
-        link = f"/console/tenants/{tenant}"
-        bars.append(Bar(tenant, parts, note=f"{total:g}", link=link))
+    # A machine may have a verdict for each: they are not to be added up.
+    bars = [
+        _draw_standings(tenant, tee, list(standings))
+        for tenant, outlook in sorted(outlooks.items())
+        for tee, standings in itertools.groupby(
+            sorted(outlook["standings"], key=_find_tee), _find_tee
+        )
+    ]
     return draw_bars("Platforms of each tenant by how they stand", bars)
+
+
+def _find_tee(standing: dict[str, Any]) -> str:
+    tee: str = standing["tee"]
+    return tee
+
+
+def _draw_standings(
+    tenant: str, tee: str, standings: Sequence[dict[str, Any]]
+) -> Bar:
+    parts = [
+        Part(
+            each["standing"],
+            _STANDINGS.get(each["standing"], "bad"),
+            each["platforms"],
+        )
+        for each in standings
+    ]
+    return Bar(
+        f"{tenant}, {tee}",
+        parts,
+        note=f"{sum(part.amount for part in parts):g}",
+        link=f"/console/tenants/{tenant}",
+    )
 
 
 OVERVIEW: Final = (
