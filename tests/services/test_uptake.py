@@ -2,7 +2,8 @@ import datetime
 
 import pytest
 
-from tests.services.made import NOW
+from tests.services.made import INTEL, NOW
+from tests.tenants import Decisions
 from thim.errors import NotFoundError, ParameterError
 from thim.services.client_notes import LAG
 from thim.services.uptake import PERIOD, find_uptake
@@ -73,6 +74,19 @@ def test_gone(note, replica):
 
     assert edge == found.since
     assert ["here"] == [one.client for one in found.behind]
+
+
+def test_former_owner(note, store, replica):
+    """
+    Who was seen before there was this tenant was a client of another one that
+    had the same name.
+    """
+    since = NOW - HOUR
+    Decisions().tenant("late", "17", since=since).write(store, INTEL.anchors)
+    note(("a", 17, since - HOUR, "late"), ("b", 17, NOW, "late"))
+    found = find_uptake(replica, "late", 18, NOW)
+
+    assert ["b"] == [one.client for one in found.behind]
 
 
 def test_nobody(replica):

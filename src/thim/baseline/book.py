@@ -275,9 +275,12 @@ class Book:
     def find_birth(self, name: str, now: datetime) -> datetime | None:
         """
         Return since when the tenant *name* is the one that it is: after the
-        last one of that name was deleted.
+        last one of that name was deleted.  None if it is not there, or always
+        was: the root.
         """
         birth = None
+        if name == ROOT.name:
+            return birth
         for decision in self.enactments(Kind.TENANT, name):
             if decision.effective > now:
                 continue

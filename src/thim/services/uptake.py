@@ -64,7 +64,8 @@ def find_uptake(
     list *most* of those that it has not.
 
     A client counts for a `PERIOD`, and for as long as what is written down of
-    it may lag: rather one too many than one overlooked.
+    it may lag: rather one too many than one overlooked.  Whose tenant had the
+    same name before is not told of.
 
     Raises:
         ParameterError: *most* is negative.
@@ -76,7 +77,10 @@ def find_uptake(
     since = now - PERIOD - LAG
     view = ClientView(replica)
     with replica.snapshot():
-        replica.book().find_tenant(tenant, now, now)
+        book = replica.book()
+        book.find_tenant(tenant, now, now)
+        birth = book.find_birth(tenant, now)
+        since = since if birth is None else max(since, birth)
         counts = view.count(tenant, since)
         behind = view.behind(tenant, number, since, most)
     return Uptake(

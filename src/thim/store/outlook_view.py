@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from thim.store.file import making_sense
-from thim.store.instants import from_stored
+from thim.store.instants import from_stored, to_stored
 
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from thim.store.file import StoreFile
 
 _BODIES: Final = "SELECT tenant, body FROM outlooks WHERE tenant <> ''"
-_BODY: Final = "SELECT body FROM outlooks WHERE tenant = ?"
+_BODY: Final = "SELECT body FROM outlooks WHERE tenant = ? AND taken >= ?"
 _ANY: Final = """
     SELECT EXISTS (SELECT 1 FROM platforms)
         OR EXISTS (SELECT 1 FROM fleet_tcbs)
@@ -39,11 +39,13 @@ class OutlookView:
         """
         return dict(self._file.rows(_BODIES))
 
-    def body(self, tenant: str) -> str | None:
+    def body(self, tenant: str, since: datetime | None = None) -> str | None:
         """
-        Return the outlook of one *tenant*, JSON; None where there is none.
+        Return the outlook of one *tenant*, JSON; None where there is none, or
+        none that was worked out *since* then.
         """
-        row = self._file.first(_BODY, (tenant,))
+        first = 0 if since is None else to_stored(since)
+        row = self._file.first(_BODY, (tenant, first))
         return row[0] if row else None
 
     def has_fleet(self) -> bool:

@@ -53,6 +53,17 @@ class Service:
         visitor.log_in(self.make_token(f"visitor-{tenant}", tenant))
         return visitor
 
+    def replace_acme(self):
+        """
+        Delete the tenant acme, and give its name to somebody else.
+        """
+        admin = Visitor(self.served)
+        admin.log_in(self.make_token("admin", role=Role.ADMIN))
+        page, why = "/console/tenants/acme", {"reason": "others"}
+        admin.send(page, f"{page}/delete", {**why, "typed": "acme"})
+        new = {**why, "name": "acme", "baseline": "17", "overrides": "never"}
+        admin.send("/console/tenants", "/console/tenants", new)
+
     def record(self, *decisions):
         """
         Put decisions on record.
@@ -228,6 +239,22 @@ class TestEvents:
 
         assert {"acme"} == tenants
 
+    def test_former_owner(self, own):
+        """
+        It does not see what concerned another of that name before, however it
+        asks.
+        """
+        own.replace_acme()
+        visitor = own.visit("acme")
+        actors = {
+            name
+            for query in ("", "?since=2000-01-01", "?actor=acme-admin")
+            for name in cells(visitor.get(AUDIT + query), "By")
+        }
+
+        assert "acme-admin" not in actors
+        assert "acme-admin" in cells(own.visit().get(AUDIT), "By")
+
 
 class TestDecisions:
     def test_newest(self, visitor):
@@ -333,6 +360,19 @@ class TestDecisions:
 
         assert {"bank"} == set(cells(bank.get(DECISIONS), "Tenant"))
         assert [200, 404] == statuses
+
+    def test_former_owner(self, own):
+        """
+        It does not see those of another of that name before, nor by a jti.
+        """
+        own.replace_acme()
+        own.record(decision(99, tenant="acme", at=day(30)))
+        visitor = own.visit("acme")
+        got = visitor.get(f"{DECISIONS}?since=2000-01-01")
+
+        assert 1 == len(cells(got, "Tenant"))
+        assert 404 == visitor.get(f"{DECISIONS}/{JTI}").status
+        assert 200 == own.visit().get(f"{DECISIONS}/{JTI}").status
 
 
 @needs_chromium

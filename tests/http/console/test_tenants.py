@@ -2,9 +2,11 @@
 The console's pages of tenants.
 """
 
+import json
+
 import pytest
 
-from tests.http.console.decided_world import hold, people
+from tests.http.console.decided_world import DAY, hold, people
 from tests.http.console.visitor import Visitor, read_text
 from tests.platforms import NOW
 from tests.policy_signers import signer
@@ -12,6 +14,7 @@ from tests.tenants import Decisions
 from thim.attestation.policy.hashes import policy_hash
 from thim.attestation.policy_jws import write_unsigned
 from thim.services.tokens import Role, make_token
+from thim.store.client_view import ClientNumber
 from thim.store.ledger import Ledger
 
 
@@ -217,3 +220,24 @@ class TestOwn:
             True,
         )
         assert ("version 1 " in theirs, "version 3" in theirs) == (False, True)
+
+    def test_past_fleet(self, world, intel):
+        """
+        Nobody takes the platforms and clients of another of that name before
+        for the new one's.
+        """
+        before, late = NOW - DAY, Decisions().tenant("late", "17", since=NOW)
+        seen = ClientNumber(
+            tenant="late", client="10.0.0.7", number=16, seen=before
+        )
+        told = {"tee": "SGX", "standing": "OutOfDate", "platforms": 5}
+        outlook = {"standings": [told]}
+        late.write(world.api.store, intel.anchors)
+        with Ledger(world.api.store, intel.anchors) as ledger:
+            ledger.client_numbers.note([seen], before)
+            ledger.outlooks.put({"late": json.dumps(outlook)}, before)
+        text = read_text(world.visit("reader").get("/console/tenants/late"))
+
+        assert "Clients that have fetched it none seen" in text
+        assert "10.0.0.7" not in text
+        assert "How they stand was not worked out yet" in text

@@ -40,7 +40,7 @@ _MOST_DIGITS: Final = 16
 async def _list_events(visit: Visit) -> Page:
     asked = _read_asked(visit, _EVENTS)
     wanted = Filter(
-        since=_read_instant("since", asked),
+        since=await _read_since(visit, asked),
         until=_read_instant("until", asked),
         tenant=asked["tenant"] or None,
         actor=asked["actor"] or None,
@@ -76,6 +76,22 @@ def _read_asked(visit: Visit, fields: tuple[str, ...]) -> dict[str, str]:
     return asked if own is None else {**asked, "tenant": own}
 
 
+async def _read_since(
+    visit: Visit, asked: Mapping[str, str]
+) -> datetime | None:
+    """Read since when; no tenant's token goes back behind its birth."""
+    since, birth = _read_instant("since", asked), await _find_birth(visit)
+    return max(filter(None, (since, birth)), default=None)
+
+
+async def _find_birth(visit: Visit) -> datetime | None:
+    # Who had the name before is no business of who has it now.
+    own = visit.principal.tenant
+    if own is None:
+        return None
+    return await visit.read(lambda r, now: r.book().find_birth(own, now))
+
+
 def _read_instant(name: str, asked: Mapping[str, str]) -> datetime | None:
     text = asked[name]
     if not text:
@@ -103,7 +119,7 @@ def _read_before(visit: Visit) -> int | None:
 async def _list_decisions(visit: Visit) -> Page:
     asked = _read_asked(visit, _DECISIONS)
     wanted = DecisionFilter(
-        since=_read_instant("since", asked),
+        since=await _read_since(visit, asked),
         until=_read_instant("until", asked),
         tenant=asked["tenant"] or None,
         type=asked["type"] or None,
@@ -159,8 +175,9 @@ _GOOD: Final = frozenset({"UpToDate", "SWHardeningNeeded", "accepted"})
 async def _show_decision(visit: Visit) -> Page:
     jti = visit.names["jti"]
     found = await asyncio.to_thread(_view(visit).find, jti)
-    own = visit.principal.tenant
-    if found is None or own not in {None, found.tenant}:
+    own, birth = visit.principal.tenant, await _find_birth(visit)
+    is_own = found is not None and own in {None, found.tenant}
+    if found is None or not is_own or (birth and found.at < birth):
         msg = (
             f"no decision is on record here of the token {jti[:80]!r}: another "
             "node issued it, or so long ago that its record is dropped"

@@ -78,7 +78,11 @@ async def list_tenants(
                 {
                     **describe_tenant(replica, tenant, now),
                     "is_signing": find_state(replica, tenant, now).is_signing,
-                    "outlook": _read_outlook(outlooks, tenant.name),
+                    "outlook": _read_outlook(
+                        outlooks,
+                        tenant.name,
+                        book.find_birth(tenant.name, now),
+                    ),
                 }
                 for tenant in found[:_ROWS]
             ],
@@ -99,8 +103,11 @@ async def list_tenants(
     )
 
 
-def _read_outlook(view: OutlookView, name: str) -> dict[str, Any] | None:
-    body = view.body(name)
+def _read_outlook(
+    view: OutlookView, name: str, birth: datetime | None
+) -> dict[str, Any] | None:
+    # What is older is of who had the name before.
+    body = view.body(name, birth)
     found: dict[str, Any] | None = None if body is None else json.loads(body)
     return found
 
@@ -132,9 +139,10 @@ async def show_tenant(
     def read(replica: Replica, now: datetime) -> dict[str, Any]:
         tenant = replica.book().find_tenant(name, now, now)
         # Who had the name before is no business of who has it now.
-        since = replica.book().find_birth(name, now) if own else None
+        birth = replica.book().find_birth(name, now)
+        since = birth if own else None
         history = describe_history(replica, Kind.TENANT, name, since)
-        outlook = _read_outlook(OutlookView(replica), name)
+        outlook = _read_outlook(OutlookView(replica), name, birth)
         return {
             "tenant": describe_tenant(replica, tenant, now),
             "issuer": find_issuer(tenant, url),
