@@ -23,6 +23,14 @@ class TestSecrets:
             "Ocp-Apim-Subscription-Key: hunter2",
             '"api_key": "hunter2"',
             "password=hunter2",
+            "password = 'my hunter2'",
+            "passwd: hunter2",
+            "sharedAccessKey=hunter2",
+            "Authorization: Negotiate hunter2",
+            'authorization: Digest username="a", response="hunter2"',
+            "Set-Cookie: sid=1; other=hunter2",
+            "bob:hunter2@proxy.example:3128",
+            "http://bob:/hunter2@proxy.example:3128",
             "file /home/hunter2/thim.toml",
             r"C:\Users\hunter2\sgx.conf",
         ],
@@ -33,7 +41,18 @@ class TestSecrets:
         """
         assert "hunter2" not in HIDE(text)
 
-    @pytest.mark.parametrize("secret", [TOKEN, "ab" * 16, "0F" * 384])
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            TOKEN,
+            "ab" * 16,
+            "0F" * 384,
+            "0x" + "0F" * 16,
+            ":".join(["0F"] * 16),
+            " ".join(["ab"] * 16),
+            "q9/abcdEFGH1234567890abcd+/efghijklMNOP1234567=",
+        ],
+    )
     def test_looks(self, secret):
         """
         Neither does what looks like a token, a QE ID or an encrypted PPID.
@@ -57,6 +76,9 @@ class TestSecrets:
             "/usr/local/share/ca-certificates/company.crt",
             "2026-09-01T12:00:00Z (29.9 days left)",
             "root certificates of a private CA",
+            "http://169.254.169.254/metadata/THIM/sgx/certification/v4/",
+            "/usr/share/Company2024/Certificates/Trusted/Roots/thim.pem",
+            "nobody listens there: connection refused",
         ],
     )
     def test_kept(self, text):
@@ -78,6 +100,21 @@ class TestBounds:
         A text has an end.
         """
         assert 2001 == len(HIDE("x " * 100_000))
+
+    def test_cut(self):
+        """
+        What is cut off within a secret leaves no part of it.
+        """
+        assert "ab" not in HIDE(("https://x.example/?a=b " * 170) + "ab" * 999)
+
+    @pytest.mark.parametrize(
+        "piece", ["a", "a-", "//", "?a=", "0x", "a:", "ab "]
+    )
+    def test_endless(self, piece):
+        """
+        However long a text is that somebody sends, it is done with at once.
+        """
+        assert len(HIDE(piece * 2_000_000)) <= 2001
 
     @given(st.text())
     def test_anything(self, text):

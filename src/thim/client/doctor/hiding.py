@@ -23,28 +23,45 @@ LEFT_OUT: Final = (
     "chip IDs), names of users in paths"
 )
 _LONGEST: Final = 2000
+#: Of what is longer no more is looked at: a server may send what it likes.
+_MOST: Final = 2 * _LONGEST
 _HIDDEN: Final = "…"
 #: Parameters whose values name documents, not machines or people.
 _OPEN: Final = frozenset(
     {"ca", "fmspc", "encoding", "update", "api-version", "platform", "type"}
 )
-_USER: Final = re.compile(r"//[^/@\s]*@")
+#: A password may hold any sign, a slash too; and some write no scheme.
+_USER: Final = re.compile(r"//[^\s'\"]*@|(?<![^\s'\"(])[^\s@/:'\"]+:[^\s@]+@")
 _PARAMETER: Final = re.compile(r"(?<=[?&])([^=&\s?]{1,200})=([^&\s'\"]*)")
+#: These headers are taken out to the end of the line: schemes differ.
+_HEADER: Final = re.compile(
+    r"((?:authorization|cookie)[\"']?\s?[:=]\s?)[^\n]+", re.IGNORECASE
+)
 _NAMED: Final = re.compile(
-    r"([\w-]*"
-    r"(?:api[-_]?key|subscription-key|token|password|secret|authorization)"
-    r"[\"']?\s?[:=]\s?[\"']?)[^\s\"',]+",
+    r"(?<![\w-])([\w-]*"
+    r"(?:(?:api|access|account|private|shared|subscription)[-_ ]?key|token"
+    r"|passw(?:or)?d|passphrase|pwd|secret|credentials?)"
+    r"[\"']?\s?[:=]\s?)(?:\"[^\"]*\"?|'[^']*'?|[^\s\"',]+)",
     re.IGNORECASE,
 )
 _BEARER: Final = re.compile(
     r"(bearer\s+|basic\s+(?=[A-Za-z0-9+/=]{8}))[^\s\"',]+", re.IGNORECASE
 )
-_HEX: Final = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{32,}(?![0-9A-Za-z])")
+_HEX: Final = re.compile(
+    r"(?<![0-9A-Za-z])(?:0x)?"
+    r"(?:[0-9A-F]{32,}|[0-9A-F]{2}(?:[:\s-][0-9A-F]{2}){15,})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+_KINDS: Final = r"(?=[{0}]*\d)(?=[{0}]*[a-z])(?=[{0}]*[A-Z])"
 #: What is drawn by lot has all three kinds; no name here has.
 _RANDOM: Final = re.compile(
     r"(?<![A-Za-z0-9_+=-])"
-    r"(?=[A-Za-z0-9_+=-]*\d)(?=[A-Za-z0-9_+=-]*[a-z])(?=[A-Za-z0-9_+=-]*[A-Z])"
-    r"[A-Za-z0-9_+=-]{36,}"
+    rf"{_KINDS.format('A-Za-z0-9_+=-')}[A-Za-z0-9_+=-]{{36,}}"
+)
+#: With slashes it may be a path, unless it has what only base64 has.
+_BASE64: Final = re.compile(
+    r"(?<![A-Za-z0-9+/])(?=[A-Za-z0-9/]*[+=])"
+    rf"{_KINDS.format('A-Za-z0-9+/')}[A-Za-z0-9+/]{{36,}}={{0,2}}"
 )
 _HOMES: Final = re.compile(r"(/home/|/Users/|[A-Za-z]:\\Users\\)[^/\\\s:'\",]+")
 
@@ -62,16 +79,31 @@ class Hider:
         """
         Return *text*, on one line, without what looks like a secret.
         """
+        text = _cut(text)
         for home in self._homes:
             text = re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text)
         text = _HOMES.sub(rf"\1{_HIDDEN}", text)
-        text = _USER.sub(f"//{_HIDDEN}@", text)
+        text = _USER.sub(_hide_user, text)
         text = _PARAMETER.sub(_hide_parameter, text)
+        text = _HEADER.sub(rf"\1{_HIDDEN}", text)
         text = _BEARER.sub(rf"\1{_HIDDEN}", text)
         text = _NAMED.sub(rf"\1{_HIDDEN}", text)
-        text = _HEX.sub(f"{_HIDDEN}", text)
-        text = printable(_RANDOM.sub(_HIDDEN, text))
+        for looks in (_HEX, _BASE64, _RANDOM):
+            text = looks.sub(_HIDDEN, text)
+        text = printable(text)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}{_HIDDEN}"
+
+
+def _cut(text: str) -> str:
+    """Bound *text*, where that leaves no piece of a word to be missed."""
+    if len(text) <= _MOST:
+        return text
+    words = text[:_MOST].rsplit(maxsplit=1)
+    return f"{words[0] if len(words) > 1 else ''} {_HIDDEN}"
+
+
+def _hide_user(found: re.Match[str]) -> str:
+    return f"{'//' if found[0].startswith('//') else ''}{_HIDDEN}@"
 
 
 def _hide_parameter(found: re.Match[str]) -> str:
