@@ -170,7 +170,7 @@ class Gate:
         found: Principal | None = principal
         if principal.issuer is None:
             found = self._tokens.recall(principal.id, self._clock())
-        elif self._openid is None:
+        elif self._openid is None or self._openid.issuer != principal.issuer:
             found = None
         return None if found is None else self._add_certificate(scope, found)
 

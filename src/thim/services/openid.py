@@ -86,6 +86,13 @@ class OpenIdDesk:
         self._is_failing = False
         self._wanted = asyncio.Event()
 
+    @property
+    def issuer(self) -> str:
+        """
+        Whose tokens count.
+        """
+        return self._settings.issuer
+
     def check(self, text: str, now: datetime) -> Principal:
         """
         Return whose token *text* is.
