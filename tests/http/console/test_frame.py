@@ -109,6 +109,9 @@ class TestLogin:
             "//example.org/console/",
             "/console/../../x\r\nSet-Cookie: a=b",
             "/console/login",
+            "/console/%6cogin",
+            "/console/../admin/v1/tenants",
+            "/console/.%2e/admin/v1/tenants",
             "/admin/v1/tenants",
         ],
     )
@@ -216,6 +219,15 @@ class TestSession:
         visitor.cookie = f"thim-console={value}"
 
         assert 303 == visitor.get("/console/").status
+
+    def test_beside_another(self, reader):
+        """
+        A cookie of the same name, which another service of this host's name
+        has set, ends no session.
+        """
+        reader.cookie = f"thim-console=other; {reader.cookie}"
+
+        assert 200 == reader.get("/console/").status
 
 
 class TestForms:

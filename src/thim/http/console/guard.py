@@ -23,6 +23,12 @@ from thim.errors import (
     UnavailableError,
 )
 from thim.http.bodies import TooLargeError, read_body
+from thim.http.console.cookies import (
+    BASE,
+    Header,
+    read_cookies,
+    set_cookie,
+)
 from thim.http.console.render import HEADERS, render
 from thim.http.console.session import Cookies, Session, begin_session
 from thim.http.console.visit import (
@@ -74,13 +80,12 @@ _OF_TENANTS: Final = frozenset(
 MOST_FORM: Final = 512 * 1024
 #: A page of ours and nothing else: no other host, no control characters.
 _OWN: Final = re.compile(r"/console/[A-Za-z0-9/_.:?&=%+-]*")
-_COOKIE: Final = "thim-console"
 _BODILESS: Final = frozenset({"GET", "HEAD"})
-_BASE: Final = "/console/"
 #: What a refusal's headers say to programs.
 _KEPT: Final = frozenset({b"retry-after", b"thim-reason"})
-#: Name and value.
-Header: TypeAlias = tuple[bytes, bytes]
+#: So many pages are made at once: more of them take threads and the event loop
+#: from those who are served collateral, and nobody gets a page any sooner.
+_TURNS: Final = 4
 
 
 class Console:
@@ -92,6 +97,8 @@ class Console:
         self._service = service
         self._gate = gate
         self._cookies = Cookies(service)
+        #: Held by whoever makes a page, and by nobody who waits for a client.
+        self.turns = asyncio.Semaphore(_TURNS)
 
     async def log_in(self, scope: Scope, token: str) -> Header:
         """
@@ -111,13 +118,13 @@ class Console:
         session = begin_session(principal, self._service.clock())
         value = await asyncio.to_thread(self._cookies.seal, session)
         self._service.upkeep.catch_up()
-        return _set_cookie(scope, value)
+        return set_cookie(scope, value)
 
     def log_out(self, scope: Scope) -> Header:
         """
         Return the cookie that ends a session.
         """
-        return _set_cookie(scope, "", "; Max-Age=0")
+        return set_cookie(scope, "", "; Max-Age=0")
 
     def find(self, scope: Scope) -> tuple[Session, Principal] | None:
         """
@@ -127,45 +134,24 @@ class Console:
             ForbiddenError: The request came in the clear.
             UnavailableError: The store cannot be read.
         """
-        value = _read_cookie(scope)
-        if not value:
-            return None
-        session = self._cookies.open(value, self._service.clock())
+        session = self._open(scope)
         if session is None:
             return None
         principal = self._gate.recall(scope, session.principal)
         return None if principal is None else (session, principal)
+
+    def _open(self, scope: Scope) -> Session | None:
+        # There are several where another service of this host's name has set
+        # one: it ends nobody's session here.
+        now = self._service.clock()
+        found = (self._cookies.open(v, now) for v in read_cookies(scope) if v)
+        return next((session for session in found if session), None)
 
 
 def _with_token(scope: Scope, token: str) -> Scope:
     # As if a program had shown it: the same checks, the same counting.
     bearer = (b"authorization", b"Bearer " + token.encode("utf-8"))
     return {**scope, "headers": [bearer]}
-
-
-def _name(scope: Scope) -> str:
-    # Over TLS, browsers take one of this name over TLS only.
-    return f"__Secure-{_COOKIE}" if scope["scheme"] == "https" else _COOKIE
-
-
-def _set_cookie(scope: Scope, value: str, more: str = "") -> Header:
-    secure = "; Secure" if scope["scheme"] == "https" else ""
-    text = (
-        f"{_name(scope)}={value}; Path={_BASE}; HttpOnly; SameSite=Strict"
-        f"{secure}{more}"
-    )
-    return b"set-cookie", text.encode("ascii")
-
-
-def _read_cookie(scope: Scope) -> str:
-    name = _name(scope)
-    for header, value in scope["headers"]:
-        if header == b"cookie":
-            for part in value.decode("latin-1").split(";"):
-                key, _, text = part.strip().partition("=")
-                if key == name:
-                    return str(text)
-    return ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -193,31 +179,40 @@ class ConsolePage:
             if found is None:
                 reply = _ask_to_log_in(scope)
             else:
-                shown = await self._show(scope, receive, *found)
-                reply = to_reply(scope, shown, *found)
+                visit = await self._receive(scope, receive, *found)
+                reply = await self.show(visit)
         except ThimError as e:
             reply = refuse(scope, e, *(found or (None, None)))
         if scope["method"] not in _BODILESS:
             service.upkeep.catch_up()
         await finish(scope, send, service.mark(reply))
 
-    async def _show(
+    async def show(self, visit: Visit) -> Reply:
+        """
+        Answer a *visit*, when it is its turn.
+        """
+        scope = visit.scope
+        console: Console = scope["state"]["console"]
+        async with console.turns:
+            shown = await self.view(visit)
+            return to_reply(scope, shown, visit.session, visit.principal)
+
+    async def _receive(
         self,
         scope: Scope,
         receive: Receive,
         session: Session,
         principal: Principal,
-    ) -> Shown:
+    ) -> Visit:
         form = {}
         if scope["method"] not in _BODILESS:
             check_origin(scope)
             form = await read_form(scope, receive)
             _check_csrf(session, form)
         self._let_in(principal)
-        visit = Visit(
+        return Visit(
             scope=scope, session=session, principal=principal, form=form
         )
-        return await self.view(visit)
 
     def _let_in(self, principal: Principal) -> None:
         if not principal.may(self.permission):
@@ -249,7 +244,7 @@ def _ask_to_log_in(scope: Scope) -> Reply:
     query = scope["query_string"].decode("latin-1")
     here = f"{path}?{query}" if query else path
     asked = urllib.parse.urlencode({"next": here})
-    there = LOGIN if here == _BASE else f"{LOGIN}?{asked}"
+    there = LOGIN if here == BASE else f"{LOGIN}?{asked}"
     if (b"hx-request", b"true") in scope["headers"]:
         # A part of a page is not to become the login: the whole page is.
         go = (b"hx-redirect", there.encode("ascii"))
@@ -296,8 +291,9 @@ def find_next(text: str) -> str:
     Return the page to show after the login: that of the *text* if it is one of
     the console's, else the first.
     """
-    is_own = _OWN.fullmatch(text) and not text.startswith(LOGIN)
-    return text if is_own else _BASE
+    path = urllib.parse.unquote(text.partition("?")[0])
+    leads_out = ".." in path.split("/") or path.startswith(LOGIN)
+    return text if _OWN.fullmatch(text) and not leads_out else BASE
 
 
 def see_other(path: str, *headers: Header) -> Reply:
