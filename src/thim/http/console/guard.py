@@ -97,7 +97,7 @@ class Console:
         self._service = service
         self._gate = gate
         self._cookies = Cookies(service)
-        #: Held by whoever makes a page, and by nobody who waits for a client.
+        #: Held by whoever makes a page; by nobody who waits for somebody else.
         self.turns = asyncio.Semaphore(_TURNS)
 
     async def log_in(self, scope: Scope, token: str) -> Header:
@@ -191,11 +191,15 @@ class ConsolePage:
         """
         Answer a *visit*, when it is its turn.
         """
-        scope = visit.scope
-        console: Console = scope["state"]["console"]
+        console: Console = visit.scope["state"]["console"]
+        if visit.scope["method"] not in _BODILESS:
+            return await self._answer(visit)  # it may wait for vendors
         async with console.turns:
-            shown = await self.view(visit)
-            return to_reply(scope, shown, visit.session, visit.principal)
+            return await self._answer(visit)
+
+    async def _answer(self, visit: Visit) -> Reply:
+        shown = await self.view(visit)
+        return to_reply(visit.scope, shown, visit.session, visit.principal)
 
     async def _receive(
         self,
