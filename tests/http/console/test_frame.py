@@ -2,8 +2,10 @@
 Who sees the console, and what every page of it has.
 """
 
+import contextlib
 import datetime
 import re
+import sqlite3
 
 import pytest
 
@@ -91,6 +93,17 @@ class TestLogin:
         statuses = [visitor.log_in(wrong).status for _ in range(11)]
 
         assert [401] * 10 + [429] == statuses
+
+    def test_locked(self, console, reader, visitor):
+        """
+        People log in while nothing can be written, once anybody has before.
+        """
+        with contextlib.closing(sqlite3.connect(console.store)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            got = visitor.log_in(console.tokens["admin"])
+
+        assert 303 == got.status
+        assert 200 == reader.get("/console/").status
 
     def test_cookie(self, console, visitor):
         """

@@ -116,7 +116,7 @@ class Console:
             )
             raise ForbiddenError(msg, reason="role")
         session = begin_session(principal, self._service.clock())
-        value = await asyncio.to_thread(self._cookies.seal, session)
+        value = await self._cookies.seal(session)
         self._service.upkeep.catch_up()
         return set_cookie(scope, value)
 

@@ -10,6 +10,7 @@ each request: who is revoked is out at once.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import datetime
@@ -94,15 +95,19 @@ class Cookies:
         self._service = service
         self._sealer: Sealer | None = None
 
-    def seal(self, session: Session) -> str:
+    async def seal(self, session: Session) -> str:
         """
-        Return a cookie's value; for a thread that may wait for the disk, since
-        the first secret of a store makes its key.
+        Return a cookie's value.
 
         Raises:
             UnavailableError: There is no key to seal with.
         """
-        sealed = self._provide().seal(msgspec.json.encode(session), _CONTEXT)
+        # Only the first secret of a store makes its key: people log in when
+        # nothing can be written, too.
+        sealer = self._find()
+        if sealer is None:
+            sealer = await asyncio.to_thread(self._provide)
+        sealed = sealer.seal(msgspec.json.encode(session), _CONTEXT)
         return base64.urlsafe_b64encode(sealed).decode("ascii")
 
     def open(self, value: str, now: datetime.datetime) -> Session | None:
