@@ -2,9 +2,15 @@
 The console's what-if.
 """
 
+import re
+
 import pytest
 
-from tests.http.console.visitor import read_text
+from tests.http.console.decided_world import hold
+from tests.http.console.visitor import Visitor, read_text
+from tests.platforms import NOW
+from thim.services.tokens import Role, make_token
+from thim.store.ledger import Ledger
 
 
 def ask(world, who="reader", **query):
@@ -13,6 +19,13 @@ def ask(world, who="reader", **query):
     """
     text = "&".join(f"{key}={value}" for key, value in query.items())
     return world.visit(who).get(f"/console/what-if?{text}")
+
+
+def offered(got):
+    """
+    Which names a page offers.
+    """
+    return set(re.findall(r'<option value="([^"]+)">', got.body.decode()))
 
 
 class TestAsked:
@@ -106,6 +119,32 @@ class TestTenants:
         got = ask(calm, "acme/reader", tenant="lab", baseline="18")
 
         assert (403, "tenant") == (got.status, got["thim-reason"])
+
+    def test_names(self, world, intel):
+        """
+        It is told of its own baseline and of those that are there for all, and
+        not how others call theirs.
+        """
+        hold(world, intel)
+        text, kept = make_token(
+            "own", Role.READER, actor="root", now=NOW, tenant="shop"
+        )
+        with Ledger(world.api.store, intel.anchors) as ledger:
+            ledger.tokens.add(kept)
+        visitor = Visitor(world.api.served)
+        visitor.log_in(text)
+        everybody, acme, shop = map(
+            offered,
+            (
+                ask(world),
+                ask(world, "acme/reader"),
+                visitor.get("/console/what-if"),
+            ),
+        )
+
+        assert {"prod", "early"} <= everybody & shop
+        assert {"early", "18"} <= acme
+        assert "prod" not in acme
 
     def test_nameless(self, world):
         """

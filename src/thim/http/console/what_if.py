@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.baseline.model import ROOT
+from thim.baseline.model import ROOT, SHIPPED
 from thim.errors import ForbiddenError, NotFoundError, UnavailableError
 from thim.http.console.guard import ConsolePage
 from thim.http.console.impacts import (
@@ -79,6 +79,10 @@ def _list_names(
         book = replica.book()
         tenants = [own] if own else [each.name for each in book.tenants(now)]
         names = [each.name for each in book.baselines(now)]
+        if own is not None:
+            # What others call theirs may say who they are.
+            theirs = book.find_tenant(own, now, now).baseline
+            names = [n for n in names if n in SHIPPED or n == theirs]
         numbers = sorted(replica.numbers(), reverse=True)
         return {
             "tenants": tenants[:_LISTED],
