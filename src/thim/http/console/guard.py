@@ -211,7 +211,7 @@ class ConsolePage:
         form = {}
         if scope["method"] not in _BODILESS:
             check_origin(scope)
-            form = await read_form(scope, receive)
+            form = await read_form(scope, receive, MOST_FORM)
             _check_csrf(session, form)
         self._let_in(principal)
         return Visit(
@@ -280,14 +280,18 @@ def _check_csrf(session: Session, form: dict[str, str]) -> None:
         raise ForbiddenError(msg, reason="csrf")
 
 
-async def read_form(scope: Scope, receive: Receive) -> dict[str, str]:
+async def read_form(
+    scope: Scope, receive: Receive, most: int
+) -> dict[str, str]:
     """
-    Return the form that was sent.
+    Return the form that was sent, of *most* bytes.
 
     Raises:
         MalformedError: It is none, or too large.
     """
-    return parse_form(await read_body(scope, receive, MOST_FORM, (FORM,)))
+    raw = await read_body(scope, receive, most, (FORM,))
+    # Of escapes alone, a large one takes a while.
+    return await asyncio.to_thread(parse_form, raw)
 
 
 def find_next(text: str) -> str:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from thim.http.service import Service
 
 _LONGEST_TOKEN: Final = 8192
+#: A token, and a request line with all of it escaped: anybody may send this.
+_MOST: Final = _LONGEST_TOKEN + 3 * 8192
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Login:
         try:
             if scope["method"] == "POST":
                 check_origin(scope)
-                reply = await _log_in(scope, await read_form(scope, receive))
+                form = await read_form(scope, receive, _MOST)
+                reply = await _log_in(scope, form)
             else:
                 wanted = parse_form(scope["query_string"]).get("next", "")
                 reply = _ask(scope, wanted, None)
@@ -111,7 +114,7 @@ class Logout:
         console: Console = scope["state"]["console"]
         try:
             check_origin(scope)
-            await read_form(scope, receive)
+            await read_form(scope, receive, _MOST)
             reply = see_other(LOGIN, console.log_out(scope))
         except ThimError as e:
             reply = refuse(scope, e, None, None)
