@@ -4,6 +4,7 @@ One exchange with a server, apart from the waiting: what both wires decide.
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
 import logging
 import ssl
@@ -29,6 +30,8 @@ from thim.errors import OperatorError
 
 if TYPE_CHECKING:
     import os
+
+    from collections.abc import Iterator
 
 #: A certificate chain and its key, both PEM.
 OwnFiles: TypeAlias = "tuple[str | os.PathLike[str], str | os.PathLike[str]]"
@@ -122,6 +125,26 @@ def client_settings(source: Source, context: ssl.SSLContext) -> dict[str, Any]:
         "follow_redirects": False,
         "cookies": _NoCookies(),
     }
+
+
+@contextlib.contextmanager
+def reading_proxies() -> Iterator[None]:
+    """
+    Make clients, which take their proxies from the environment.
+
+    Raises:
+        OperatorError: What is written there is no proxy that can be used.
+    """
+    try:
+        yield
+    # Some kinds of proxies need a package that is not there.
+    except (httpx2.InvalidURL, ValueError, ImportError) as e:
+        # Not what it is: it may have a password.
+        msg = (
+            "a proxy in the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) "
+            "cannot be used: expected http://HOST:PORT"
+        )
+        raise OperatorError(msg, reason="bad-proxy") from e
 
 
 class _NoCookies(http.cookiejar.CookieJar):

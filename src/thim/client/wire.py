@@ -28,6 +28,7 @@ from thim.client.exchange import (
     limit,
     make_context,
     options,
+    reading_proxies,
 )
 from thim.client.steps import Ask, Call, Outcome, Pause, Request, Source
 
@@ -46,7 +47,8 @@ class SyncWire:
     Does what steps want done, and waits for it.
 
     Raises:
-        OperatorError: The CA file, or those in *own*, cannot be used.
+        OperatorError: The CA file, those in *own*, or a proxy that the
+            environment names, cannot be used.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class SyncWire:
         own: OwnFiles | None = None,
     ) -> None:
         context = make_context(ca_file, own)
-        self._clients = {
-            source: httpx2.Client(**client_settings(source, context))
-            for source in Source
-        }
+        with reading_proxies():
+            self._clients = {
+                source: httpx2.Client(**client_settings(source, context))
+                for source in Source
+            }
 
     def close(self) -> None:
         """
@@ -122,7 +125,8 @@ class AsyncWire:
     Does what steps want done, on the running loop, questions at once.
 
     Raises:
-        OperatorError: The CA file, or those in *own*, cannot be used.
+        OperatorError: The CA file, those in *own*, or a proxy that the
+            environment names, cannot be used.
     """
 
     def __init__(
@@ -131,10 +135,11 @@ class AsyncWire:
         own: OwnFiles | None = None,
     ) -> None:
         context = make_context(ca_file, own)
-        self._clients = {
-            source: httpx2.AsyncClient(**client_settings(source, context))
-            for source in Source
-        }
+        with reading_proxies():
+            self._clients = {
+                source: httpx2.AsyncClient(**client_settings(source, context))
+                for source in Source
+            }
 
     async def close(self) -> None:
         """

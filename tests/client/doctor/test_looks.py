@@ -1,3 +1,5 @@
+import pytest
+
 from tests.client.doctor.looking import facts, look, make_wish, names, target
 from tests.client.fake import Said, faking
 from thim.client.doctor.looks import MOST_SITES, drop_answered
@@ -52,6 +54,25 @@ class TestMany:
         assert MOST_SITES == len(asked)
         assert f"{fake.url}/tenant/t9" == facts(found)["not asked"]
         assert {("error", "status-404")} == set(names(found))
+
+
+class TestProxy:
+    @pytest.mark.parametrize(
+        "proxy",
+        ["http://a:hunter2/b@x.example:1", "x://y.example", "http://a:b"],
+    )
+    def test_unusable(self, intel, monkeypatch, proxy):
+        """
+        A proxy in the environment that is none is found, and not written out.
+        """
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        found = look(make_wish(intel), target("http://service.example"))
+
+        assert [("error", "bad-proxy")] == names(found)
+        assert proxy not in found.troubles[0].what
 
 
 class TestVersion:

@@ -17,6 +17,7 @@ from thim.client.sources import Sources
 from thim.client.steps import Answer, Ask, Request, Source
 from thim.client.urls import DEFAULT_URL
 from thim.client.wire import AsyncWire
+from thim.errors import OperatorError
 
 
 if TYPE_CHECKING:
@@ -86,9 +87,25 @@ async def examine_all(targets: Sequence[Target], wish: Wish) -> Found:
         found += Found(sections=(Section(title="Too many", facts=facts),))
     looks = [examine(site, wish) for site in sites[:MOST_SITES]]
     looks += [examine_agent(agent, wish) for agent in agents[:MOST_SITES]]
-    for each in await asyncio.gather(*looks):
-        found += each
+    try:
+        for each in await asyncio.gather(*looks):
+            found += each
+    except OperatorError as e:  # of this machine's, and the same for all
+        found += _unable(e)
     return found
+
+
+def _unable(error: OperatorError) -> Found:
+    trouble = Trouble(
+        level=Level.ERROR,
+        name=error.reason,
+        what=str(error),
+        where="environment",
+        cause="Nobody can be asked from here, by other clients neither.",
+        mend="Correct the variable, or take it out (`unset`); facts under "
+        "Trust have what it says.",
+    )
+    return Found(troubles=(trouble,))
 
 
 def drop_answered(found: Found) -> Found:
