@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from thim.baseline.book import Book, Definition, Enactment, Promotion
+from thim.baseline.book import Book
+from thim.baseline.decided import Definition, Enactment, Promotion
 from thim.baseline.definition import Kind
 from thim.store.ledger import Ledger
 from thim.x509.chain import TrustAnchors

@@ -21,7 +21,7 @@ from tests.policy_signers import (
     signed,
     signer,
 )
-from thim.baseline.book import Promotion
+from thim.baseline.decided import Promotion
 from thim.baseline.provider import TrustModel
 from thim.http.openapi_admin_answers import Promotion as PromotionAnswer
 from thim.http.openapi_admin_answers import Tenant

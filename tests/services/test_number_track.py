@@ -13,7 +13,7 @@ from tests.services.changes import (
     point,
 )
 from tests.services.made import day
-from thim.baseline.book import Promotion
+from thim.baseline.decided import Promotion
 from thim.services.number_track import find_track
 
 

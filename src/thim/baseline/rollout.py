@@ -23,7 +23,8 @@ from thim.errors import ConflictError, MalformedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from thim.baseline.book import Book, Enactment
+    from thim.baseline.book import Book
+    from thim.baseline.decided import Enactment
 
 #: For how long QCNL keeps documents, unless it is configured lower
 #: (``verify_collateral_cache_expire_hours`` in its configuration).

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from thim.amd.tcb import ProductLine
-    from thim.baseline.book import Promotion
+    from thim.baseline.decided import Promotion
     from thim.baseline.minimum import Minimum
     from thim.baseline.rollout import Impact, Plan
     from thim.services.planning import Planner

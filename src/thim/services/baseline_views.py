@@ -19,7 +19,7 @@ from thim.services.uptake import find_uptake
 
 
 if TYPE_CHECKING:
-    from thim.baseline.book import Promotion
+    from thim.baseline.decided import Promotion
     from thim.baseline.model import Baseline
     from thim.baseline.rollout import Impact, Plan
     from thim.services.tenant_states import TenantState

@@ -10,8 +10,8 @@ import dataclasses
 
 from typing import TYPE_CHECKING
 
-from thim.baseline.book import Definition, Enactment
 from thim.baseline.choice import choose
+from thim.baseline.decided import Definition, Enactment
 from thim.baseline.definition import (
     Kind,
     check_name,

@@ -10,7 +10,7 @@ import hashlib
 
 from typing import TYPE_CHECKING, Any
 
-from thim.baseline.book import Definition, Enactment, Promotion
+from thim.baseline.decided import Definition, Enactment, Promotion
 from thim.baseline.definition import Kind
 from thim.collateral.records import CollateralKey, Record
 from thim.errors import MalformedError

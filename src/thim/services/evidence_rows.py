@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from thim.baseline.book import Definition, Enactment, Promotion
+    from thim.baseline.decided import Definition, Enactment, Promotion
     from thim.services.evidence_spans import Span
     from thim.store.attestation_view import StoredPolicy
     from thim.store.decision_file import Decision

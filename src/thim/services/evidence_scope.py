@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from thim.baseline.book import Book, Definition, Enactment, Promotion
+    from thim.baseline.book import Book
+    from thim.baseline.decided import Definition, Enactment, Promotion
     from thim.store.event_chain import Link
 
 #: Events that concern everybody, and whose details name nobody.

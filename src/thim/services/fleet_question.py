@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from thim.baseline.book import Enactment
+    from thim.baseline.decided import Enactment
     from thim.baseline.fleet import Fleet
     from thim.baseline.model import Baseline
     from thim.baseline.rollout import Broken

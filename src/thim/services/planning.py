@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from thim.baseline.book import Promotion
+from thim.baseline.decided import Promotion
 from thim.baseline.definition import Kind
 from thim.baseline.model import ROOT
 from thim.baseline.rollout import (

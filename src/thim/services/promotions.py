@@ -10,8 +10,8 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.baseline.book import Promotion
 from thim.baseline.choice import choose
+from thim.baseline.decided import Promotion
 from thim.baseline.definition import Kind
 from thim.errors import ConflictError, NotFoundError
 from thim.services.landscape import complete, read_landscape

@@ -15,7 +15,8 @@ from thim.store.past import PastReader, find_first_move
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from thim.baseline.book import Book, Enactment
+    from thim.baseline.book import Book
+    from thim.baseline.decided import Enactment
     from thim.services.serve import Answer, Query
     from thim.store.replica import Replica
 

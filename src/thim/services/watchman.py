@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from thim.baseline.book import Promotion
+    from thim.baseline.decided import Promotion
     from thim.baseline.rollout import Impact
     from thim.services.moves import Move
     from thim.services.number_moves import NumberMove

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.baseline.book import Book, Definition, Enactment, Promotion
+from thim.baseline.book import Book
+from thim.baseline.decided import Definition, Enactment, Promotion
 from thim.baseline.definition import Kind
 from thim.store.file import making_sense
 from thim.store.instants import from_stored

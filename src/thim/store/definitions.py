@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Table
 
-    from thim.baseline.book import Definition, Enactment, Promotion
+    from thim.baseline.decided import Definition, Enactment, Promotion
 
 
 class Definitions:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from thim.baseline.book import Definition, Enactment, Promotion
+    from thim.baseline.decided import Definition, Enactment, Promotion
     from thim.collateral.records import Record
     from thim.x509.chain import TrustAnchors
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from thim.baseline.book import Promotion
+    from thim.baseline.decided import Promotion
     from thim.services.number_track import Stay
     from thim.services.planning import Planner
     from thim.store.replica import Replica

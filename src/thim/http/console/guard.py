@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hmac
 import http
 import re
 import urllib.parse
@@ -22,12 +21,18 @@ from thim.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from thim.http.bodies import TooLargeError, read_body
+from thim.http.bodies import TooLargeError
 from thim.http.console.cookies import (
     BASE,
     Header,
     read_cookies,
     set_cookie,
+)
+from thim.http.console.forms import (
+    MOST_FORM,
+    check_csrf,
+    check_origin,
+    read_form,
 )
 from thim.http.console.render import HEADERS, render
 from thim.http.console.session import Cookies, Session, begin_session
@@ -37,7 +42,6 @@ from thim.http.console.visit import (
     SeeOther,
     Shown,
     Visit,
-    parse_form,
 )
 from thim.http.finish import finish
 from thim.http.problems import to_problem
@@ -54,7 +58,6 @@ if TYPE_CHECKING:
 
 View: TypeAlias = Callable[[Visit], Awaitable[Shown]]
 
-FORM: Final = "application/x-www-form-urlencoded"
 LOGIN: Final = "/console/login"
 #: What the head of a page leads to.
 PAGES: Final = (
@@ -76,8 +79,6 @@ PAGES: Final = (
 _OF_TENANTS: Final = frozenset(
     {"/what-if", "/tenants", "/playground", "/decisions", "/audit"}
 )
-#: Evidence that is pasted into a form is the largest of what is sent.
-MOST_FORM: Final = 512 * 1024
 #: A page of ours and nothing else: no other host, no control characters.
 _OWN: Final = re.compile(r"/console/[A-Za-z0-9/_.:?&=%+-]*")
 _BODILESS: Final = frozenset({"GET", "HEAD"})
@@ -212,7 +213,7 @@ class ConsolePage:
         if scope["method"] not in _BODILESS:
             check_origin(scope)
             form = await read_form(scope, receive, MOST_FORM)
-            _check_csrf(session, form)
+            check_csrf(session, form)
         self._let_in(principal)
         return Visit(
             scope=scope, session=session, principal=principal, form=form
@@ -254,44 +255,6 @@ def _ask_to_log_in(scope: Scope) -> Reply:
         go = (b"hx-redirect", there.encode("ascii"))
         return Reply(status=200, headers=(*HEADERS, go), body=b"")
     return see_other(there)
-
-
-def check_origin(scope: Scope) -> None:
-    """
-    Check that a form was sent from a page of this very site.
-
-    Raises:
-        ForbiddenError: A browser says that it comes from elsewhere.
-    """
-    headers = dict(scope["headers"])
-    site = headers.get(b"sec-fetch-site", b"same-origin")
-    origin = headers.get(b"origin")
-    host = headers.get(b"host", b"")
-    is_own = origin is None or origin.partition(b"://")[2] == host
-    if site not in {b"same-origin", b"none"} or not is_own:
-        msg = "the form was sent from another site, and nothing was changed"
-        raise ForbiddenError(msg, reason="cross-site")
-
-
-def _check_csrf(session: Session, form: dict[str, str]) -> None:
-    sent = form.pop("csrf", "").encode("utf-8")
-    if not hmac.compare_digest(sent, session.csrf.encode("utf-8")):
-        msg = "the form is of another session: load the page anew"
-        raise ForbiddenError(msg, reason="csrf")
-
-
-async def read_form(
-    scope: Scope, receive: Receive, most: int
-) -> dict[str, str]:
-    """
-    Return the form that was sent, of *most* bytes.
-
-    Raises:
-        MalformedError: It is none, or too large.
-    """
-    raw = await read_body(scope, receive, most, (FORM,))
-    # Of escapes alone, a large one takes a while.
-    return await asyncio.to_thread(parse_form, raw)
 
 
 def find_next(text: str) -> str:

@@ -15,13 +15,12 @@ from thim.errors import (
     UnauthenticatedError,
 )
 from thim.http.console.assets import find_assets
+from thim.http.console.forms import check_origin, read_form
 from thim.http.console.guard import (
     LOGIN,
     Console,
-    check_origin,
     find_common,
     find_next,
-    read_form,
     refuse,
     see_other,
 )
