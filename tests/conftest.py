@@ -21,17 +21,6 @@ IN_CI = bool(os.environ.get("CI"))
 PROJECT = Path(__file__).parents[1]
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of its own there
 ROOM = 2 << 30
-#: Modules of tests that take from ten seconds to two minutes each.
-LONG = frozenset(
-    {
-        "test_demo.py",
-        "test_demo_looks.py",
-        "test_faults.py",
-        "test_next_release.py",
-        "test_pages.py",
-        "test_starting.py",
-    }
-)
 
 settings.register_profile("local", deadline=None)
 settings.register_profile(
@@ -127,15 +116,6 @@ def pytest_collection():
         return (yield)
     finally:
         gc.enable()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    What takes long comes first: else one worker would still be at it when all
-    others have nothing left to take over.
-    """
-    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.hookimpl(trylast=True)
