@@ -24,11 +24,15 @@ SPREAD := -n $(WORKERS) --dist worksteal
 # which would compile all that it imports, and a second run its tests.
 TESTS  := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SPREAD)
 
+# Whole worlds, which take minutes: CI runs them after `make test`.
+LONG := tests/docs/test_pages.py tests/http/console/test_demo_looks.py \
+	tests/cli/test_demo.py
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help install install-dev run demo test bench format lint types floors \
-	unit coverage soak docs kit sbom audit manifests lock clean
+	unit pages coverage soak docs kit sbom audit manifests lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' \
@@ -47,7 +51,10 @@ demo: install  ## show all of it on http://127.0.0.1:8080/console/
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
 unit: install-dev $(WHEELS)/.all  ## only the tests (PYTEST='-k tcb' selects)
-	$(TESTS) $(PYTEST)
+	$(TESTS) $(LONG:%=--ignore=%) $(PYTEST)
+
+pages: install-dev  ## as root: what documents say, the demo, every page in a browser
+	$(TESTS) $(LONG)
 
 coverage: install-dev $(WHEELS)/.all  ## the tests, counting branches: twice as long
 	$(TESTS) --cov --cov-report=term
