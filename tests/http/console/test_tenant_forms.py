@@ -28,6 +28,38 @@ def change(admin, **fields):
     return admin.send(PAGE, PAGE, {**usual, **fields})
 
 
+def find_csrf(visitor):
+    """
+    Return what the forms of a session have in them.
+    """
+    text = visitor.get("/console/tenants").body.decode()
+    return html.unescape(re.findall(r'name="csrf" value="([^"]+)"', text)[0])
+
+
+class TestForged:
+    def test_refused(self, world):
+        """
+        A form without the text of its own session is refused, another
+        session's of the same token too, and changes nothing.
+        """
+        admin, other = world.visit("admin"), world.visit("admin")
+        forged: list[dict[str, str]] = [
+            {},
+            {"csrf": ""},
+            {"csrf": find_csrf(other)},
+        ]
+        answers = [
+            admin.post("/console/tenants", {**NEW, **each}) for each in forged
+        ]
+        made = admin.post("/console/tenants", {**NEW, "csrf": find_csrf(admin)})
+
+        assert [(403, "csrf")] * 3 == [
+            (got.status, got["thim-reason"]) for got in answers
+        ]
+        # Had one of them counted, the name would be taken by now.
+        assert 303 == made.status
+
+
 class TestCreate:
     def test_created(self, world):
         """
