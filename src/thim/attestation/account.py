@@ -37,6 +37,20 @@ OK: Final = "ok"
 BEHIND: Final = "behind"
 FAILED: Final = "failed"
 NOT_REACHED: Final = "not-reached"
+#: What an appraisal looks at first.
+FACTS: Final = (
+    "debug",
+    "kss",
+    "sept_ve_disable",
+    "service_td",
+    "mrenclave",
+    "mrsigner",
+    "isvprodid",
+    "isvsvn",
+    "mrtd",
+    "measurement",
+    "report_data",
+)
 
 #: Whether revocation lists had their say.
 CHECKED: Final = "checked"

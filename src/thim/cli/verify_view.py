@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from thim.attestation.account import BEHIND, FAILED, NOT_REACHED, OK
+from thim.attestation.account import BEHIND, FACTS, FAILED, NOT_REACHED, OK
 from thim.errors import printable
 
 
@@ -27,20 +27,6 @@ _MARKS: Final = {
 }
 #: Into a file or a pipe nothing is cut off.
 _WIDTH: Final = 400
-#: What an appraisal looks at first.
-_FACTS: Final = (
-    "debug",
-    "kss",
-    "sept_ve_disable",
-    "service_td",
-    "mrenclave",
-    "mrsigner",
-    "isvprodid",
-    "isvsvn",
-    "mrtd",
-    "measurement",
-    "report_data",
-)
 
 
 def write_tree(account: Account) -> None:
@@ -145,7 +131,7 @@ def _add_collateral(tree: Tree, account: Account) -> None:
 
 
 def _add_facts(tree: Tree, claims: dict[str, Any]) -> None:
-    facts = [name for name in _FACTS if claims.get(name) is not None]
+    facts = [name for name in FACTS if claims.get(name) is not None]
     if facts:
         branch = tree.add(Text("says"))
         for name in facts:

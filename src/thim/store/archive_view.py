@@ -10,10 +10,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.collateral.ports import Held
-from thim.collateral.records import CollateralKey, Kind
+from thim.collateral.records import CollateralKey
 from thim.store.file import making_sense
 from thim.store.instants import from_stored
-from thim.store.replica import Entry, read_held
+from thim.store.replica import Entry, read_entry, read_held
 
 
 if TYPE_CHECKING:
@@ -110,23 +110,9 @@ def _names(key: CollateralKey) -> tuple[str, str, str, int]:
 
 
 def _version(row: tuple[Any, ...]) -> Version:
-    vendor, kind, subject, structure, number, issued, until, *rest = row
-    sha256, size, source, is_head, fetched, revoked = rest
-    entry = Entry(
-        key=CollateralKey(
-            vendor=vendor,
-            kind=Kind(kind),
-            subject=subject,
-            structure=structure,
-        ),
-        evaluation_number=number,
-        issued=from_stored(issued),
-        next_update=None if until is None else from_stored(until),
-        sha256=sha256,
-        size=size,
-        source=source,
-        is_head=bool(is_head),
-    )
+    *entry, fetched, revoked = row
     return Version(
-        entry=entry, fetched=from_stored(fetched), is_revoked=bool(revoked)
+        entry=read_entry(tuple(entry)),
+        fetched=from_stored(fetched),
+        is_revoked=bool(revoked),
     )

@@ -195,7 +195,7 @@ class Replica(StoreFile):
         """
         rows = self.rows(_ENTRIES)
         with making_sense():
-            return [_entry(row) for row in rows]
+            return [read_entry(row) for row in rows]
 
     def count_heads(self, expired_at: datetime) -> tuple[int, int]:
         """
@@ -304,7 +304,11 @@ def _until(at: datetime | None) -> int:
     return _NEVER if at is None else to_stored(at)
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def read_entry(row: tuple[Any, ...]) -> Entry:
+    """
+    Read an entry: its key, number, dates, digest, size, source, and whether it
+    is current.
+    """
     vendor, kind, subject, structure, number, issued, next_update, *rest = row
     sha256, size, source, is_head = rest
     return Entry(

@@ -14,7 +14,7 @@ import json
 
 from typing import TYPE_CHECKING, Any, Final
 
-from thim.attestation.account import BEHIND, FAILED, NOT_REACHED, OK
+from thim.attestation.account import BEHIND, FACTS, FAILED, NOT_REACHED, OK
 from thim.attestation.kind import ATTESTED, AttestationType, find_type
 from thim.client.submission import API_VERSION, HeldData
 from thim.errors import (
@@ -67,20 +67,6 @@ MARKS: Final = {
     FAILED: ("bad", "failed"),
     NOT_REACHED: ("none", "not reached"),
 }
-#: What an appraisal looks at first.
-FACTS: Final = (
-    "debug",
-    "kss",
-    "sept_ve_disable",
-    "service_td",
-    "mrenclave",
-    "mrsigner",
-    "isvprodid",
-    "isvsvn",
-    "mrtd",
-    "measurement",
-    "report_data",
-)
 _KINDS: Final = {
     AttestationType.SGX_ENCLAVE: "SGX",
     AttestationType.OPEN_ENCLAVE: "Open Enclave",

@@ -63,6 +63,7 @@ async def _ask(visit: Visit, tenant: str, baseline: str) -> dict[str, Any]:
     counted = count_standings(answer)
     return {
         "answer": answer,
+        "rows": [(answer["tenant"], each) for each in answer["broken"]],
         "numbers": spell_numbers(answer["number_now"], answer["number"]),
         "counted": counted,
         "legend": LEGEND,
