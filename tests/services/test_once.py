@@ -32,7 +32,7 @@ from thim.services.once import choose_due, probe, refresh_once
 from thim.services.outcome import Outcome
 from thim.services.promise import list_core, list_promises
 from thim.services.side import facing_vendors
-from thim.simulate.broken import Down, Status
+from thim.simulate.broken import Down, Slow, Status
 from thim.simulate.clock import Clock
 from thim.simulate.forged import (
     Forked,
@@ -201,6 +201,31 @@ class TestRefresh:
         found = run(refreshing(lambda _: [PLATFORM, NUMBERS]), settings)
 
         assert {Outcome.TAKEN, Outcome.NOT_NOW} == outcomes(found)
+
+    def test_root(self, run, vendor, store):
+        """
+        The root's list waits for the one whose chain it is verified with,
+        wherever it stands.
+        """
+        vendor.faults.add(Slow(seconds=0.3, route="pckcrl"))
+        root = Target(key=ROOT_CA_CRL)
+        found = run(refreshing(lambda _: [root, PLATFORM]))
+
+        assert {Outcome.TAKEN} == outcomes(found)
+
+    def test_left(self, run, vendor):
+        """
+        Who has seen enough leaves, and nobody asks any more by then.
+        """
+        vendor.faults.add(Slow(seconds=30, route="tcb"))
+
+        async def work(side):
+            found = refresh_once(side, lambda: [PLATFORM, INFO])
+            await anext(found)
+            await found.aclose()
+            return asyncio.all_tasks() - {asyncio.current_task()}
+
+        assert set() == run(work)
 
     def test_nobody_there(self, run, vendor):
         """
@@ -479,3 +504,30 @@ class TestAmd:
         assert [CRL] == before
         assert {CRL: Outcome.TAKEN} == outcomes
         assert [] == after
+
+    def test_order(self, amd):
+        """
+        Lists and keys wait for their chain, wherever it stands and however
+        long it takes: none holds without.
+        """
+        amd.vendor.faults.add(Slow(seconds=0.3, route="amd-chain"))
+        targets = [vcek_target(amd.name()), CRL, CHAIN]
+
+        async def scenario(side):
+            found = refresh_once(side, lambda: targets)
+            return {target: f.outcome async for target, f in found}
+
+        assert dict.fromkeys(targets, Outcome.TAKEN) == amd.run(scenario)
+
+    def test_without(self, amd):
+        """
+        Where the chain does not come the list is asked for all the same, and
+        refused.
+        """
+        amd.vendor.faults.add(Status(code=404, route="amd-chain"))
+
+        async def scenario(side):
+            found = refresh_once(side, lambda: [CRL, CHAIN])
+            return {target: f.reason async for target, f in found}
+
+        assert "no-issuer-chain" == amd.run(scenario)[CRL]

@@ -10,14 +10,14 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.amd_keys import chip_of, is_vcek
+from thim.collateral.amd_keys import chip_of, is_vcek, product_of
 from thim.collateral.freshness import (
     State,
     find_state,
     next_channel_look,
     next_look,
 )
-from thim.collateral.records import AMD, Kind
+from thim.collateral.records import AMD, ROOT_CA_CRL, Kind
 from thim.errors import ThimError
 from thim.services.amd_door import AmdDoor
 from thim.services.door import Door
@@ -30,45 +30,81 @@ from thim.upstream.transport import Transport
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Sequence,
+    )
     from datetime import datetime
 
+    from thim.collateral.records import CollateralKey
     from thim.collateral.targets import Progress, Target
     from thim.services.side import VendorSide
     from thim.store.watch import Head
     from thim.upstream.model import Request, Response, Upstream
 
 _ABREAST: Final = 4
+#: What brings the chain that other documents are verified with.
+_CHAINS: Final = frozenset({Kind.CERT_CHAIN, Kind.PCK_CRL})
 _PATIENCE: Final = 60.0
 _PAUSE: Final = 0.25
 
 
 async def refresh_once(
     side: VendorSide, choose: Callable[[], Iterable[Target]]
-) -> AsyncIterator[tuple[Target, Fetched]]:
+) -> AsyncGenerator[tuple[Target, Fetched], None]:
     """
     Ask for what *choose* returns, and again for what it returns then, until
-    that is nothing new: new numbers bring new documents.
+    that is nothing new: new numbers bring new documents.  What comes without
+    its chain is asked for after it.
 
     A spent budget is waited for, for a minute at most.
     """
     seen: set[Target] = set()
     while wanted := [t for t in dict.fromkeys(choose()) if t not in seen]:
         seen.update(wanted)
-        gate = asyncio.Semaphore(_ABREAST)
-        tasks = [asyncio.create_task(_patiently(side, t, gate)) for t in wanted]
+        tasks = _start(side, wanted)
         try:
             for task in asyncio.as_completed(tasks):
                 yield await task
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _start(
+    side: VendorSide, wanted: Iterable[Target]
+) -> Collection[asyncio.Task[tuple[Target, Fetched]]]:
+    gate = asyncio.Semaphore(_ABREAST)
+    tasks: dict[Target, asyncio.Task[tuple[Target, Fetched]]] = {}
+    for target in sorted(wanted, key=lambda t: t.key.kind not in _CHAINS):
+        first = [tasks[t] for t in tasks if _is_first(t.key, target.key)]
+        work = _patiently(side, target, gate, first)
+        tasks[target] = asyncio.create_task(work)
+    return tasks.values()
+
+
+def _is_first(brought: CollateralKey, key: CollateralKey) -> bool:
+    """Tell whether *key*'s document comes without the chain of *brought*."""
+    if key.kind in {Kind.CRL, Kind.VCEK}:
+        is_chain = brought.kind is Kind.CERT_CHAIN
+        return is_chain and product_of(brought) is product_of(key)
+    return key == ROOT_CA_CRL and brought.kind is Kind.PCK_CRL
 
 
 async def _patiently(
-    side: VendorSide, target: Target, gate: asyncio.Semaphore
+    side: VendorSide,
+    target: Target,
+    gate: asyncio.Semaphore,
+    first: Collection[asyncio.Task[tuple[Target, Fetched]]],
 ) -> tuple[Target, Fetched]:
     loop = asyncio.get_running_loop()
+    if first:
+        await asyncio.wait(first)
     async with gate:
         until = loop.time() + _PATIENCE
         while True:
