@@ -104,6 +104,23 @@ class TestConcerns:
         )
         assert concern.detail.startswith("tenant acme: baseline mine, lag")
 
+    def test_same_trouble(self, path):
+        """
+        Tenants with the same trouble are one concern, which names some.
+        """
+        fill(path, 19)
+        decided = Decisions()
+        for name in ("acme", "bank", "care", "data", "ease"):
+            decided.tenant(name, "99")
+        decided.write(path, INTEL.anchors)
+
+        with reading(path) as replica:
+            (concern,) = find_tenant_concerns(replica, NOW)
+
+        assert concern.detail.startswith(
+            "tenants acme, bank, care and 2 more: nothing is known of TCB"
+        )
+
     def test_approval(self, path):
         """
         A promotion that waits for somebody is a concern; one that waits for a

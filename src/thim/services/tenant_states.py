@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from thim.baseline.select import Wish, find_standing, is_withdrawn, resolve
 from thim.errors import ThimError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from thim.baseline.model import Tenant
     from thim.store.replica import Replica
+
+#: So many tenants are named that have one trouble.
+_NAMED: Final = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,12 @@ def find_tenant_concerns(replica: Replica, now: datetime) -> Iterator[Concern]:
     """
     if not read_landscape(replica).known:
         return  # nothing is archived yet, which is said already
-    for state in list_states(replica, now):
-        if state.trouble is not None:
-            detail = f"tenant {state.tenant}: {state.trouble}"
-            yield Concern(
-                level=Level.NOW, reason="tenant-without-number", detail=detail
-            )
+    for trouble, names in _group_troubles(list_states(replica, now)).items():
+        yield Concern(
+            level=Level.NOW,
+            reason="tenant-without-number",
+            detail=f"{_spell_tenants(names)}: {trouble}",
+        )
     for baseline in held_baselines(replica.book(), now):
         pending = find_pending(replica.book(), baseline, now)
         if pending is not None and pending.effective is None:
@@ -93,3 +96,20 @@ def find_tenant_concerns(replica: Replica, now: datetime) -> Iterator[Concern]:
             yield Concern(
                 level=Level.SOON, reason="promotion-pending", detail=detail
             )
+
+
+def _group_troubles(states: Sequence[TenantState]) -> dict[str, list[str]]:
+    """Name the tenants that stand nowhere, by the trouble that they share."""
+    found: dict[str, list[str]] = {}
+    for state in states:
+        if state.trouble is not None:
+            found.setdefault(state.trouble, []).append(state.tenant)
+    return found
+
+
+def _spell_tenants(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"tenant {names[0]}"
+    more = len(names) - _NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    return f"tenants {', '.join(names[:_NAMED])}{rest}"
