@@ -5,7 +5,6 @@ The first page: what an operator must know at a glance.
 from __future__ import annotations
 
 import itertools
-import json
 
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -13,9 +12,13 @@ from urllib.parse import urlencode
 from thim.collateral.freshness import State
 from thim.http.console.charts import Bar, Part, draw_bars
 from thim.http.console.guard import ConsolePage
+from thim.http.console.tenant_rows import (
+    LEGEND,
+    rank_tenants,
+    sort_standing,
+)
 from thim.http.console.visit import Page, SeeOther, Visit
 from thim.services.status import Level
-from thim.services.tenant_states import list_states
 from thim.services.tokens import Permission
 from thim.store.outlook_view import OutlookView
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
+    from thim.http.console.tenant_rows import Row
     from thim.services.status import Promise, Status
     from thim.store.replica import Replica
 
@@ -51,14 +55,6 @@ PLACES: Final = {
     "pck-missing": "/console/platforms?state=without-certificate",
     "pck-revoked": "/console/platforms?state=revoked",
     "vcek-missing": "/console/chips?state=without-vcek",
-}
-#: Which of Intel's statuses are at the baseline, which are to be looked at;
-#: all others are not.
-_STANDINGS: Final = {
-    "UpToDate": "good",
-    "SWHardeningNeeded": "good",
-    "ConfigurationNeeded": "soon",
-    "ConfigurationAndSWHardeningNeeded": "soon",
 }
 
 
@@ -108,26 +104,30 @@ def _bar(promise: Promise, until: datetime, now: datetime) -> Bar:
 
 
 def _read_fleet(replica: Replica, now: datetime) -> dict[str, Any]:
-    view = OutlookView(replica)
-    outlooks = {t: json.loads(body) for t, body in view.bodies().items()}
+    rows = rank_tenants(replica, replica.book().tenants(now), now)
+    shown = rows[:_SHOWN]
     return {
-        "states": list_states(replica, now),
-        "outlooks": outlooks,
-        "taken": view.taken(),
-        "fleet": _draw_fleet(outlooks),
+        "rows": shown,
+        "tenants": len(rows),
+        "troubled": sum(row.has_trouble for row in rows),
+        "legend": LEGEND,
+        "taken": OutlookView(replica).taken(),
+        "fleet": _draw_fleet(shown),
     }
 
 
-def _draw_fleet(outlooks: dict[str, Any]) -> Markup:
+def _draw_fleet(rows: Sequence[Row]) -> Markup | None:
     # A machine may have a verdict for each: they are not to be added up.
     bars = [
-        _draw_standings(tenant, tee, list(standings))
-        for tenant, outlook in sorted(outlooks.items())
+        _draw_standings(row.state.tenant, tee, list(standings))
+        for row in rows
+        if row.outlook is not None
         for tee, standings in itertools.groupby(
-            sorted(outlook["standings"], key=_find_tee), _find_tee
+            sorted(row.outlook["standings"], key=_find_tee), _find_tee
         )
     ]
-    return draw_bars("Platforms of each tenant by how they stand", bars)
+    title = "Platforms of each tenant by how they stand"
+    return draw_bars(title, bars) if bars else None
 
 
 def _find_tee(standing: dict[str, Any]) -> str:
@@ -141,7 +141,7 @@ def _draw_standings(
     parts = [
         Part(
             each["standing"],
-            _STANDINGS.get(each["standing"], "bad"),
+            sort_standing(each["standing"]),
             each["platforms"],
         )
         for each in standings

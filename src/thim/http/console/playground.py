@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from thim.attestation.account import BEHIND, FACTS, FAILED, NOT_REACHED, OK
 from thim.attestation.kind import ATTESTED, AttestationType, find_type
+from thim.baseline.model import ROOT
 from thim.client.submission import API_VERSION, HeldData
 from thim.errors import (
     ForbiddenError,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from thim.attestation.account import Account
     from thim.attestation.policy.syntax import Rule
-    from thim.baseline.model import Tenant
     from thim.http.attestation_context import AttestationContext
     from thim.services.pasted import Pasted
     from thim.services.providers import Place
@@ -60,6 +60,8 @@ _FIELDS: Final = (
 _REFUSED: Final = 400
 _LONGEST_RULE: Final = 100
 _RUNTIME_TYPES: Final = ("text", "JSON")
+#: So many tenants are suggested; others can be named.
+_LISTED: Final = 200
 #: How a step ended: a colour and a word.
 MARKS: Final = {
     OK: ("good", "ok"),
@@ -303,12 +305,14 @@ async def _page(
     found: Mapping[str, Any] | None = None,
     error: ThimError | None = None,
 ) -> Page:
-    tenants = await visit.read(lambda replica, now: _list(visit, replica, now))
+    own = visit.principal.tenant
+    tenants = [own] if own else await visit.read(_list)
     return Page(
         template="playground.html",
         title="Playground",
         values={
             "form": form,
+            "tenant": form["tenant"] or own or ROOT.name,
             "tenants": tenants,
             "types": {kind.value: name for kind, name in _KINDS.items()},
             "runtime_types": _RUNTIME_TYPES,
@@ -331,10 +335,8 @@ def _find_status(error: ThimError) -> int:
     return _REFUSED if is_refused else to_problem(error).status
 
 
-def _list(visit: Visit, replica: Replica, now: datetime) -> list[str]:
-    own = visit.principal.tenant
-    tenants: list[Tenant] = list(replica.book().tenants(now))
-    return [t.name for t in tenants if own in {None, t.name}]
+def _list(replica: Replica, now: datetime) -> list[str]:
+    return [each.name for each in replica.book().tenants(now)[:_LISTED]]
 
 
 _READ: Final = Permission.READ

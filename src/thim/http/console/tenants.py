@@ -13,6 +13,11 @@ from thim.baseline.model import ROOT
 from thim.errors import ForbiddenError
 from thim.http.console.charts import Bar, Part, draw_bars
 from thim.http.console.guard import ConsolePage
+from thim.http.console.tenant_rows import (
+    CHOICES,
+    read_wanted,
+    sort_standing,
+)
 from thim.http.console.visit import Page, SeeOther, Visit
 from thim.services.baseline_views import describe_history, describe_uptake
 from thim.services.providers import find_issuer
@@ -68,25 +73,18 @@ async def list_tenants(
     refused for what *detail* says.
     """
     page = visit.find_number("page", 0, _MOST_PAGE)
+    wanted = read_wanted(visit)
 
     def read(replica: Replica, now: datetime) -> dict[str, Any]:
         book = replica.book()
-        found = book.tenants(now)[page * _ROWS :]
-        outlooks = OutlookView(replica)
+        every = book.tenants(now)
+        found = wanted.choose(replica, every, now)
+        shown = found[page * _ROWS :][:_ROWS]
         return {
-            "tenants": [
-                {
-                    **describe_tenant(replica, tenant, now),
-                    "is_signing": find_state(replica, tenant, now).is_signing,
-                    "outlook": _read_outlook(
-                        outlooks,
-                        tenant.name,
-                        book.find_birth(tenant.name, now),
-                    ),
-                }
-                for tenant in found[:_ROWS]
-            ],
-            "has_more": len(found) > _ROWS,
+            "tenants": [_describe(replica, each, now) for each in shown],
+            "found": len(found),
+            "every": len(every),
+            "has_more": len(found) > (page + 1) * _ROWS,
             "baselines": [each.name for each in book.baselines(now)][:200],
         }
 
@@ -95,12 +93,25 @@ async def list_tenants(
         title="Tenants",
         values={
             "page": page,
+            "wanted": wanted,
+            "choices": CHOICES,
             **await visit.read(read),
             "form": {**_NOTHING, **(form or {})},
             "detail": detail,
         },
         status=status,
     )
+
+
+def _describe(
+    replica: Replica, tenant: Tenant, now: datetime
+) -> dict[str, Any]:
+    birth = replica.book().find_birth(tenant.name, now)
+    return {
+        **describe_tenant(replica, tenant, now),
+        "is_signing": find_state(replica, tenant, now).is_signing,
+        "outlook": _read_outlook(OutlookView(replica), tenant.name, birth),
+    }
 
 
 def _read_outlook(
@@ -188,15 +199,6 @@ def _fill(tenant: Tenant) -> dict[str, str]:
     }
 
 
-#: Which of Intel's statuses are at the baseline, and which are to be looked at.
-_KINDS: Final = {
-    "UpToDate": "good",
-    "SWHardeningNeeded": "good",
-    "ConfigurationNeeded": "soon",
-    "ConfigurationAndSWHardeningNeeded": "soon",
-}
-
-
 def _draw_outlook(outlook: Mapping[str, Any] | None) -> Markup | None:
     if outlook is None or not outlook["standings"]:
         return None
@@ -206,7 +208,7 @@ def _draw_outlook(outlook: Mapping[str, Any] | None) -> Markup | None:
             [
                 Part(
                     "platforms",
-                    _KINDS.get(each["standing"], "bad"),
+                    sort_standing(each["standing"]),
                     each["platforms"],
                 )
             ],
