@@ -61,6 +61,15 @@ class TestMade:
         assert "acme-short acme SGX UpToDate OutOfDate" in text
         assert "bios-or-microcode INTEL-SA-00002" in text
 
+    def test_order(self, world):
+        """
+        Who would break stands before the button that does it.
+        """
+        admin = world.visit("admin")
+        page = admin.get(plan(admin)).body.decode()
+
+        assert page.index("acme-short") < page.index("Apply to all")
+
     def test_definition(self, held):
         """
         A plan that a baseline becomes something else shows before and after.

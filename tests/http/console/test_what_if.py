@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.http.console.decided_world import hold
+from tests.http.console.decided_world import hold, people
 from tests.http.console.visitor import Visitor, read_text
 from tests.platforms import NOW
 from thim.services.tokens import Role, make_token
@@ -52,6 +52,18 @@ class TestAsked:
         assert "TDX 0 0 0 0 0" in text
         assert "acme-short SGX UpToDate OutOfDate" in text
         assert "bios-or-microcode" in text
+
+    def test_grouped(self, world, intel):
+        """
+        Machines that are short of the same are one row, which unfolds.
+        """
+        hold(world, intel)
+        people(world, intel)
+        got = ask(world, tenant="shop", baseline="18")
+        page, text = got.body.decode(), read_text(got)
+
+        assert 1 == page.count('data-label="Platform"')
+        assert "4 machines shop-14, shop-15, shop-16, shop-17 SGX" in text
 
     def test_drawn(self, calm):
         """

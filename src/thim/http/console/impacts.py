@@ -4,6 +4,9 @@ What a change does to platforms, drawn.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.baseline.standing import Standing
@@ -11,7 +14,7 @@ from thim.http.console.charts import Bar, Part, draw_bars
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from markupsafe import Markup
 
@@ -34,7 +37,7 @@ LEGEND: Final = {
 PLAN_LEGEND: Final = {
     name: kind for name, kind in LEGEND.items() if name != _BETTER
 }
-_MOST_EXAMPLES: Final = 100
+_MOST_GROUPS: Final = 100
 _STANDINGS: Final = {str(standing): standing for standing in Standing}
 #: Of which nothing is said, as ``Impact.judged`` counts.
 _UNSAID: Final = frozenset({Standing.NO_DOCUMENT, Standing.NO_TDX_SVNS})
@@ -81,14 +84,37 @@ def spell_numbers(before: int | None, after: int | None) -> str:
     return " → ".join(spelled)
 
 
-def list_examples(
-    impacts: Sequence[Impact],
-) -> Sequence[tuple[str, Broken]]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Group:
     """
-    List who would break, with the tenant, and no more than a page takes.
+    Platforms of a *tenant* that would break for the same reasons, which are
+    those of *each*.
     """
-    found = [(i.tenant, each) for i in impacts for each in i.examples]
-    return found[:_MOST_EXAMPLES]
+
+    tenant: str
+    each: Broken
+    names: Sequence[str]
+
+
+def group_broken(tenant: str, broken: Iterable[Broken]) -> list[Group]:
+    """
+    Put those together that would break for the same reasons, the most first.
+    """
+    found: dict[Broken, list[str]] = {}
+    for each in broken:
+        alike = dataclasses.replace(each, name="")
+        found.setdefault(alike, []).append(each.name)
+    groups = [Group(tenant, each, names) for each, names in found.items()]
+    return sorted(groups, key=lambda group: -len(group.names))
+
+
+def group_examples(impacts: Sequence[Impact]) -> list[Group]:
+    """
+    Put those together that would break of each tenant, no more than a page
+    takes.
+    """
+    groups = (group_broken(i.tenant, i.examples) for i in impacts)
+    return list(itertools.chain.from_iterable(groups))[:_MOST_GROUPS]
 
 
 def count_standings(

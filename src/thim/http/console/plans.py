@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from thim.baseline.rollout import QCNL_KEEPS, State
 from thim.errors import UnavailableError
 from thim.http.console.guard import ConsolePage
-from thim.http.console.impacts import PLAN_LEGEND, draw_impacts, list_examples
+from thim.http.console.impacts import PLAN_LEGEND, draw_impacts, group_examples
 from thim.http.console.orders import is_forced, read_reason
 from thim.http.console.visit import Page, SeeOther, Visit
 from thim.http.planned import change, judging, read_plan_id
@@ -94,7 +94,7 @@ async def _show(visit: Visit) -> Page:
             "legend": PLAN_LEGEND,
             "drawn": draw_impacts(impacts),
             "impacts": impacts,
-            "examples": list_examples(impacts),
+            "groups": group_examples(impacts),
             "most": visit.service.settings.max_broken,
             "next": _find_next(plan),
             "can_undo": plan.state in {State.CANARY, State.APPLIED},

@@ -6,13 +6,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from thim.baseline.model import ROOT, SHIPPED
+from thim.baseline.rollout import Broken
 from thim.errors import ForbiddenError, NotFoundError, UnavailableError
 from thim.http.console.guard import ConsolePage
 from thim.http.console.impacts import (
     LEGEND,
     count_standings,
     draw_standings,
+    group_broken,
     spell_numbers,
 )
 from thim.http.console.orders import find_status
@@ -63,7 +67,9 @@ async def _ask(visit: Visit, tenant: str, baseline: str) -> dict[str, Any]:
     counted = count_standings(answer)
     return {
         "answer": answer,
-        "rows": [(answer["tenant"], each) for each in answer["broken"]],
+        "groups": group_broken(
+            answer["tenant"], msgspec.convert(answer["broken"], list[Broken])
+        ),
         "numbers": spell_numbers(answer["number_now"], answer["number"]),
         "counted": counted,
         "legend": LEGEND,
