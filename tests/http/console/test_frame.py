@@ -225,22 +225,54 @@ class TestSession:
         assert {303} == statuses
 
     @pytest.mark.parametrize("value", ["", "x", "é", "=" * 8, "A" * 9000])
-    def test_garbage(self, visitor, value):
+    def test_garbage(self, reader, value):
         """
         Whatever else comes as a cookie is none.
         """
-        visitor.cookie = f"thim-console={value}"
+        name = reader.cookie.partition("=")[0]
+        reader.cookie = f"{name}={value}"
 
-        assert 303 == visitor.get("/console/").status
+        assert 303 == reader.get("/console/").status
 
     def test_beside_another(self, reader):
         """
-        A cookie of the same name, which another service of this host's name
-        has set, ends no session.
+        A cookie of the same name, which somebody else has set, ends no
+        session.
         """
-        reader.cookie = f"thim-console=other; {reader.cookie}"
+        name = reader.cookie.partition("=")[0]
+        reader.cookie = f"{name}=other; {reader.cookie}"
 
         assert 200 == reader.get("/console/").status
+
+    def test_other_service(self, intel, tmp_path, reader):
+        """
+        Another service of this host's name has a cookie of another name: a
+        browser keeps both, and a login there ends no session here.
+        """
+        (tmp_path / "other").mkdir()
+        with administered(intel, tmp_path / "other") as other:
+            elsewhere = Visitor(other.served)
+            elsewhere.log_in(other.tokens["reader"])
+            names = {
+                each.cookie.partition("=")[0] for each in (reader, elsewhere)
+            }
+            kept = f"{reader.cookie}; {elsewhere.cookie}"
+            reader.cookie = elsewhere.cookie = kept
+            statuses = [
+                each.get("/console/").status for each in (reader, elsewhere)
+            ]
+
+        assert 2 == len(names)
+        assert [200, 200] == statuses
+
+    def test_forgotten(self, reader):
+        """
+        To log out is to forget the cookie by the name that it has.
+        """
+        name = reader.cookie.partition("=")[0]
+        got = reader.post("/console/logout", {})
+
+        assert got["set-cookie"].startswith(f"{name}=; ")
 
 
 class TestForms:

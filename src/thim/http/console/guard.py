@@ -22,12 +22,7 @@ from thim.errors import (
     UnavailableError,
 )
 from thim.http.bodies import TooLargeError
-from thim.http.console.cookies import (
-    BASE,
-    Header,
-    read_cookies,
-    set_cookie,
-)
+from thim.http.console.cookies import BASE, Header
 from thim.http.console.forms import (
     MOST_FORM,
     check_csrf,
@@ -117,15 +112,15 @@ class Console:
             )
             raise ForbiddenError(msg, reason="role")
         session = begin_session(principal, self._service.clock())
-        value = await self._cookies.seal(session)
+        cookie = await self._cookies.keep(scope, session)
         self._service.upkeep.catch_up()
-        return set_cookie(scope, value)
+        return cookie
 
-    def log_out(self, scope: Scope) -> Header:
+    def log_out(self, scope: Scope) -> Header | None:
         """
-        Return the cookie that ends a session.
+        Return the cookie that ends a session; None where there was never any.
         """
-        return set_cookie(scope, "", "; Max-Age=0")
+        return self._cookies.forget(scope)
 
     def find(self, scope: Scope) -> tuple[Session, Principal] | None:
         """
@@ -135,18 +130,11 @@ class Console:
             ForbiddenError: The request came in the clear.
             UnavailableError: The store cannot be read.
         """
-        session = self._open(scope)
+        session = self._cookies.find(scope, self._service.clock())
         if session is None:
             return None
         principal = self._gate.recall(scope, session.principal)
         return None if principal is None else (session, principal)
-
-    def _open(self, scope: Scope) -> Session | None:
-        # There are several where another service of this host's name has set
-        # one: it ends nobody's session here.
-        now = self._service.clock()
-        found = (self._cookies.open(v, now) for v in read_cookies(scope) if v)
-        return next((session for session in found if session), None)
 
 
 def _with_token(scope: Scope, token: str) -> Scope:

@@ -114,7 +114,8 @@ class Logout:
         try:
             check_origin(scope)
             await read_form(scope, receive, _MOST)
-            reply = see_other(LOGIN, console.log_out(scope))
+            cookie = console.log_out(scope)
+            reply = see_other(LOGIN, *([cookie] if cookie else []))
         except ThimError as e:
             reply = refuse(scope, e, None, None)
         await _finish(scope, send, reply)

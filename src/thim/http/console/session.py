@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from thim.errors import OperatorError, UnavailableError
+from thim.http.console.cookies import Header, read_cookies, set_cookie
 from thim.services.secrets import open_sealer, provide_sealer
 from thim.services.tokens import Principal, Role
 from thim.store.seal import SealError, find_key_id
@@ -28,6 +29,8 @@ from thim.store.seal import SealError, find_key_id
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from starlette.types import Scope
 
     from thim.http.service import Service
     from thim.store.seal import Sealer
@@ -95,9 +98,9 @@ class Cookies:
         self._service = service
         self._sealer: Sealer | None = None
 
-    async def seal(self, session: Session) -> str:
+    async def keep(self, scope: Scope, session: Session) -> Header:
         """
-        Return a cookie's value.
+        Return the header by which a browser keeps *session*.
 
         Raises:
             UnavailableError: There is no key to seal with.
@@ -108,23 +111,34 @@ class Cookies:
         if sealer is None:
             sealer = await asyncio.to_thread(self._provide)
         sealed = sealer.seal(msgspec.json.encode(session), _CONTEXT)
-        return base64.urlsafe_b64encode(sealed).decode("ascii")
+        value = base64.urlsafe_b64encode(sealed).decode("ascii")
+        return set_cookie(scope, sealer.key_id, value)
 
-    def open(self, value: str, now: datetime.datetime) -> Session | None:
+    def forget(self, scope: Scope) -> Header | None:
         """
-        Return the session that was sealed; None if *value* is none of ours, or
-        the session is over.
+        Return the header by which a browser forgets its session; None where
+        there was never any.
+        """
+        key_id = find_key_id(self._service.replica)
+        if key_id is None:
+            return None
+        return set_cookie(scope, key_id, "", "; Max-Age=0")
+
+    def find(self, scope: Scope, now: datetime.datetime) -> Session | None:
+        """
+        Return the session that a browser has kept, if it has one that is not
+        over.
+
+        Raises:
+            UnavailableError: The store or the key cannot be read.
         """
         sealer = self._find()
-        if sealer is None or len(value) > _LONGEST:
+        if sealer is None:
             return None
-        try:
-            raw = base64.b64decode(value, b"-_", validate=True)
-            plain = sealer.open(raw, _CONTEXT)
-            session = msgspec.json.decode(plain, type=Session)
-        except (ValueError, binascii.Error, SealError, msgspec.DecodeError):
-            return None
-        return session if now < session.until else None
+        values = read_cookies(scope, sealer.key_id)
+        found = (_open(sealer, value) for value in values)
+        # Of several the one counts that is ours: nobody else ends a session.
+        return next((s for s in found if s and now < s.until), None)
 
     def _provide(self) -> Sealer:
         from thim.http.pccs_calls import writing  # noqa: PLC0415 - SQLAlchemy
@@ -153,3 +167,14 @@ class Cookies:
             msg = "there is no key file to seal sessions with"
             raise OperatorError(msg, reason="no-key")
         return path
+
+
+def _open(sealer: Sealer, value: str) -> Session | None:
+    if len(value) > _LONGEST:
+        return None
+    try:
+        raw = base64.b64decode(value, b"-_", validate=True)
+        plain = sealer.open(raw, _CONTEXT)
+        return msgspec.json.decode(plain, type=Session)
+    except (ValueError, binascii.Error, SealError, msgspec.DecodeError):
+        return None
