@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from thim.baseline.book import Book
+    from thim.errors import ThimError
     from thim.http.fast_pck import PckDesk
     from thim.http.memo import Memo
     from thim.http.settings import HttpSettings
@@ -155,6 +156,12 @@ class Upkeep:
             raise
         finally:
             self._check_generation()
+
+    def note_damage(self, error: ThimError) -> None:
+        """
+        Have the log tell of *error*, if it is about a damaged store.
+        """
+        self._damage.note(error)
 
     def _check_generation(self) -> None:
         generation = self._replica.generation()

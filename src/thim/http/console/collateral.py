@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from thim.collateral.freshness import State
 from thim.collateral.records import AMD, INTEL, Kind
 from thim.collateral.targets import Target
-from thim.errors import NotFoundError, ParameterError
+from thim.errors import NotFoundError, ParameterError, UnavailableError
+from thim.http.console.damage import find_damage, read_promises
 from thim.http.console.document_history import draw_history
 from thim.http.console.guard import ConsolePage
 from thim.http.console.visit import Download, Page, Visit
@@ -68,17 +69,18 @@ async def _list(visit: Visit) -> Page:
     query = visit.query
     wanted = _read_filter(visit)
     page = visit.find_number("page", 0, _MOST_PAGES)
-    status = await visit.service.status.read()
+    promises, damage = await read_promises(visit)
     newest, now = await visit.read(
         lambda replica, now: (ArchiveView(replica).newest(), now)
     )
-    every = list_documents(newest, status.promises, now)
+    every = list_documents(newest, promises, now)
     found = [document for document in every if wanted.lets(document)]
     rows = found[page * _ROWS : (page + 1) * _ROWS]
     return Page(
         template="collateral.html",
         title="Collateral",
         values={
+            "damage": damage,
             "wanted": {name: query.get(name, "") for name in _FIELDS},
             "vendors": (INTEL, AMD),
             "kinds": _KINDS,
@@ -154,8 +156,8 @@ def _find_address(query: Mapping[str, str]) -> str:
 
 async def _show(visit: Visit) -> Page:
     target = _read_target(visit)
-    status = await visit.service.status.read()
-    promises = [p for p in status.promises if p.target.key == target.key]
+    every, unpromised = await read_promises(visit)
+    promises = [p for p in every if p.target.key == target.key]
     digest = _read_digest(visit)
     page = visit.find_number("page", 0, _MOST_PAGES)
     read, now = await visit.read(
@@ -164,7 +166,7 @@ async def _show(visit: Visit) -> Page:
     if not read.versions and not promises:
         raise _not_there(target)
     rows = read.versions[page * _ROWS : (page + 1) * _ROWS]
-    number = read.held.evaluation_number if read.held else target.number
+    number = read.shown.entry.evaluation_number if read.shown else target.number
     return Page(
         template="document.html",
         title=str(target.key),
@@ -178,6 +180,8 @@ async def _show(visit: Visit) -> Page:
             "timeline": draw_history(read.versions, now),
             "coverage": _find_coverage(read.versions),
             "held": read.held,
+            "unpromised": unpromised,
+            "damage": read.error and find_damage(visit.service, read.error),
             "shown": read.shown,
             "reading": read.held and read_body(read.held),
             "chain": read.held and read_chain(read.held.issuer_chain),
@@ -200,11 +204,15 @@ def _find_base(visit: Visit) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _History:
-    """What is archived of a document, and the version that is *shown*."""
+    """
+    What is archived of a document, and the version that is *shown*: what is
+    *held* of it, or the *error* for which that cannot be read.
+    """
 
     versions: Sequence[Version]
-    shown: Version | None
-    held: Held | None
+    shown: Version | None = None
+    held: Held | None = None
+    error: UnavailableError | None = None
 
 
 def _read_history(
@@ -217,8 +225,11 @@ def _read_history(
         msg = f"{target.key} has no version {digest.hex()} in the archive"
         raise NotFoundError(msg)
     if shown is None:
-        return _History(versions, None, None)
-    held = view.find(target.key, shown.entry.sha256)
+        return _History(versions)
+    try:
+        held = view.find(target.key, shown.entry.sha256)
+    except UnavailableError as e:
+        return _History(versions, shown, error=e)
     return _History(versions, shown, held)
 
 

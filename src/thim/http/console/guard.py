@@ -23,6 +23,7 @@ from thim.errors import (
 )
 from thim.http.bodies import TooLargeError
 from thim.http.console.cookies import BASE, Header
+from thim.http.console.damage import find_damage
 from thim.http.console.forms import (
     MOST_FORM,
     check_csrf,
@@ -336,12 +337,14 @@ def refuse(
         error = UnavailableError(str(error), reason=error.reason)
     is_large = isinstance(error, TooLargeError)
     plain = to_problem(error, 413 if is_large else None)
+    damage = find_damage(scope["state"]["service"], error)
     page = Page(
         template="error.html",
         title=http.HTTPStatus(plain.status).phrase,
         values={
             "reason": error.reason,
-            "detail": str(error),
+            "detail": str(error) if damage is None else damage.detail,
+            "advice": None if damage is None else damage.advice,
             "back": _find_back(scope),
         },
         status=plain.status,
