@@ -389,7 +389,8 @@ class TestShare:
         assert "breaks-too-many" == caught.value.reason
         assert (
             "tenant shop: 6 of 100 platforms are acceptable at 17 and would "
-            "not be at 19; allowed are 5.0% of them"
+            "not be at 19; allowed are 5.0% of them "
+            "(--break-more-than-allowed does it all the same)"
         ) in str(caught.value)
         assert [17, 17] == stand(store, 1, "lab", "shop")
         assert State.PLANNED is planner.read(made.id).state

@@ -271,8 +271,8 @@ class Planner:
                 for each in broken
             )
             msg = (
-                f"{listed}; allowed are {self._most:.1%} of them: who wants "
-                "to break more than allowed has to say so"
+                f"{listed}; allowed are {self._most:.1%} of them "
+                "(--break-more-than-allowed does it all the same)"
             )
             raise ForbiddenError(msg, reason="breaks-too-many")
 
