@@ -464,6 +464,16 @@ class TestSettings:
         """
         assert "client-url" == why(OperatorError, AttestationClient, url).reason
 
+    def test_no_scheme(self):
+        """
+        Who forgot how it begins is told what he may begin it with.
+        """
+        error = why(OperatorError, AttestationClient, "127.0.0.1:8080")
+        assert (
+            "url: got '127.0.0.1:8080', expected https://HOST, or http:// and "
+            "this machine"
+        ) == str(error)
+
     @pytest.mark.parametrize(
         "url", ["http://localhost:1", "http://[::1]:1", "https://a/tenant/b/"]
     )

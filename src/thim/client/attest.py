@@ -152,7 +152,8 @@ class _Base:
 
 def _check_url(url: str, *, dangerous_plain_http: bool) -> None:
     if not is_plain_url(url):
-        msg = f"url: got {url[:80]!r}, expected https://HOST"
+        expected = "https://HOST, or http:// and this machine"
+        msg = f"url: got {url[:80]!r}, expected {expected}"
         raise OperatorError(msg, reason="client-url")
     if not is_safe(url) and not dangerous_plain_http:
         msg = (
