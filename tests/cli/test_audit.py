@@ -365,6 +365,17 @@ class TestCollateral:
         assert f"in the layout {layout}" in run.text
         assert any(folder.iterdir())
 
+    def test_no_key(self, thim, world, tmp_path):
+        """
+        A store in which nothing was ever sealed needs no key for manifests.
+        """
+        run = thim(
+            *("collateral", "export", tmp_path / "out", "--manifests"),
+            *("--layout", "pccsadmin", "--config", world),
+        )
+
+        assert (0, "") == (run.code, run.err)
+
     def test_manifests(self, thim, world, tmp_path):
         """
         Manifests go with machines alone.

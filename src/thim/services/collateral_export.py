@@ -20,6 +20,7 @@ from thim.services.secrets import open_sealer
 from thim.store.endorsement_view import EndorsementView
 from thim.store.pck import PckReader
 from thim.store.replica import Replica
+from thim.store.seal import find_key_id
 from thim.store.secret_view import find_secrets
 
 
@@ -109,7 +110,10 @@ def _list_files(
 def _secrets_of(
     replica: Replica, key_file: Path | None
 ) -> Callable[[Platform], Secrets]:
-    sealer = None if key_file is None else open_sealer(replica, key_file)
+    sealer = None
+    # Where nothing was ever sealed there need not be a key either.
+    if key_file is not None and find_key_id(replica) is not None:
+        sealer = open_sealer(replica, key_file)
 
     def find(platform: Platform) -> Secrets:
         enc_ppid, sealed = find_secrets(replica, platform.row)
