@@ -46,7 +46,7 @@ run: install  ## start the service on http://127.0.0.1:8080
 	exec $(BIN)/thim serve
 
 demo: install  ## show all of it on http://127.0.0.1:8080/console/
-	exec $(BIN)/thim demo
+	exec $(BIN)/thim demo $(THIM_LISTEN:%=--listen %)
 
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
