@@ -102,17 +102,6 @@ class TestUrl:
         assert 1 == run.err.count("\n")
         assert "expected" in run.err
 
-    @pytest.mark.parametrize("client", ["qpl", "az-dcap", "dcap-qvl"])
-    def test_no_tenants(self, thim, client):
-        """
-        That a tenant's paths are not answered yet is said, to people.
-        """
-        plain = thim("client-config", client, "--url", URL)
-        run = thim("client-config", client, "--url", URL, "--tenant", "acme")
-
-        assert "does not answer /tenant/ yet" in run.err
-        assert "/tenant/ yet" not in run.text + plain.err
-
 
 class TestQpl:
     def test_file(self, thim, tmp_path):
@@ -323,6 +312,17 @@ class TestCheck:
 
         assert code == thim("client-config", "check", file, "--offline").code
 
+    def test_link(self, thim, tmp_path):
+        """
+        A symbolic link is a warning, since newer releases do not follow it.
+        """
+        (tmp_path / "conf").write_text(f'{{"pccs_url": "{PCS}"}}')
+        (tmp_path / "link").symlink_to("conf")
+        run = thim("client-config", "check", tmp_path / "link", "--offline")
+
+        assert 1 == run.code
+        assert "[symbolic-link]" in run.text
+
     def test_json(self, thim, tmp_path):
         """
         Machines get the same.
@@ -348,7 +348,7 @@ class TestCheck:
         assert (2, b"") == (run.code, run.out)
         assert 1 == run.err.count("\n")
 
-    @pytest.mark.parametrize("file", ["/dev/zero", "/bin/sh"])
+    @pytest.mark.parametrize("file", ["/dev/zero", "/bin/bash"])
     def test_binary(self, thim, file):
         """
         A file that is none, or has no end, is a finding.

@@ -107,11 +107,38 @@ class TestFile:
 
     def test_old_format(self):
         """
-        The old format is known, with comments too.
+        The old format is known, with comments too, and judged as the new
+        one is.
         """
-        raw = f"# PCCS\nPCCS_URL={URL}\nUSE_SECURE_CERT=FALSE\n"
+        raw = f"# PCCS\nPCCS_URL={URL[:-1]}\nUSE_SECURE_CERT=FALSE\n"
+        worse = [each for each in found(raw) if each[0] != "note"]
 
-        assert [("warning", "old-format")] == found(raw)
+        assert [
+            ("warning", "old-format"),
+            ("error", "no-trailing-slash"),
+            ("warning", "certificate-unchecked"),
+        ] == worse
+
+    def test_old_format_wanted(self):
+        """
+        QCNL asks whom the old format names: blanks do not count, the last line
+        of a key does, and what cannot be read is passed over.
+        """
+        raw = (
+            "PCCS_URL=https://a.example/\n"
+            f"PCCS_URL = {URL}\n"
+            "use_secure_cert=FALSE\nUSE_SECURE_CERT=No\nRETRY_TIMES=many\n"
+            "LOCAL_PCK_URL=http://169.254.169.254/sgx/certification/v4/\n"
+        ).encode()
+        wanted = lint(raw).wanted
+
+        assert wanted is not None
+        assert URL == wanted.pccs_url == wanted.collateral_service
+        assert "http://169.254.169.254/sgx/certification/v4/" == (
+            wanted.local_pck_url
+        )
+        assert wanted.is_verified
+        assert (2, 1) == wanted.places["pccs_url"]
 
     def test_no_old_format(self):
         """

@@ -16,7 +16,7 @@ from thim.cli.completing import complete_tenants
 from thim.cli.options import Config, Json, configure
 from thim.client import recipes
 from thim.client.findings import Level, worst
-from thim.client.qcnl import MOST_BYTES, lint
+from thim.client.qcnl import MOST_BYTES, find_link, lint
 from thim.client.qpl import qpl, qpl_windows
 from thim.client.service import Service
 from thim.errors import OperatorError
@@ -50,10 +50,6 @@ Tenant = Annotated[
 Windows = Annotated[
     bool, typer.Option("--windows", help="For Windows, not Linux.")
 ]
-_NO_TENANTS: Final = (
-    "This release does not answer /tenant/ yet: every such path is a 404 until "
-    "a later one does (docs/limitations.md)."
-)
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
@@ -79,7 +75,7 @@ def qpl_(
     service = _service(url, tenant, config)
     local = _base(local_pck_url, "--local-pck-url")
     make = qpl_windows if windows else qpl
-    _write(service, make(service, local))
+    _write(make(service, local))
 
 
 @app.command("az-dcap")
@@ -102,7 +98,7 @@ def az_dcap(
     """
     service = _service(url, tenant, config)
     agent = _base(imds, "--imds")
-    _write(service, recipes.az_dcap(service, agent, windows=windows))
+    _write(recipes.az_dcap(service, agent, windows=windows))
 
 
 @app.command("dcap-qvl")
@@ -116,7 +112,7 @@ def dcap_qvl(
     Phala's dcap-qvl: its environment.
     """
     service = _service(url, tenant, config)
-    _write(service, recipes.dcap_qvl(service, windows=windows))
+    _write(recipes.dcap_qvl(service, windows=windows))
 
 
 @app.command("go-tdx-guest")
@@ -127,7 +123,7 @@ def go_tdx_guest(
     Google's go-tdx-guest: lines for /etc/hosts.
     """
     service = _service(url, tenant, config)
-    _write(service, recipes.go_tdx_guest(service))
+    _write(recipes.go_tdx_guest(service))
 
 
 @app.command("snpguest")
@@ -138,7 +134,7 @@ def snpguest(
     VirTEE's snpguest: a line for /etc/hosts.
     """
     service = _service(url, tenant, config)
-    _write(service, recipes.snpguest(service))
+    _write(recipes.snpguest(service))
 
 
 @app.command("trustee")
@@ -149,7 +145,7 @@ def trustee(
     Trustee: a part of its configuration.
     """
     service = _service(url, tenant, config)
-    _write(service, recipes.trustee(service))
+    _write(recipes.trustee(service))
 
 
 @app.command("check")
@@ -172,7 +168,7 @@ def check(
     Exit code 0: nothing worse than a note; 1: a warning; 2: an error.
     """
     linted = lint(_read(file))
-    findings = linted.findings
+    findings = find_link(file) + linted.findings
     if linted.wanted is not None and not offline:
         from thim.client.probe import probe  # noqa: PLC0415 - loads a client
 
@@ -219,10 +215,9 @@ def _base(url: str | None, option: str) -> str | None:
     return url.rstrip("/")
 
 
-def _write(service: Service, recipe: Recipe) -> None:
+def _write(recipe: Recipe) -> None:
     typer.echo(recipe.text, nl=False)
-    early = () if service.tenant is None else (_NO_TENANTS,)
-    for note in (*early, *recipe.notes):
+    for note in recipe.notes:
         wrapped = textwrap.fill(
             note,
             78,

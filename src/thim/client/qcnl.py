@@ -11,18 +11,19 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import re
 
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.client.findings import Finding, Level
 from thim.client.jsonc import JsoncError, locate, parse_jsonc
 from thim.client.nodes import Member, Object
+from thim.client.qcnl_old import is_old, read_old
 from thim.client.urls import DEFAULT_URL, find_problems, is_intel
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from thim.client.nodes import Node
     from thim.client.urls import Problem
@@ -32,7 +33,6 @@ _MOST_HOURS: Final = 2160
 _MOST_RETRIES: Final = 100
 _MOST_DELAY: Final = 3600
 _INT32: Final = range(-(2**31), 2**31)
-_OLD_FORMAT: Final = re.compile(r"^\s*[A-Z_]{4,40}\s*=", re.MULTILINE)
 _DROPPED: Final = (
     "QCNL drops the whole file then, goes on without saying so to its caller, "
     f"and asks {DEFAULT_URL}"
@@ -75,7 +75,22 @@ def lint(raw: bytes) -> Linted:
     if not isinstance(root.value, Object):
         message = "expected an object, { … }; QCNL would crash on it"
         return _refused("not-an-object", message)
-    return _Settings(text, root.value).judge()
+    return _Settings(text, root.value.members).judge()
+
+
+def find_link(file: Path) -> tuple[Finding, ...]:
+    """
+    Find whether *file* is a symbolic link, as it is in a volume that
+    Kubernetes makes of a ConfigMap.
+    """
+    if not file.is_symlink():
+        return ()
+    message = (
+        "a symbolic link, which QCNL after DCAP 1.25 does not follow: it says "
+        f"nothing, and asks {DEFAULT_URL}. Put the file itself there (in "
+        "Kubernetes: a mount with `subPath`)"
+    )
+    return (_placed(Level.WARNING, "symbolic-link", message, None),)
 
 
 def _unreadable(raw: bytes) -> tuple[str, str] | None:
@@ -107,14 +122,13 @@ def _placed(
 
 
 def _refused_syntax(text: str, error: JsoncError) -> Linted:
-    # QCNL tells the formats apart by the first byte of the file.
-    if not text.startswith("{") and _OLD_FORMAT.search(text):
+    if is_old(text):
         message = (
             "the old format, KEY=VALUE, which newer keys do not exist in: "
             "`thim client-config qpl` prints the new one"
         )
         found = _placed(Level.WARNING, "old-format", message, (1, 1))
-        return Linted(findings=(found,), wanted=None)
+        return _Settings(text, read_old(text), found).judge()
     message = f'{error}. QCNL logs "{error.said}". {_DROPPED}'
     return _refused(error.reason, message, locate(text, error.offset))
 
@@ -129,14 +143,16 @@ class _Key:
 
 
 class _Settings:
-    """The members of the file's object, judged one by one."""
+    """What the file sets, judged one by one."""
 
-    def __init__(self, text: str, root: Object) -> None:
+    def __init__(
+        self, text: str, members: Iterable[Member], *found: Finding
+    ) -> None:
         self._text = text
-        self._found: list[Finding] = []
+        self._found = list(found)
         self._values: dict[str, Any] = {}
         self._places: dict[str, tuple[int, int]] = {}
-        for member in root.members:
+        for member in members:
             self._take(member)
 
     def judge(self) -> Linted:

@@ -80,6 +80,28 @@ class TestQcnl:
             t.url for t in found.targets
         ]
 
+    def test_old_format(self, tmp_path):
+        """
+        Whom the old format names is asked: QCNL reads it too.
+        """
+        found = qcnl(tmp_path, f"PCCS_URL={BASE}/v4/\n")
+
+        assert ("warning", "old-format") == names(found)[0]
+        assert [f"{BASE}/v4/"] == [t.url for t in found.targets]
+
+    def test_link(self, tmp_path):
+        """
+        A file that is a symbolic link is told: QCNL may not follow it.
+        """
+        file = tmp_path / "mounted.conf"
+        file.write_text(f'{{"pccs_url": "{BASE}/v4/"}}')
+        link = tmp_path / "link.conf"
+        link.symlink_to(file)
+
+        assert [("warning", "symbolic-link")] == names(
+            qcnl(tmp_path, named=link)
+        )
+
     def test_secrets(self, tmp_path):
         """
         The values of headers that QCNL is to send are told nowhere.

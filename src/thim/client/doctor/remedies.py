@@ -20,10 +20,11 @@ _SLOW: Final = (
 )
 _BROKEN: Final = (
     (
-        "What listens there is no HTTP server, asks clients for a certificate, "
-        "or has a proxy before it that cuts answers off."
+        "The URL says http:// and the service takes https:// alone; or what "
+        "listens there is no HTTP server, asks clients for a certificate, or "
+        "has a proxy before it that cuts answers off."
     ),
-    "Ask the service directly; see its log.",
+    "Write https:// if it is that; else ask the service directly, see its log.",
 )
 _NO_PCCS: Final = (
     (
@@ -124,6 +125,24 @@ _CHANGED: Final = (
 )
 
 
+#: QCNL drops a file with one of these, and asks nobody who is there.
+_DROPPED: Final = (
+    "bad-escape",
+    "byte-order-mark",
+    "control-character",
+    "empty",
+    "missing-colon",
+    "missing-comma",
+    "missing-key",
+    "text-after-end",
+    "trailing-comma",
+    "unclosed",
+    "unclosed-comment",
+    "unclosed-string",
+    "unknown-comment",
+    "unquoted-key",
+    "wrong-quotes",
+)
 #: What clients show for each, in the words of `thim.client.error_codes`.
 SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "name-not-found": ("0xe019", "0xb005"),
@@ -144,8 +163,13 @@ SHOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "status-502": ("0xe044", "0xb011", "0xe01b"),
     "status-503": ("0xe040", "0xb013", "0xe01b"),
     "status-504": ("0xe044", "0xb011", "0xe01b"),
-    "missing-comma": ("0xe019", "0xe065", "0xe067"),
+    **dict.fromkeys(_DROPPED, ("0xe019", "0xe065", "0xe067")),
+    "binary": ("0xe019", "0xe065"),
+    "default-address": ("0xe019", "0xe065"),
+    "symbolic-link": ("0xe019", "0xe065"),
     "unreadable": ("0xe019", "0xe065"),
+    "no-trailing-slash": ("0xe011", "0xe061", "0xe062", "0xb00f"),
+    "unusual-path": ("0xe011", "0xe061", "0xe062", "0xb00f"),
     "expired": ("0xe02c", "0xe02e", "0xe030", "0x002a"),
     "stale": ("0xe02c", "0xe030"),
     "root-untrusted": ("0xe022", "0x0008"),

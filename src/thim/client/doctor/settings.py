@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.client.doctor.model import Found, Kind, Section, Target, Trouble
 from thim.client.findings import Level
-from thim.client.qcnl import MOST_BYTES, lint
+from thim.client.qcnl import MOST_BYTES, find_link, lint
 from thim.client.urls import DEFAULT_URL
 from thim.errors import OperatorError
 
@@ -20,6 +20,7 @@ from thim.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from thim.client.findings import Finding
     from thim.client.qcnl import Linted, Wanted
 
 QCNL_FILE: Final = Path("/etc/sgx_default_qcnl.conf")
@@ -52,7 +53,7 @@ def find_qcnl(
         raw = read(file, MOST_BYTES)
     except OperatorError as e:
         return _unreadable(file, e)
-    found = _judge(file, lint(raw))
+    found = _judge(file, lint(raw), find_link(file))
     if named is None and variable and usual.exists() and file != usual:
         found += _two_files(file, usual)
     return found
@@ -70,10 +71,10 @@ def _unreadable(file: Path, error: OperatorError) -> Found:
     return Found(troubles=(trouble,), targets=(_default_target(file),))
 
 
-def _judge(file: Path, linted: Linted) -> Found:
+def _judge(file: Path, linted: Linted, early: tuple[Finding, ...]) -> Found:
     troubles = tuple(
         Trouble.of(each, str(file), _MEND)
-        for each in linted.findings
+        for each in (*early, *linted.findings)
         if each.level is not Level.NOTE
     )
     notes = tuple(
