@@ -57,7 +57,7 @@ CODES: Final[tuple[ErrorCode, ...]] = (
         _REACH,
         "QPL: QCNL could not read its settings and asks "
         "https://localhost:8081 instead: a comma too few or too many, single "
-        "quotes, a byte order mark.",
+        "quotes, a byte order mark, or the file is a symbolic link.",
         "`thim client-config check /etc/sgx_default_qcnl.conf`; restart aesmd "
         "or qgsd, which read it once.",
         "QPL: status 403, from a proxy for the most part.",
