@@ -51,9 +51,12 @@ def look(bench):
     keeper = bench.keeper(bench.report())
     (name,) = keeper.identity.names()
 
-    def run(registrar, now=None):
+    def run(registrar, now=None, *, is_confirmed=False):
         now = now or bench.vendor.clock()
-        return bench.runner.run(registrar.look(name, keeper.identity, now))
+        looking = registrar.look(
+            name, keeper.identity, now, is_confirmed=is_confirmed
+        )
+        return bench.runner.run(looking)
 
     return run
 
@@ -218,8 +221,21 @@ class TestRegistering:
         chip = bench.report(reported_tcb=bytes.fromhex("04000000000017db"))
         identity = chip.read()
         (name,) = identity.names()
-        bench.runner.run(made.look(name, identity, now))
+        looking = made.look(name, identity, now, is_confirmed=False)
+        bench.runner.run(looking)
         assert "DB17000000000004" == registry.asked[-1].json["tcb"]
+
+    def test_confirmed(self, bench, registry, registrar, look):
+        """
+        It hears once more when the report is borne out, which it can see then
+        too: a VCEK takes longer than the first registration.
+        """
+        made, now = registrar(), bench.vendor.clock()
+        look(made, now)
+        told = len(registry.asked)
+        look(made, now, is_confirmed=True)
+        look(made, now, is_confirmed=True)
+        assert told + 1 == len(registry.asked)
 
     def test_failure(self, bench, registry, registrar, look):
         """

@@ -258,6 +258,24 @@ class TestAgent:
         assert re.search(r"\n   asks +http://127.0.0.1:", run.text)
         assert "thim agent's service" in run.text
 
+    def test_alone(self, thim, tmp_path, served):
+        """
+        Where a file has settings of an agent and no others, no service is
+        expected on this machine; the agent's roots are those to judge by.
+        """
+        folder = served.config.parent
+        file = tmp_path / "thim.toml"
+        file.write_text(
+            f'[agent]\nservice = "{served.url}"\nstate = "{tmp_path}"\n'
+            f'listen = "{nobody().removeprefix("http://")}"\n'
+            f'dangerous_test_anchors = "{folder / "root.pem"}"\n'
+            f'dangerous_clock = "{folder / "clock"}"\n'
+        )
+        run = thim("doctor", "--config", file)
+
+        assert ["! agent-silent"] == lines(run)
+        assert "QE identity              genuine" in run.text
+
 
 class TestPlatformFile:
     @pytest.mark.parametrize(

@@ -321,7 +321,10 @@ class Keeper:
         name = self._certain_name()
         if self._registrar is None or name is None:
             return None
-        return await self._registrar.look(name, self.identity, now)
+        is_confirmed = self.standing is Standing.CONFIRMED
+        return await self._registrar.look(
+            name, self.identity, now, is_confirmed=is_confirmed
+        )
 
     def _certain_name(self) -> ChipTcb | None:
         # The one that its VCEK has, if Milan and Genoa are both possible.

@@ -96,6 +96,7 @@ class Registrar:
         self._service = service
         self._credentials = credentials
         self._said: ChipTcb | None = None
+        self._said_confirmed = False
         self._due: datetime.datetime | None = None
         self._failures = 0
         #: The agent's token while it cannot be written: there is no other.
@@ -104,20 +105,28 @@ class Registrar:
         self.trouble = ""
 
     async def look(
-        self, name: ChipTcb, identity: Identity, now: datetime.datetime
+        self,
+        name: ChipTcb,
+        identity: Identity,
+        now: datetime.datetime,
+        *,
+        is_confirmed: bool,
     ) -> float | None:
         """
         Register the chip *name* if that is due at *now*; what goes wrong is
         logged.  Return the seconds after which to try again then.
+
+        *is_confirmed* says whether its report holds by the VCEK that is here:
+        the service, which may have had none at first, looks again then.
         """
-        if name != self._said:
+        if name != self._said or (is_confirmed and not self._said_confirmed):
             self._due = None
         # Later than ever planned: by a clock that has been set back since.
         longest = _LONGEST_REST if self._failures else _DAY
         if self._due is not None and now < self._due <= now + longest:
             is_well = not self._failures
             return None if is_well else (self._due - now) / _SECOND
-        self._said = name
+        self._said, self._said_confirmed = name, is_confirmed
         try:
             self.state = await self._register(name, identity)
         except ThimError as e:

@@ -35,6 +35,7 @@ from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import MalformedError, OperatorError, ParameterError
 from thim.intel.fields import parse_hex
 from thim.intel.names import PckCa, Tee
+from thim.services.clock import FileClock
 from thim.services.platform_files import read_platforms
 from thim.services.platform_sheets import Sheet
 
@@ -101,7 +102,12 @@ def make_wish(asked: Asked, config: Path | None) -> Wish:
 
 
 def _find_world(config: Path | None) -> tuple[TrustAnchors, datetime]:
+    file = find_file(config, os.environ)
     try:
+        if file is not None and _is_agents_alone(file):
+            agent = load_agent({}, os.environ, config)
+            clock = agent.dangerous_clock
+            return agent.anchors, (FileClock(clock) if clock else utc_now)()
         found = configure({}, config)
     except OperatorError:
         return VENDOR_ROOTS, utc_now()  # `look` says what is wrong with it
@@ -228,7 +234,7 @@ def link_local() -> Found:
 
 def _find_service(config: Path | None) -> Found:
     file = find_file(config, os.environ)
-    if file is None:
+    if file is None or _is_agents_alone(file):
         return Found()
     try:
         found = configure({}, config)
@@ -305,6 +311,14 @@ def _find_agent(config: Path | None) -> Found:
 def _own_files(settings: AgentSettings) -> tuple[Path, Path] | None:
     cert, key = settings.client_cert, settings.client_key
     return None if cert is None or key is None else (cert, key)
+
+
+def _is_agents_alone(file: Path) -> bool:
+    # No service is to be expected on such a host.
+    try:
+        return read_toml(file).keys() == {AGENT}
+    except OperatorError:
+        return False  # said of the service's settings
 
 
 def _has_agent(file: Path | None, environment: Mapping[str, str]) -> bool:

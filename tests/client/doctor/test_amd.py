@@ -119,6 +119,7 @@ class TestBad:
 
         assert {"error"} == {level for level, _ in names(found)}
         assert "NOT genuine" == facts(found)["AMD's chain (Milan)"]
+        assert "a simulation, or a forgery" in found.troubles[0].cause
 
     def test_other(self, vendor):
         """

@@ -91,18 +91,20 @@ _REMEDIES: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 _FAILED: Final = ("The service failed.", "See its log.")
+_OTHER_ROOT: Final = (
+    (
+        "It is signed under another root than the vendor's: a simulation, or a "
+        "forgery."
+    ),
+    (
+        "For a simulation name its configuration (--config), which has "
+        "dangerous_test_anchors; else trust nothing from there."
+    ),
+)
 #: By the reason why a document does not hold.
 _UNTRUSTED: Final[Mapping[str, tuple[str, str]]] = {
-    "root-untrusted": (
-        (
-            "It is signed under another root than Intel's: a simulation, or a "
-            "forgery."
-        ),
-        (
-            "For a simulation name its configuration (--config), which has "
-            "dangerous_test_anchors; else trust nothing from there."
-        ),
-    ),
+    "root-untrusted": _OTHER_ROOT,
+    "root-not-pinned": _OTHER_ROOT,
     "not-yet-valid": (
         "This machine's clock is behind, or the document is of the future.",
         "Set the clock (timedatectl).",
