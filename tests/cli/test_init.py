@@ -67,6 +67,8 @@ class TestFiles:
         [
             ("0.0.0.0:8443", "Thim.example", "https://thim.example:8443"),
             ("[::]:8443", "fd00::1", "https://[fd00::1]:8443"),
+            # As relying parties write it, who compare it to the letter.
+            ("0.0.0.0:443", "thim.example", "https://thim.example"),
             ("127.0.0.1:8443", "thim.example", None),
         ],
     )

@@ -74,7 +74,8 @@ class Layout:
             return None
         name = str(self.hosts[0].value).lower()
         host = f"[{name}]" if ":" in name else name
-        return f"https://{host}:{self.listen.port}"
+        port = "" if self.listen.port == _HTTPS else f":{self.listen.port}"
+        return f"https://{host}{port}"
 
     def check_is_new(self) -> None:
         """
@@ -137,6 +138,8 @@ class Layout:
         return "\n".join([_MARK, *lines, _UPSTREAM, f"# {key}", ""])
 
 
+#: Nobody writes it, and an issuer is compared to the letter.
+_HTTPS: Final = 443
 _MARK: Final = (
     "# By `thim init`. `thim config show` lists all settings there are."
 )
