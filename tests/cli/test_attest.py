@@ -126,6 +126,20 @@ class TestToken:
         assert 0 == run.code
         assert {"/tenant/acme"} == {p[:12] for p in provider.fake.asked}
 
+    @pytest.mark.parametrize("setting", ["listen", "attestation_url"])
+    def test_default(self, thim, provider, quote, tmp_path, setting):
+        """
+        Without a URL it is the service of the configuration: by the name that
+        it gives itself, else by its address.
+        """
+        url = provider.fake.url
+        value = url.removeprefix("http://") if setting == "listen" else url
+        file = tmp_path / "thim.toml"
+        file.write_text(f'{setting} = "{value}"\n')
+        run = thim("attest", quote, "--config", file, "--no-verify")
+
+        assert (0, 1) == (run.code, len(provider.fake.asked))
+
     def test_not_verified(self, attest, provider):
         """
         It is not verified where nobody wants that.

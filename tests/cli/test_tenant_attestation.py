@@ -82,6 +82,7 @@ class TestChange:
         thumbprint = spell_thumbprint(signer().der)
         assert f"policy certificates {thumbprint}\n" in text
         assert "trust               isolated\n" in text
+        assert "\nattestation " not in text
         assert f"azure-compliant-cvm (measurement={'ab' * 48})" in text
 
     def test_rest_stays(self, lab):

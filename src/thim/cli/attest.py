@@ -19,7 +19,7 @@ import typer
 from thim.attestation.kind import find_type
 from thim.cli.failing import tell
 from thim.cli.files import read_bounded
-from thim.cli.options import Config, configure, find_clock
+from thim.cli.options import Config, configure, find_clock, find_own_url
 from thim.cli.verify import (
     BELOW,
     MISSING,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from thim.client.attest import AttestationClient, Attested, HeldData
 
-DEFAULT_URL: Final = "http://127.0.0.1:8080"
 #: Of evidence that is authentic, and yet not good enough.
 _BELOW_CODES: Final = frozenset({"PolicyEvaluationError"})
 _BELOW_SENTENCE: Final = "does not meet the Azure baseline requirements"
@@ -110,8 +109,13 @@ def attest(
         ),
     ],
     url: Annotated[
-        str, typer.Option(metavar="URL", help="The attestation service.")
-    ] = DEFAULT_URL,
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The attestation service. Default: this machine's, by the "
+            "configuration.",
+        ),
+    ] = None,
     tenant: Annotated[
         str | None,
         typer.Option(metavar="T", help="Whose provider, below URL."),
@@ -215,11 +219,15 @@ def attest(
             nonce=nonce,
             draft=None if draft is None else _read_draft(draft),
         )
+        found = configure({}, config)
+        if url is None:
+            url = found["attestation_url"].value or find_own_url(found)
+            ca_file = ca_file or found["tls_ca_cert"].value
         service = _Service(
             url=url if tenant is None else _below(url, tenant),
             ca_file=ca_file,
             own=_pair(client_cert, client_key),
-            clock=find_clock(configure({}, config)),
+            clock=find_clock(found),
         )
         _write(_ask(service, attested, wish), wish)
 

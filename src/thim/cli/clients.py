@@ -8,12 +8,12 @@ import json
 import textwrap
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thim.cli.completing import complete_tenants
-from thim.cli.options import Config, Json, configure
+from thim.cli.options import Config, Json, configure, find_own_url
 from thim.client import recipes
 from thim.client.findings import Level, worst
 from thim.client.qcnl import MOST_BYTES, find_link, lint
@@ -25,7 +25,6 @@ from thim.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thim.cli.values import Address
     from thim.client.findings import Finding
     from thim.client.service import Recipe
 
@@ -50,7 +49,6 @@ Tenant = Annotated[
 Windows = Annotated[
     bool, typer.Option("--windows", help="For Windows, not Linux.")
 ]
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 @app.command("qpl")
@@ -186,21 +184,13 @@ def _service(
 ) -> Service:
     if url is not None:
         return Service.from_text(url, tenant)
-    found = configure({}, config)
-    has_tls = found["tls_cert"].value is not None
-    listening = _listening(found["listen"].value, has_tls=has_tls)
+    listening = find_own_url(configure({}, config))
     typer.echo(
         f"{listening} is where the configuration has this service listen: "
         "clients on other machines need --url",
         err=True,
     )
     return Service.from_text(listening, tenant)
-
-
-def _listening(listen: Address, *, has_tls: bool) -> str:
-    host = _EVERYWHERE.get(listen.host, listen.host)
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if has_tls else 'http'}://{shown}:{listen.port}"
 
 
 def _base(url: str | None, option: str) -> str | None:

@@ -21,7 +21,7 @@ from thim.attestation.evidence import (
 from thim.cli.agent_settings import load_agent
 from thim.cli.config import AGENT, find_file, read_toml
 from thim.cli.files import open_file, read_bounded
-from thim.cli.options import configure, find_clock
+from thim.cli.options import configure, find_clock, find_own_url
 from thim.client.clients import utc_now
 from thim.client.doctor.azure import find_azure
 from thim.client.doctor.devices import find_devices
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 _FMSPC_SIZE: Final = 6
 _MOST_PLATFORMS: Final = 4
 _LINK_LOCAL: Final = f"{IMDS_URL}/metadata/THIM/sgx/certification/v4/"
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,10 +239,7 @@ def _find_service(config: Path | None) -> Found:
         found = configure({}, config)
     except OperatorError as e:
         return _bad_settings("thim serve", file, e)
-    listen, has_tls = found["listen"].value, found["tls_cert"].value is not None
-    host = _EVERYWHERE.get(listen.host, listen.host)
-    shown = f"[{host}]" if ":" in host else host
-    url = f"{'https' if has_tls else 'http'}://{shown}:{listen.port}"
+    url = find_own_url(found)
     facts = (("settings", str(file)), ("listens on", url))
     return Found(
         sections=(Section(title="thim serve", facts=facts),),

@@ -10,7 +10,7 @@ import os
 import sys
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -51,6 +51,9 @@ Config = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Write JSON instead of a table.")
 ]
+
+
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
 def configure(
@@ -178,6 +181,18 @@ def find_clock(found: Configuration) -> Callable[[], datetime]:
     """
     clock = found["dangerous_clock"].value
     return utc_now if clock is None else FileClock(clock)
+
+
+def find_own_url(found: Configuration) -> str:
+    """
+    Return where the configuration has this service listen, as a client on this
+    machine writes it.
+    """
+    listen = found["listen"].value
+    host = _EVERYWHERE.get(listen.host, listen.host)
+    shown = f"[{host}]" if ":" in host else host
+    scheme = "http" if found["tls_cert"].value is None else "https"
+    return f"{scheme}://{shown}:{listen.port}"
 
 
 def find_store(store: str | None, config: Path | None) -> Path:

@@ -283,7 +283,8 @@ def show(
     if as_json:
         typer.echo(json.dumps({**row, "history": history}, indent=2))
         return
-    for title, value in {**row, **row.pop("attestation")}.items():
+    attestation = row.pop("attestation")
+    for title, value in {**row, **attestation}.items():
         say(f"{title.replace('_', ' '):20}{_spell(value)}")
     for line in history:
         text = (
