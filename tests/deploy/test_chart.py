@@ -3,6 +3,7 @@ import tomllib
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.deploy.cases import AGENT, CASES, FOREIGN, NODES, agent, nodes
 from tests.deploy.helm import (
@@ -16,6 +17,7 @@ from tests.deploy.helm import (
     run_helm,
 )
 from tests.deploy.restricted import containers_of, find_breaches
+from tests.docs.pages import read_blocks
 from tests.services.private_ca import make_files
 from thim.cli.agent_settings import SETTINGS as AGENT_SETTINGS
 from thim.cli.checks import check_settings
@@ -112,6 +114,22 @@ class TestValid:
         text = (CHART / "Chart.yaml").read_text()
         assert f"\nversion: {version}\n" in text
         assert f"\nappVersion: {version}\n" in text
+
+
+class TestDocumented:
+    def test_values(self):
+        """
+        The chart takes the values in docs/kubernetes.md, each by themselves.
+        """
+        page = PROJECT / "docs" / "kubernetes.md"
+        values = [
+            yaml.safe_load(block.text)
+            for block in read_blocks(page)
+            if block.language == "yaml"
+        ]
+
+        assert 4 == len(values)
+        assert all(render(each) for each in values)
 
 
 class TestRefused:
