@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
+import textwrap
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ PAGES: Final = (
 TEMPLATES: Final = tuple(
     sorted((PROJECT / "src/thim/http/console/templates").glob("*.html"))
 )
-_FENCE: Final = re.compile(r"^(```+)(\w*)\s*$")
+_FENCE: Final = re.compile(r"^( *)(```+)(\w*)\s*$")
 _NOTE: Final = re.compile(r"<!--\s*(.*?)\s*-->", re.DOTALL)
 _INLINE: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _SHOWN: Final = re.compile(r"<code>(thim .*?)</code>")
@@ -67,13 +68,15 @@ def read_blocks(page: Path) -> Iterator[Block]:
         if match is None:
             continue
         if not fence:
-            begun, fence, language = number, match[1], match[2]
-        elif match[1] == fence and not match[2]:
+            begun, fence, language = number, match[1] + match[2], match[3]
+        elif match[1] + match[2] == fence and not match[3]:
+            # Below an item of a list a block is indented.
+            text = "\n".join(lines[begun : number - 1]) + "\n"
             yield Block(
                 page=page,
                 line=begun,
                 language=language,
-                text="\n".join(lines[begun : number - 1]) + "\n",
+                text=textwrap.dedent(text),
                 note=_find_note(lines[: begun - 1]),
             )
             fence = ""
@@ -92,15 +95,21 @@ def list_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
     List what a *page* says of ``thim``: where, and the words behind it.
     """
     for block in read_blocks(page):
-        joined = re.sub(r"\\\n\s*", " ", block.text)
-        for line in joined.splitlines():
-            is_typed = line.startswith("$ ")
-            if is_typed or block.language != "console":
-                typed = line.removeprefix("$ ")
-                yield from _find_commands(str(block), typed)
-    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text("utf-8"))
+        yield from ((str(block), words) for words in list_block(block))
+    text = re.sub(r"(?ms)^( *)```.*?^\\1```", "", page.read_text("utf-8"))
     for code in _INLINE.findall(text):
         yield from _find_commands(page.name, code)
+
+
+def list_block(block: Block) -> Iterator[list[str]]:
+    """
+    List the words behind each ``thim`` in a *block*.
+    """
+    joined = re.sub(r"\\\n\s*", " ", block.text)
+    for line in joined.splitlines():
+        if line.startswith("$ ") or block.language != "console":
+            typed = line.removeprefix("$ ")
+            yield from (words for _, words in _find_commands("", typed))
 
 
 def list_shown(template: Path) -> Iterator[tuple[str, list[str]]]:

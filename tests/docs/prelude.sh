@@ -12,7 +12,8 @@ a_tls_service() {
     thim simulate --write-config trial.toml
     export THIM_CONFIG=$PWD/trial.toml
     [ -d pki ] || thim init --folder pki --name thim.example >/dev/null
-    thim serve --listen 0.0.0.0:8443 \
+    THIM_ATTESTATION_URL=https://thim.example:8443 \
+        thim serve --listen 0.0.0.0:8443 \
         --tls-cert pki/server.pem --tls-key pki/server.key
     cp pki/ca.pem ca.pem
     export SSL_CERT_FILE=$PWD/ca.pem CURL_CA_BUNDLE=$PWD/ca.pem
@@ -23,11 +24,49 @@ a_token() {
     thim token create --name "doc-$1" --role "$1"
 }
 
-# A quote of one of the simulated machines.
+# A quote of one of the simulated machines, over 32 bytes in hexadecimal digits
+# where there are some.
 a_quote() {
+    local data=${1-}
+    data+=$(printf "%0$((128 - ${#data}))d" 0)
     curl -s http://127.0.0.1:8182/quotes \
-        -H 'Accept: application/octet-stream' \
-        -d '{"platform": "ice-1", "kind": "sgx-v3"}' -o quote.bin
+        -H 'Accept: application/octet-stream' -o quote.bin \
+        -d "{\"platform\": \"ice-1\", \"kind\": \"sgx-v3\", \"report_data\": \"$data\"}"
+}
+
+# Whether thim takes a configuration, with what it names beside it.
+is_taken() {
+    mkdir -p /etc/thim /var/lib/thim
+    [ -d /etc/thim/made ] || thim init --folder /etc/thim/made --name thim.example >/dev/null
+    local name
+    for name in /etc/thim/thim /etc/thim/vendors /var/lib/thim/server; do
+        [ ! -e $name.key ] || continue
+        install -m 644 /etc/thim/made/server.pem $name.crt
+        install -m 644 /etc/thim/made/server.pem $name.pem
+        install -m 600 /etc/thim/made/server.key $name.key
+    done
+    for name in ops chat; do
+        (umask 077; openssl rand -hex 32 >/etc/thim/$name.secret)
+    done
+    THIM_CONFIG= thim config check --config "$1"
+}
+
+# An agent at the address of a cloud's metadata service.
+an_agent() {
+    ip addr add 169.254.169.254/32 dev lo
+    thim agent --listen 169.254.169.254:80
+    an_answer http://169.254.169.254/metadata/THIM/amd/certification
+}
+
+# What a simulated machine asks for its PCK certificate with.
+a_pck_query() {
+    curl -s "http://127.0.0.1:8182/platforms/$1" | python3 -c '
+import json, sys
+told = json.load(sys.stdin)
+tcb = told["raw_tcbs"][0]
+pcesvn = tcb["pcesvn"].to_bytes(2, "little").hex()
+names = "encrypted_ppid={enc_ppid}&qeid={qe_id}&pceid={pce_id}"
+print(names.format(**told) + "&cpusvn=" + tcb["cpusvn"] + "&pcesvn=" + pcesvn)'
 }
 
 # Wait until an agent has fetched what it answers.

@@ -23,15 +23,23 @@ from tests.docs.pages import Block, read_blocks
 
 
 #: What a line of a note on a block begins with: why the block is not run; what
-#: is run before it; what stands for a word in capitals; the file that it is.
+#: is run before it, and after it; what stands for a name; the file that it is;
+#: the exit code of its last line, where that is not 0.
 NOT_RUN: Final = "not run:"
+THEN: Final = "then:"
 _FIRST: Final = "first:"
 _WITH: Final = "with:"
-_FILE: Final = "file:"
-KINDS_OF_NOTE: Final = (NOT_RUN, _FIRST, _WITH, _FILE)
+FILE: Final = "file:"
+_ENDS: Final = "ends:"
+KINDS_OF_NOTE: Final = (NOT_RUN, THEN, _FIRST, _WITH, FILE, _ENDS)
 #: Names that documents use for machines.
 _HOSTS: Final = "127.0.0.1 localhost thim.example acme.thim.example\n"
 _SHELL: Final = ("sh", "console")
+_PYTHON: Final = "python"
+#: Of which something is run for itself.
+PROGRAMS: Final = (*_SHELL, _PYTHON)
+#: What is no program and no data.
+PROSE: Final = "text"
 _SECONDS: Final = 240
 _SOURCES: Final = f"{PROJECT / 'src'}:{PROJECT}"
 
@@ -62,9 +70,11 @@ def find_notes(block: Block, kind: str) -> list[str]:
 
 def is_run(block: Block) -> bool:
     """
-    Tell whether the commands of a *block* are run.
+    Tell whether a *block* is run, or something is run on it.
     """
-    return block.language in _SHELL and not find_notes(block, NOT_RUN)
+    if find_notes(block, NOT_RUN):
+        return False
+    return block.language in PROGRAMS or bool(find_notes(block, THEN))
 
 
 def write_script(page: Path) -> str:
@@ -78,15 +88,20 @@ def _write_block(block: Block) -> str:
     lines = [f"printf '\\n== %s\\n' {block}"]
     lines += [
         f"cat >{name} <<'END_OF_FILE'\n{block.text}END_OF_FILE"
-        for name in find_notes(block, _FILE)
+        for name in find_notes(block, FILE)
     ]
     if is_run(block):
         lines += find_notes(block, _FIRST)
         lines.append(_write_commands(block))
+        lines += find_notes(block, THEN)
     return "\n".join([*lines, ""]) if len(lines) > 1 else ""
 
 
 def _write_commands(block: Block) -> str:
+    if block.language not in PROGRAMS:
+        return ""
+    if block.language == _PYTHON:
+        return _write_program(block)
     text = block.text
     if block.language == "console":
         found = re.findall(r"(?m)^\$ (.*)$", text)
@@ -94,7 +109,18 @@ def _write_commands(block: Block) -> str:
     for note in find_notes(block, _WITH):
         name, _, value = note.partition("=")
         text = f"{name}={value}\n" + re.sub(rf"\b{name}\b", f"${name}", text)
+    for code in find_notes(block, _ENDS):
+        *before, last = text.rstrip().splitlines()
+        checked = f"if {last}; then exit 99; else [ $? = {code} ]; fi"
+        text = "\n".join([*before, checked])
     return text
+
+
+def _write_program(block: Block) -> str:
+    given = find_notes(block, _WITH)
+    before = ["from tests.docs.prelude import *", *given] if given else []
+    text = "\n".join([*before, block.text])
+    return f"python - <<'END_OF_PROGRAM'\n{text}END_OF_PROGRAM"
 
 
 @contextlib.contextmanager

@@ -1,10 +1,7 @@
 import base64
 import datetime
-import hmac
 import ipaddress
-import json
 import re
-import time
 
 import pytest
 
@@ -94,8 +91,10 @@ class TestDocumentation:
         Return the function that is printed there.
         """
         text = (PROJECT / "docs" / "operating.md").read_text()
-        (code,) = re.findall(r"```python\n(def verify.*?)```", text, re.DOTALL)
-        names = {"base64": base64, "hmac": hmac, "json": json, "time": time}
+        (code,) = re.findall(
+            r"```python\n(import base64.*?)```", text, re.DOTALL
+        )
+        names: dict[str, object] = {}
         exec(code, names)  # noqa: S102 - our own documentation
         return names["verify"]
 
