@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.http.console.test_tenants import ACME, NEW, PAGE, WHY
-from tests.http.console.visitor import read_text
+from tests.http.console.visitor import find_csrf, read_text
 
 
 def version(visitor, page=PAGE):
@@ -26,14 +26,6 @@ def change(admin, **fields):
     """
     usual = {**WHY, **ACME, "per": "source", "version": "1"}
     return admin.send(PAGE, PAGE, {**usual, **fields})
-
-
-def find_csrf(visitor):
-    """
-    Return what the forms of a session have in them.
-    """
-    text = visitor.get("/console/tenants").body.decode()
-    return html.unescape(re.findall(r'name="csrf" value="([^"]+)"', text)[0])
 
 
 class TestForged:

@@ -72,3 +72,11 @@ def read_text(got: Got) -> str:
     """
     text = re.sub(r"<[^>]+>", " ", got.body.decode())
     return " ".join(html.unescape(text).split())
+
+
+def find_csrf(visitor: Visitor, page: str = "/console/tenants") -> str:
+    """
+    Return what the forms of a session have in them.
+    """
+    text = visitor.get(page).body.decode()
+    return html.unescape(re.findall(r'name="csrf" value="([^"]+)"', text)[0])
