@@ -113,9 +113,7 @@ class Console:
             )
             raise ForbiddenError(msg, reason="role")
         session = begin_session(principal, self._service.clock())
-        cookie = await self._cookies.keep(scope, session)
-        self._service.upkeep.catch_up()
-        return cookie
+        return await self._cookies.keep(scope, session)
 
     def log_out(self, scope: Scope) -> Header | None:
         """
@@ -129,6 +127,7 @@ class Console:
 
         Raises:
             ForbiddenError: The request came in the clear.
+            OperatorError: The key is not there that sessions are sealed with.
             UnavailableError: The store cannot be read.
         """
         session = self._cookies.find(scope, self._service.clock())
@@ -173,8 +172,6 @@ class ConsolePage:
                 reply = await self.show(visit)
         except ThimError as e:
             reply = refuse(scope, e, *(found or (None, None)))
-        if scope["method"] not in _BODILESS:
-            service.upkeep.catch_up()
         await finish(scope, send, service.mark(reply))
 
     async def show(self, visit: Visit) -> Reply:
@@ -349,7 +346,5 @@ def refuse(
         },
         status=plain.status,
     )
-    kept = [
-        h for h in plain.headers if h[0] in {b"retry-after", b"thim-reason"}
-    ]
+    kept = (header for header in plain.headers if header[0] in _KEPT)
     return render(page, find_common(scope, session, principal), *kept)

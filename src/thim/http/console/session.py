@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import datetime
 import secrets
 
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from thim.errors import OperatorError, UnavailableError
+from thim.errors import OperatorError
 from thim.http.console.cookies import Header, read_cookies, set_cookie
 from thim.services.secrets import open_sealer, provide_sealer
 from thim.services.tokens import Principal, Role
@@ -103,7 +102,7 @@ class Cookies:
         Return the header by which a browser keeps *session*.
 
         Raises:
-            UnavailableError: There is no key to seal with.
+            OperatorError: There is no key to seal with.
         """
         # Only the first secret of a store makes its key: people log in when
         # nothing can be written, too.
@@ -130,7 +129,8 @@ class Cookies:
         over.
 
         Raises:
-            UnavailableError: The store or the key cannot be read.
+            OperatorError: The key is not there that sessions are sealed with.
+            UnavailableError: The store cannot be read.
         """
         sealer = self._find()
         if sealer is None:
@@ -143,11 +143,8 @@ class Cookies:
     def _provide(self) -> Sealer:
         from thim.http.pccs_calls import writing  # noqa: PLC0415 - SQLAlchemy
 
-        try:
-            with writing(self._service) as ledger:
-                return provide_sealer(ledger, self._key_file())
-        except OperatorError as e:
-            raise UnavailableError(str(e), reason=e.reason) from e
+        with writing(self._service) as ledger:
+            return provide_sealer(ledger, self._key_file())
 
     def _find(self) -> Sealer | None:
         replica = self._service.replica
@@ -155,10 +152,7 @@ class Cookies:
         if key_id is None:
             return None
         if self._sealer is None or self._sealer.key_id != key_id:
-            try:
-                self._sealer = open_sealer(replica, self._key_file())
-            except OperatorError as e:
-                raise UnavailableError(str(e), reason=e.reason) from e
+            self._sealer = open_sealer(replica, self._key_file())
         return self._sealer
 
     def _key_file(self) -> Path:
@@ -176,5 +170,5 @@ def _open(sealer: Sealer, value: str) -> Session | None:
         raw = base64.b64decode(value, b"-_", validate=True)
         plain = sealer.open(raw, _CONTEXT)
         return msgspec.json.decode(plain, type=Session)
-    except (ValueError, binascii.Error, SealError, msgspec.DecodeError):
+    except (ValueError, SealError):
         return None
