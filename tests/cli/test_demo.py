@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -326,6 +327,52 @@ class TestRun:
         assert (0, "", []) == (process.returncode, out, _list(tmp_path))
         assert "Traceback" not in err
 
+    def test_closed_terminal(self, tmp_path):
+        """
+        It ends when its terminal is closed, and nothing is left.
+        """
+        with _running(tmp_path, "--machines", "20") as process:
+            process.stderr.readline()
+            process.send_signal(signal.SIGHUP)
+            process.communicate(timeout=60)
+
+        assert (0, []) == (process.returncode, _list(tmp_path))
+
+    def test_nohup(self, tmp_path):
+        """
+        It goes on where that was said not to matter.
+        """
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            with demo._until_told() as ended:
+                signal.raise_signal(signal.SIGHUP)
+                is_told = ended.is_set()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+        assert not is_told
+
+    def test_killed(self, tmp_path):
+        """
+        Where it is killed its service ends as well, and what is left is removed
+        by the next one.
+        """
+        with _running(tmp_path, "--machines", "20") as process:
+            url = _read_facts(process)["Console"]
+            port = int(url.split(":")[2].partition("/")[0])
+            process.kill()
+            process.communicate()
+        is_left = bool(_list(tmp_path))
+        until = time.monotonic() + 60
+        while not _is_free(port) and time.monotonic() < until:
+            time.sleep(0.1)
+        with _running(tmp_path) as process:
+            process.stderr.readline()
+            process.terminate()
+            process.communicate(timeout=60)
+
+        assert (True, True, []) == (is_left, _is_free(port), _list(tmp_path))
+
     def test_service_ends(self, tmp_path):
         """
         Where the service ends by itself that is said, with its last words.
@@ -362,6 +409,16 @@ class TestRefused:
 
         assert 2 == run.code
         assert "only 127.0.0.1" in run.err
+
+    def test_no_temporary(self, thim, monkeypatch):
+        """
+        Where no temporary file can be made that is said in a line.
+        """
+        monkeypatch.setattr("tempfile.tempdir", "/proc/self")
+        run = thim("demo", "--listen", "127.0.0.1:0")
+
+        assert (2, b"") == (run.code, run.out)
+        assert run.err.startswith("thim: no folder for temporary files: ")
 
     def test_keep(self, thim, tmp_path):
         """

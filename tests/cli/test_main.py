@@ -1,4 +1,11 @@
+import os
+import subprocess
+import sys
+
 from importlib import metadata
+
+
+_PATH = os.environ.get("PYTHONPATH", "")
 
 
 def test_version(thim):
@@ -19,3 +26,18 @@ def test_help(thim):
     assert 0 == run.code
     for command in ("serve", "collateral", "db", "config"):
         assert command in run.text
+
+
+def test_ctrl_c(tmp_path):
+    """
+    Ctrl-C ends it quietly also while it is still being loaded.
+    """
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    found = subprocess.run(
+        [sys.executable, "-m", "thim", "--version"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{_PATH}"},
+    )
+
+    assert (130, b"", b"") == (found.returncode, found.stdout, found.stderr)

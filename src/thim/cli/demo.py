@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-import tempfile
 import threading
 
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from thim.cli.scratch import scratch_folder
 from thim.errors import OperatorError, printable
 
 
@@ -50,7 +50,7 @@ def demo(
     recovery in preparation, live traffic.
 
     Nothing leaves this machine, and no other store is touched.  Ctrl-C or
-    SIGTERM ends it, with exit code 0.
+    SIGTERM ends it, or that the terminal is closed, with exit code 0.
     """
     from thim.simulate.demo.progress import Progress  # noqa: PLC0415 - slow
     from thim.simulate.demo.run import showing  # noqa: PLC0415
@@ -65,7 +65,8 @@ def demo(
                 raise typer.Exit
 
         progress = Progress(tell=_tell_step, pulse=pulse)
-        _tell(f"Making a demo of {machines} machines in {folder}:")
+        where = printable(str(folder))
+        _tell(f"Making a demo of {machines} machines in {where}:")
         with showing(folder, machines, listen, progress) as shown:
             typer.echo("\n".join(_introduce(shown, keep)))
             sys.stdout.flush()
@@ -78,9 +79,12 @@ def _until_told() -> Iterator[threading.Event]:
     Set an event when it shall end: nothing is torn out of what it does.
     """
     ended = threading.Event()
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        numbers.append(signal.SIGHUP)
     before = {
         number: signal.signal(number, lambda *_: ended.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
+        for number in numbers
     }
     try:
         yield ended
@@ -99,10 +103,19 @@ def _tell_step(line: str) -> None:
 
 @contextlib.contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="thim-demo-") as name:
-            yield Path(name)
-        return
+    with contextlib.ExitStack() as stack:
+        if keep is not None:
+            yield _keep(keep)
+            return
+        try:
+            folder = stack.enter_context(scratch_folder("thim-demo-"))
+        except OSError as e:
+            msg = f"no folder for temporary files: {e.strerror or e}"
+            raise OperatorError(msg, reason="demo-folder") from e
+        yield folder
+
+
+def _keep(keep: Path) -> Path:
     try:
         keep.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_empty = next(keep.iterdir(), None) is None
@@ -112,7 +125,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     if not is_empty:
         msg = f"--keep {printable(str(keep))}: there is something in it already"
         raise OperatorError(msg, reason="demo-folder")
-    yield keep.absolute()
+    return keep.absolute()
 
 
 def _wait(shown: Shown, ended: threading.Event) -> None:

@@ -5,9 +5,10 @@ How a command fails.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from thim.errors import ThimError, printable
 
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_INTERRUPTED: Final = 128 + signal.SIGINT
+
+
 @contextlib.contextmanager
 def failing_in_one_line() -> Iterator[None]:
     """
-    Turn what was raised on purpose into one line and the exit code 2.
+    Turn what was raised on purpose into one line and the exit code 2, and
+    Ctrl-C into 130.
     """
     try:
         yield
+    except KeyboardInterrupt:
+        # Before the parser of the command line is there to notice.
+        sys.exit(_INTERRUPTED)
     except ThimError as e:
         # An argument may be no text, or drive the terminal.
         tell(f"thim: {printable(str(e))}")

@@ -14,11 +14,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 import uvicorn
@@ -31,6 +30,7 @@ from thim.cli.config import Configuration
 from thim.cli.listening import make_door, make_rates
 from thim.cli.logs import find_logging
 from thim.cli.options import Config, Place, Store, configure, place_of
+from thim.cli.scratch import scratch_folder
 from thim.cli.values import Address
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.errors import OperatorError, ParameterError
@@ -58,6 +58,8 @@ _SHUTDOWN: Final = 10
 #: Seconds after which a worker that says nothing is killed: on a busy machine
 #: one takes long to start, and its callers would be hung up on.
 _SILENT: Final = 60
+#: How the folders are called in which workers share what they count.
+_METRICS: Final = "thim-metrics-"
 
 
 def serve(
@@ -234,14 +236,13 @@ def _sharing(found: Configuration) -> Iterator[Path | None]:
     if found["workers"].value == 1:
         yield None
         return
-    options: Any = {"prefix": "thim-metrics-", "ignore_cleanup_errors": True}
-    try:
-        folder = tempfile.TemporaryDirectory(**options)
-    except OSError:  # where nothing but the store may be written
-        beside = found["store"].value.parent
-        folder = tempfile.TemporaryDirectory(dir=beside, **options)
-    with folder as name:
-        yield Path(name)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder(_METRICS))
+        except OSError:  # where nothing but the store may be written
+            beside = found["store"].value.parent
+            folder = stack.enter_context(scratch_folder(_METRICS, beside))
+        yield folder
 
 
 def _uvicorn_config(

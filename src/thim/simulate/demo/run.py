@@ -102,7 +102,8 @@ def serving(demo: Demo, listen: str = "127.0.0.1:0") -> Iterator[Service]:
         OperatorError: It did not start; the message has its last words.
     """
     log = demo.folder / "serve.log"
-    command = [sys.executable, "-m", "thim", "serve"]
+    command = [sys.executable, "-m", "thim.simulate.demo.tether"]
+    command += [str(os.getpid()), "-m", "thim", "serve"]
     command += ["--config", str(demo.config), "--listen", listen]
     # Settings of another service are not for this one.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_SETTINGS)}
