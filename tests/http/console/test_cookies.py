@@ -12,7 +12,7 @@ def read(scheme, *values, name=b"cookie"):
     Read the cookies of a request.
     """
     headers = [(b"host", b"thim.example"), *((name, v) for v in values)]
-    return list(read_cookies({"scheme": scheme, "headers": headers}))
+    return list(read_cookies({"scheme": scheme, "headers": headers}, "k1"))
 
 
 class TestSet:
@@ -21,23 +21,25 @@ class TestSet:
         What is kept over TLS is sent over TLS only, and nobody else sets it.
         """
         expected = (
-            b"__Secure-thim-console=x; Path=/console/; HttpOnly; "
+            b"__Secure-thim-console-k1=x; Path=/console/; HttpOnly; "
             b"SameSite=Strict; Secure"
         )
 
-        assert (b"set-cookie", expected) == set_cookie({"scheme": "https"}, "x")
+        assert (b"set-cookie", expected) == set_cookie(
+            {"scheme": "https"}, "k1", "x"
+        )
 
     def test_plain(self):
         """
         Without TLS, which is for this machine alone, a browser takes it too.
         """
         expected = (
-            b"thim-console=; Path=/console/; HttpOnly; SameSite=Strict; "
+            b"thim-console-k1=; Path=/console/; HttpOnly; SameSite=Strict; "
             b"Max-Age=0"
         )
 
         assert (b"set-cookie", expected) == set_cookie(
-            {"scheme": "http"}, "", "; Max-Age=0"
+            {"scheme": "http"}, "k1", "", "; Max-Age=0"
         )
 
 
@@ -46,7 +48,10 @@ class TestRead:
         """
         All values of the name are found, wherever they stand.
         """
-        values = b"a=1; thim-console=x;thim-console=y", b"thim-console=z=="
+        values = (
+            b"a=1; thim-console-k1=x;thim-console-k1=y",
+            b"thim-console-k1=z==",
+        )
 
         assert ["x", "y", "z=="] == read("http", *values)
 
@@ -54,10 +59,10 @@ class TestRead:
         ("scheme", "value"),
         [
             # It may have been set in the clear, by anybody in between.
-            ("https", b"thim-console=x"),
-            ("http", b"__Secure-thim-console=x"),
-            ("http", b"not-thim-console=x"),
-            ("http", b"thim-console-2=x"),
+            ("https", b"thim-console-k1=x"),
+            ("http", b"__Secure-thim-console-k1=x"),
+            ("http", b"not-thim-console-k1=x"),
+            ("http", b"thim-console-k2=x"),
         ],
     )
     def test_others(self, scheme, value):
@@ -70,4 +75,4 @@ class TestRead:
         """
         What merely looks like a cookie in another header is none.
         """
-        assert [] == read("http", b"thim-console=x", name=b"x-cookie")
+        assert [] == read("http", b"thim-console-k1=x", name=b"x-cookie")

@@ -32,11 +32,13 @@ STRANGER = Principal(
 
 def seal(console, folder, context, plain):
     """
-    Seal *plain* with the key of a store's secrets, for some *context*.
+    Seal *plain* with the key of a store's secrets, for some *context*; return
+    it as a cookie.
     """
     with contextlib.closing(Replica(console.store)) as replica:
-        sealed = open_sealer(replica, folder / "key").seal(plain, context)
-    return base64.urlsafe_b64encode(sealed).decode()
+        sealer = open_sealer(replica, folder / "key")
+    sealed = base64.urlsafe_b64encode(sealer.seal(plain, context)).decode()
+    return f"thim-console-{sealer.key_id}={sealed}"
 
 
 @pytest.fixture
@@ -92,8 +94,7 @@ class TestOpened:
         """
         What was sealed with the same key for something else is no session.
         """
-        value = seal(console, tmp_path, context, plain)
-        visitor.cookie = f"thim-console={value}"
+        visitor.cookie = seal(console, tmp_path, context, plain)
 
         assert status == visitor.get("/console/").status
 
@@ -103,8 +104,9 @@ class TestOpened:
         A session that another release has written, with other members, is
         asked to log in.
         """
-        value = seal(console, tmp_path, b"thim console session", content)
-        reader.cookie = f"thim-console={value}"
+        reader.cookie = seal(
+            console, tmp_path, b"thim console session", content
+        )
 
         assert 303 == reader.get("/console/").status
 
@@ -121,7 +123,7 @@ class TestOpened:
         """
         Where nothing was ever sealed there is no session yet.
         """
-        visitor.cookie = f"thim-console={'A' * 400}"
+        visitor.cookie = f"thim-console-key={'A' * 400}"
 
         assert 303 == visitor.get("/console/").status
 
