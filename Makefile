@@ -24,9 +24,9 @@ SPREAD := -n $(WORKERS) --dist worksteal
 # which would compile all that it imports, and a second run its tests.
 TESTS  := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SPREAD)
 
-# Whole worlds, which take minutes: CI runs them after `make test`.
-LONG := tests/docs/test_pages.py tests/http/console/test_demo_looks.py \
-	tests/cli/test_demo.py
+# Where tests are that play whole worlds, or look at pages in a browser, which
+# takes minutes: CI runs them after `make test`.
+LONG := tests/docs/test_pages.py tests/http/console tests/cli/test_demo.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -51,10 +51,10 @@ demo: install  ## show all of it on http://127.0.0.1:8080/console/
 test: lint types floors unit  ## lint, types, floors, tests: what CI runs
 
 unit: install-dev $(WHEELS)/.all  ## only the tests (PYTEST='-k tcb' selects)
-	$(TESTS) $(LONG:%=--ignore=%) $(PYTEST)
+	$(TESTS) -m 'not long' $(PYTEST)
 
 pages: install-dev  ## as root: what documents say, the demo, every page in a browser
-	$(TESTS) $(LONG)
+	$(TESTS) -m long $(LONG)
 
 coverage: install-dev $(WHEELS)/.all  ## the tests, counting branches: twice as long
 	$(TESTS) --cov --cov-report=term

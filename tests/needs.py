@@ -8,10 +8,14 @@ failure (``tests/conftest.py``), so that none of them is left out unseen.
 import os
 import shutil
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
+
+Test = TypeVar("Test", bound=Callable[..., Any] | type)
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="only root gives files away"
@@ -44,6 +48,15 @@ needs_nginx = pytest.mark.skipif(
     shutil.which("nginx") is None and not Path("/usr/sbin/nginx").exists(),
     reason="nginx is not installed",
 )
-needs_chromium = pytest.mark.skipif(
+_has_chromium = pytest.mark.skipif(
     shutil.which("chromium") is None, reason="chromium is not installed"
 )
+
+
+def needs_chromium(test: Test) -> Test:
+    """
+    Mark a *test*, or a class of them, that looks at pages in a browser: it
+    takes long, and needs one.
+    """
+    marked: Test = pytest.mark.long(_has_chromium(test))
+    return marked

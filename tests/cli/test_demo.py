@@ -202,6 +202,7 @@ def _is_free(port):
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+@pytest.mark.long
 class TestWorld:
     def test_tenants(self, seen):
         """
@@ -278,6 +279,7 @@ def _of(seen):
     return seen.api["tenants"]
 
 
+@pytest.mark.long
 class TestRun:
     def test_console(self, seen):
         """

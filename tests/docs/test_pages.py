@@ -37,6 +37,7 @@ def program(tmp_path_factory):
         yield socket
 
 
+@pytest.mark.long
 @needs_root
 @needs_unshare
 @needs_ip
