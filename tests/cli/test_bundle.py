@@ -181,6 +181,12 @@ def test_verify_without_store(desks):
     assert not desks.sites.closed.store.exists()
 
 
+def test_verify_own(desks):
+    """Who made a bundle looks at it before it is carried; import it not."""
+    assert 0 == desks.open("verify", desks.at("first")).code
+    assert 2 == desks.open("import", desks.at("first")).code
+
+
 def test_verify_delta(desks):
     """A delta holds for itself, but not before what it builds on."""
     made = desks.open("export", "-o", desks.at("second"), "--since", "1")
@@ -288,6 +294,19 @@ def test_behind(thim, tmp_path):
     assert {"channels": 1} == run.json["parts"]
 
 
+def test_in_the_way(desks):
+    """Where the bundle cannot be written, no vendor is asked before."""
+    run = desks.open(
+        *("export", "-o", desks.at("first"), "--fetch"),
+        *("--request", desks.at("request")),
+        *("--trust", desks.sites.closed.key.public.fingerprint),
+    )
+
+    assert 2 == run.code
+    assert "first: there is one already" in run.err
+    assert "VCEK of " not in run.err
+
+
 def test_no_vendor(desks):
     """Where no vendor is ever asked, nothing is fetched."""
     run = desks.closed(
@@ -313,3 +332,14 @@ def test_no_recipient_key(desks):
 
     assert 2 == run.code
     assert "--to: got" in run.err
+
+
+def test_no_recipient_file(desks):
+    """So is one that is not there, in words."""
+    run = desks.closed("request", "-o", desks.at("again"), "--to", "open.pub")
+
+    assert 2 == run.code
+    assert (
+        "thim: --to: got 'open.pub', expected a file that can be read: No such "
+        "file or directory\n"
+    ) == run.err

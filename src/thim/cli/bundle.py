@@ -226,10 +226,12 @@ def export(
     from thim.cli.bundle_view import write_exported  # noqa: PLC0415
     from thim.cli.progress import working  # noqa: PLC0415 - loads rich
     from thim.services.bundle_export import Exporter  # noqa: PLC0415
+    from thim.services.bundle_files import check_free  # noqa: PLC0415
 
     _check_options(
         request_file, since, fetch=fetch, machines=not without_machines
     )
+    check_free(output)  # and not only after hours of fetching
     found = configure({"store": store}, config)
     with _site(found, "from") as site:
         with _open_request(request_file, site, found, trust) as asked:

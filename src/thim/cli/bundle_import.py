@@ -111,7 +111,7 @@ def verify(
     place = place_of(found)
     now = place.clock()
     with SignedFile(file) as opened, _maybe_ledger(place) as own:
-        signers = find_signers(found, own, trust)
+        signers = find_signers(found, own, trust, with_own=True)
         seal = opened.verify(FileKind.BUNDLE, signers)
         order = judge_order(own, seal)
         anchors = place.anchors if own is None else own.anchors()

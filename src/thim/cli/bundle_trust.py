@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from thim.errors import ParameterError
+from thim.errors import OperatorError, ParameterError
 
 
 if TYPE_CHECKING:
@@ -35,12 +35,16 @@ Trust = Annotated[
 
 
 def find_signers(
-    found: Configuration, ledger: Ledger | None, trust: str | None
+    found: Configuration,
+    ledger: Ledger | None,
+    trust: str | None,
+    *,
+    with_own: bool = False,
 ) -> Signers:
     """
     Find whose files count: those whom the configuration names, or else those
     of whom *ledger* has imported before; and who is trusted on the command
-    line.
+    line; *with_own*, also what was made here.
 
     Raises:
         ParameterError: *trust* is no fingerprint.
@@ -54,8 +58,18 @@ def find_signers(
         digests = set() if ledger is None else set(ledger.bundles.signers())
     if trust is not None:
         digests.add(_parse_trust(trust))
+    if with_own:
+        digests |= _find_own(found)
     hint = "`--trust` with this fingerprint has it count, or bundle_signers"
     return Signers(digests=digests, hint=hint)
+
+
+def _find_own(found: Configuration) -> set[bytes]:
+    from thim.services.bundle_files import read_key  # noqa: PLC0415
+
+    with contextlib.suppress(OperatorError):
+        return {read_key(found["bundle_key"].value).public.digest}
+    return set()
 
 
 def _parse_trust(text: str) -> bytes:

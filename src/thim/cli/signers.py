@@ -80,7 +80,8 @@ def read_public_key(path: Path) -> PublicKey:
     try:
         with path.open("rb") as file:
             return PublicKey.from_text(file.read(_MOST_BYTES).decode("utf-8"))
-    except (OSError, UnicodeDecodeError) as e:
-        raise ValueError(str(e)) from None
-    except MalformedError as e:
+    except OSError as e:
+        msg = f"expected a file that can be read: {e.strerror}"
+        raise ValueError(msg) from None
+    except (UnicodeDecodeError, MalformedError) as e:
         raise ValueError(str(e)) from None

@@ -192,7 +192,7 @@ def write_signed(
     """
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     try:
-        _check_free(path)
+        check_free(path)
         digest, size = _write(new, pieces)
         before(digest, size)
         os.link(new, path)
@@ -207,7 +207,13 @@ def write_signed(
             new.unlink(missing_ok=True)
 
 
-def _check_free(path: Path) -> None:
+def check_free(path: Path) -> None:
+    """
+    Check that nothing is at *path*, before what takes long is begun.
+
+    Raises:
+        OperatorError: Something is.
+    """
     if os.path.lexists(path):
         msg = f"{path}: there is one already; nothing was changed"
         raise OperatorError(msg, reason="file-exists")
