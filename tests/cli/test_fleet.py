@@ -365,6 +365,22 @@ class TestCannotBeSaid:
         assert "0 platforms, and 1 of which no TCB is known" in run.text
         assert "Intel's are not compared: no platform's TCB" in run.text
 
+    @pytest.mark.parametrize(("kept", "code"), [(4, 0), (1, 2)])
+    def test_no_document(self, thim, ledger, our_store, kept, code):
+        """
+        Nor of those of which today's number has no document, and how many that
+        are is said.
+        """
+        listed = list(documents(INTEL, 17, sgx=3))[-kept:]
+        fill(ledger, *listed, now=NOW)
+        ledger.platforms.enter([entry(INTEL, "one", GOOD, raw=(GOOD,))], NOW)
+
+        arguments = ("--baseline", "17", "--store", our_store)
+        run = thim("fleet", "what-if", *arguments)
+
+        said = "1 cannot be compared: 17 has no document" in run.text
+        assert (code, "", code == 2) == (run.code, run.err, said)
+
     def test_nobody_there(self, thim, ledger, our_store):
         """
         Of an empty fleet nobody breaks.

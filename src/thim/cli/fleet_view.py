@@ -90,8 +90,13 @@ def _write_tables(answered: Answered) -> None:
         f"{facts['number']}).\n"
         f"{facts['platforms']} platforms, and {facts['unknown']} of which no "
         f"TCB is known. {facts['breaking']} would break.\n"
-        f"By when: {facts['by_when']} ({facts['confidence']}).\n"
     )
+    if answered.unjudged:
+        sys.stdout.write(
+            f"{answered.unjudged} cannot be compared: {facts['number_now']} "
+            "has no document of theirs here.\n"
+        )
+    sys.stdout.write(f"By when: {facts['by_when']} ({facts['confidence']}).\n")
     if facts["trouble"]:
         sys.stdout.write(f"Intel's are not compared: {facts['trouble']}.\n")
     rows = [

@@ -86,8 +86,14 @@ class Answered:
     @property
     def is_unsaid(self) -> bool:
         """Whether nothing can be said of Intel's platforms that there are."""
-        is_empty = len(self.fleet) == self.fleet.unknown == 0
-        return self.found is None and not is_empty
+        if self.found is None:
+            return len(self.fleet) + self.fleet.unknown > 0
+        return self.unjudged == self.found.platforms > 0
+
+    @property
+    def unjudged(self) -> int:
+        """How many have a TCB, but no document of today's number."""
+        return self.found.platforms - self.found.judged if self.found else 0
 
     def all_broken(self) -> Iterator[Broken]:
         """
