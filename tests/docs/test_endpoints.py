@@ -27,7 +27,7 @@ BASES = {
     "W": "/admin/v1",
 }
 #: Prefixes, and pages for people.
-OTHERS = re.compile("/(?:tenant|baseline|at)/{rest:path}|/console.*")
+OTHERS = re.compile("/|/(?:tenant|baseline|at)/{rest:path}|/console.*")
 
 
 def expand(path):

@@ -114,6 +114,18 @@ class TestListeners:
 
         assert [main, admin] == [got.status for got in answers]
 
+    def test_root(self, apart):
+        """
+        A browser is led to the console where that is, and nowhere else.
+        """
+        headers = {"Accept": "text/html,application/xhtml+xml"}
+        main, admin = (
+            each.get("/", headers) for each in (apart.main, apart.admin)
+        )
+
+        assert (404, b"No such path.\n") == (main.status, main.body)
+        assert (303, "/console/") == (admin.status, admin["location"])
+
     @pytest.mark.parametrize(
         ("method", "path", "is_main"),
         [

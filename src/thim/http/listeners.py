@@ -34,8 +34,9 @@ _HEALTH: Final = "/health"
 _OPERATORS: Final = ("/admin", "/metrics", "/console")
 _AGENTS: Final = "/admin/v1/agents"
 _CHIPS: Final = "/admin/v1/chips/"
-#: Says to whoever asks who they are: of use on both.
-_WHOAMI: Final = "/admin/v1/whoami"
+#: Of use on both: it says to whoever asks who they are, or leads people to the
+#: console, where that is.
+_SHARED: Final = frozenset({"/admin/v1/whoami", "/"})
 
 
 def find_default(*, has_ledger: bool) -> str | None:
@@ -52,7 +53,7 @@ def is_answered(path: str, listener: Listener) -> bool:
     """
     if listener is Listener.ONLY or _is_below(path, _HEALTH):
         return True
-    if path == _WHOAMI:
+    if path in _SHARED:
         return True
     is_main = not is_for_operators(path)
     return is_main is (listener is Listener.MAIN)

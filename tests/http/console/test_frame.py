@@ -370,6 +370,24 @@ class TestEvery:
         assert 404 == got.status
         assert "there is no page '/console/nowhere'" in read_text(got)
 
+    @pytest.mark.parametrize(
+        ("accept", "expected"),
+        [
+            ("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", 303),
+            ("*/*", 404),
+            ("application/json", 404),
+            (None, 404),
+        ],
+    )
+    def test_root(self, console, accept, expected):
+        """
+        Who gives a browser the host's name alone is led to the console; a
+        program is not.
+        """
+        headers = {} if accept is None else {"Accept": accept}
+
+        assert expected == console.served.get("/", headers).status
+
     def test_hostile_name(self, intel, console, visitor):
         """
         What a token is called is shown, and nothing else is made of it.

@@ -8,6 +8,7 @@ import dataclasses
 
 from typing import TYPE_CHECKING, Final
 
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from thim.errors import NotFoundError
@@ -28,6 +29,7 @@ from thim.http.console.tenant_forms import TENANT_FORMS
 from thim.http.console.tenants import TENANTS
 from thim.http.console.what_if import WHAT_IF
 from thim.http.finish import finish
+from thim.http.listeners import Listener
 from thim.services.tokens import Permission
 
 
@@ -57,10 +59,11 @@ PAGES: Final = (
 
 def console_routes() -> list[Route]:
     """
-    Return the routes below ``/console/``.
+    Return the routes below ``/console/``, and the one that leads there.
     """
     nowhere = ConsolePage(Permission.READ, _show_nothing, for_tenants=True)
     return [
+        Route("/", _Root(), methods=["GET"]),
         Route("/console", _Entrance(), methods=["GET"]),
         Route(LOGIN, Login(), methods=["GET", "POST"]),
         Route("/console/logout", Logout(), methods=["POST"]),
@@ -85,6 +88,32 @@ class _Entrance:
         """
         del receive
         await finish(scope, send, see_other("/console/"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Root:
+    """
+    An ASGI application: sends people to the console who give their browser no
+    more than a host's name, where the console is.  Programs are told what they
+    are told of all paths that there are not.
+    """
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """
+        Answer a request.
+        """
+        del receive
+        listener = scope["state"].get("listener", Listener.ONLY)
+        if listener is Listener.MAIN or not _wants_page(scope):
+            raise HTTPException(404)
+        await finish(scope, send, see_other("/console/"))
+
+
+def _wants_page(scope: Scope) -> bool:
+    accepted = (value for name, value in scope["headers"] if name == b"accept")
+    return any(b"text/html" in value for value in accepted)
 
 
 async def _show_nothing(visit: Visit) -> Page:
