@@ -24,7 +24,7 @@ WIDTHS: Final = {1280: "light", 400: "dark"}
 #: Where less fits in: all that the worlds of single pages are looked at in,
 #: since those of the demo are at either.
 NARROW: Final = (400,)
-_SERIOUS: Final = frozenset({"serious", "critical"})
+_SERIOUS: Final = frozenset({"moderate", "serious", "critical"})
 
 
 @dataclasses.dataclass(slots=True)
@@ -65,7 +65,8 @@ class Look:
     def complaints(self) -> list[str]:
         """
         Return what is wrong with the page: what the browser complained of,
-        what axe-core finds serious, and whether it is wider than its window.
+        what axe-core finds more than minor, and whether it is wider than its
+        window.
         """
         found = Axe().run(self.page).response["violations"]
         serious = [
@@ -94,13 +95,16 @@ def browsing() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def looking(browser: Browser, base: str, width: int) -> Iterator[Look]:
+def looking(
+    browser: Browser, base: str, width: int, **liked: Any
+) -> Iterator[Look]:
     """
-    Open a window of a *width* on the site at *base*.
+    Open a window of a *width* on the site at *base*; *liked* is what else its
+    reader has set, as Playwright calls it.
     """
+    settings = {"color_scheme": WIDTHS.get(width, "light"), **liked}
     context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme=WIDTHS[width],
+        viewport={"width": width, "height": 900}, **settings
     )
     look = Look(context.new_page(), base, width)
 

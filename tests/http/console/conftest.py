@@ -6,8 +6,10 @@ import pytest
 
 from tests.http.administration import administered
 from tests.http.attested_world import attesting
+from tests.http.console.browser import browsing
 from tests.http.console.decided_world import deciding_console
 from tests.http.console.visitor import Visitor
+from thim.simulate.demo.run import showing
 
 
 @pytest.fixture
@@ -75,3 +77,21 @@ def calm(intel, tmp_path_factory):
         before = running.api.counts()
         yield running
         assert before == running.api.counts()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """
+    A browser that is started once.
+    """
+    with browsing() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """
+    A small demo that runs, to be looked at and not changed.
+    """
+    with showing(tmp_path_factory.mktemp("demo"), machines=60) as shown:
+        yield shown

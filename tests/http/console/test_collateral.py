@@ -91,7 +91,7 @@ class TestList:
         got = reader.get(f"/console/collateral?text={FMSPC}")
         newest, middle, oldest = rows(got)
 
-        assert newest.endswith("timeout 2 in a row; again 2026-09-01 18:00")
+        assert newest.endswith("timeout 2 in a row, 2026-09-01 18:00")
         assert middle.endswith("not asked for yet")
         assert oldest.endswith("not kept fresh")
 

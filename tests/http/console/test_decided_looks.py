@@ -5,7 +5,7 @@ person gets through them with a browser.
 
 import pytest
 
-from tests.http.console.browser import NARROW, browsing, looking
+from tests.http.console.browser import NARROW, looking
 from tests.http.console.decided_world import (
     deciding_console,
     hold,
@@ -19,15 +19,6 @@ FORCED = {"break_more_than_allowed": "yes"}
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """
-    A browser that is started once.
-    """
-    with browsing() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def world(intel, tmp_path_factory):
     """
     A service with a past, a held baseline, and two customers with machines.
@@ -38,6 +29,27 @@ def world(intel, tmp_path_factory):
         hold(running, intel)
         people(running, intel)
         yield running
+
+
+def tab_to(page, selector):
+    """
+    Press the tabulator until what is selected has the focus.
+    """
+    wanted = page.locator(selector)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("each => each === document.activeElement"):
+            return
+    pytest.fail(f"{selector} is not reached")
+
+
+def press(page, selector):
+    """
+    Press the button that is selected, which leads to another page.
+    """
+    tab_to(page, selector)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
 
 
 @needs_chromium
@@ -122,6 +134,50 @@ class TestLooks:
             troubles = look.troubles
 
         assert (("shop", "18"), []) == (filled, troubles)
+
+    def test_plan_by_keyboard(self, world, browser):
+        """
+        An admin makes a plan, applies it and takes it back without a mouse.
+        """
+        found = []
+        with looking(browser, world.api.served.url, 1280) as look:
+            look.log_in(world.api.tokens["admin"])
+            page = look.open("/console/plans/new?baseline=18&tenants=bank#move")
+            tab_to(page, "#m-reason")
+            page.keyboard.type("a drill")
+            press(page, "section[aria-labelledby=move] button")
+            tab_to(page, "#apply-forced")
+            page.keyboard.press("Space")
+            press(page, "form[action$=apply] button")
+            found.append(page.inner_text(".lead .badge"))
+            tab_to(page, "#rollback-reason")
+            page.keyboard.type("enough")
+            press(page, "button.danger")
+            found.append(page.inner_text(".lead .badge"))
+
+        assert ["applied", "rolled-back"] == found
+
+    def test_plan_without_scripts(self, world, browser):
+        """
+        The same is done in a browser that runs no script.
+        """
+        found = []
+        with looking(
+            browser, world.api.served.url, 400, java_script_enabled=False
+        ) as look:
+            look.log_in(world.api.tokens["admin"])
+            page = look.open("/console/what-if?tenant=bank&baseline=18")
+            page.click("text=Plan that bank goes over to 18")
+            page.fill("#m-reason", "a drill")
+            page.click("section[aria-labelledby=move] button")
+            page.check("#apply-forced")
+            page.click("form[action$=apply] button")
+            found.append(page.inner_text(".lead .badge"))
+            page.fill("#rollback-reason", "enough")
+            page.click("button.danger")
+            found.append(page.inner_text(".lead .badge"))
+
+        assert ["applied", "rolled-back"] == found
 
     def test_tenant(self, world, browser):
         """

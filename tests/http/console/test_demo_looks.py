@@ -5,10 +5,9 @@ real browser at either width.
 
 import pytest
 
-from tests.http.console.browser import WIDTHS, browsing, looking
+from tests.http.console.browser import WIDTHS, looking
 from tests.needs import needs_chromium
 from thim.http.console.guard import PAGES
-from thim.simulate.demo.run import showing
 
 
 #: What there is to click on a page that leads to one thing of many.
@@ -25,29 +24,17 @@ DETAILS = {
 }
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """
-    A small demo that runs.
-    """
-    with showing(tmp_path_factory.mktemp("demo"), machines=60) as shown:
-        yield shown
-
-
 @needs_chromium
 class TestPages:
     @pytest.mark.parametrize("width", WIDTHS)
-    def test_all(self, demo, width):
+    def test_all(self, demo, browser, width):
         """
         Each page, and one of the things that it lists, is reached by clicking,
         is as wide as its window, and neither the browser nor axe-core has
         anything to complain of.
         """
         found = {}
-        with (
-            browsing() as browser,
-            looking(browser, demo.service.url, width) as look,
-        ):
+        with looking(browser, demo.service.url, width) as look:
             look.log_in(demo.demo.admin_token)
             for path, name in PAGES:
                 look.page.click(f"header nav a:text-is('{name}')")

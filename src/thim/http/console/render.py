@@ -98,17 +98,21 @@ def _finalize(value: object) -> object:
     return printable(value) if type(value) is str else value
 
 
-def show_instant(instant: datetime | str | None) -> Markup:
+def show_instant(
+    instant: datetime | str | None, *, to_second: bool = False
+) -> Markup:
     """
     Write an instant, which may be written as RFC 3339 has it, in UTC and to
-    the minute; a dash for none.
+    the minute, or *to_second*; a dash for none.
     """
     if isinstance(instant, str):
         instant = datetime.fromisoformat(instant)
     if instant is None:
         return Markup("–")  # noqa: RUF001 - a dash
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        f"{instant:%FT%TZ}", f"{instant:%FT%TZ}", f"{instant:%F %H:%M}"
+        f"{instant:%FT%TZ}",
+        f"{instant:%FT%TZ}",
+        f"{instant:%F %T}" if to_second else f"{instant:%F %H:%M}",
     )
 
 
