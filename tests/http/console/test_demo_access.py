@@ -178,7 +178,8 @@ class TestMotion:
 class TestPaper:
     def test_printed(self, demo, browser):
         """
-        On paper there is nothing to press, and dark letters on white.
+        On paper there is nothing to press or folded, and dark letters on
+        white.
         """
         with visiting(demo, browser, 1280, color_scheme="dark") as look:
             page = look.open("/console/plans/4")
@@ -190,7 +191,10 @@ class TestPaper:
                 "getComputedStyle(document.body).backgroundColor]"
             )
 
+            unfolded = page.inner_text("details >> nth=0")
+
         assert 0 == pressed
+        assert "sapphire-health-001" in unfolded
         assert ["rgb(0, 0, 0)", "rgb(255, 255, 255)"] == colours
 
 
