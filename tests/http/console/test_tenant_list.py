@@ -95,6 +95,18 @@ class TestOverview:
             in page
         )
 
+    def test_concern(self, many):
+        """
+        That tenants stand nowhere is one concern, which leads to them.
+        """
+        got = many.get("/console/")
+
+        assert "tenants t50, t51: nothing is known" in read_text(got)
+        assert (
+            '<a href="/console/tenants?which=trouble">which</a>'
+            in got.body.decode()
+        )
+
 
 class TestFilter:
     def test_trouble(self, many):

@@ -55,6 +55,8 @@ PLACES: Final = {
     "pck-missing": "/console/platforms?state=without-certificate",
     "pck-revoked": "/console/platforms?state=revoked",
     "vcek-missing": "/console/chips?state=without-vcek",
+    "tenant-without-number": "/console/tenants?which=trouble",
+    "promotion-pending": "/console/baselines",
 }
 
 
