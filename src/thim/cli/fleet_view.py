@@ -91,9 +91,9 @@ def _write_tables(answered: Answered) -> None:
         f"{facts['platforms']} platforms, and {facts['unknown']} of which no "
         f"TCB is known. {facts['breaking']} would break.\n"
     )
-    if answered.unjudged:
+    if facts["unjudged"]:
         sys.stdout.write(
-            f"{answered.unjudged} cannot be compared: {facts['number_now']} "
+            f"{facts['unjudged']} cannot be compared: {facts['number_now']} "
             "has no document of theirs here.\n"
         )
     sys.stdout.write(f"By when: {facts['by_when']} ({facts['confidence']}).\n")

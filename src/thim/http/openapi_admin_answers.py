@@ -308,6 +308,7 @@ class WhatIf(_Strict):
     taken: Instant
     platforms: Count
     unknown: Count
+    unjudged: Count
     breaking: Count
     tees: list[TeeReport]
     chips_below_minimum: Count

@@ -258,6 +258,7 @@ def to_json(answered: Answered) -> dict[str, Any]:
         "taken": f"{answered.fleet.taken:%FT%TZ}",
         "platforms": len(answered.fleet),
         "unknown": answered.fleet.unknown,
+        "unjudged": answered.unjudged,
         "breaking": answered.breaking,
         "tees": [
             {

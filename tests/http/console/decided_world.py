@@ -18,7 +18,7 @@ import msgspec
 
 from tests.http.admin_api import Api, serving_admin
 from tests.http.console.visitor import Visitor
-from tests.platforms import NOW, entry
+from tests.platforms import NOW, entry, records
 from tests.services.made import fill
 from tests.services.test_fleet import GOOD, SHORT
 from tests.tenants import Decisions
@@ -84,6 +84,25 @@ def hold(
     ).tenant("shop", "prod", labels={"of": shop}).write(
         world.api.store, intel.anchors
     )
+
+
+def stranger(world: World, intel: Intel) -> None:
+    """
+    Let ``acme`` have two machines more, of a family that no document is about.
+    """
+    entries = [
+        entry(
+            intel,
+            name,
+            certificates=records(intel, name, GOOD, fmspc=b"\xaa" * 6),
+            raw=(GOOD,),
+            name=name,
+            labels={"of": "acme"},
+        )
+        for name in ("odd-1", "odd-2")
+    ]
+    with Ledger(world.api.store, intel.anchors) as ledger:
+        ledger.platforms.enter(entries, NOW)
 
 
 def remember(world: World, intel: Intel) -> None:

@@ -8,9 +8,10 @@ import re
 
 import pytest
 
-from tests.http.console.decided_world import AMD, DAY, hold
+from tests.http.console.decided_world import AMD, DAY, hold, stranger
 from tests.http.console.visitor import read_text
 from tests.platforms import NOW
+from tests.tenants import Decisions
 from thim.baseline.rollout import Body
 from thim.store.ledger import Ledger
 
@@ -242,6 +243,18 @@ class TestStages:
 
         assert "plan 1 does not fit any more: token" in text
         assert "Apply" not in text
+
+    def test_unjudged(self, world, intel):
+        """
+        Machines that cannot be judged do not count as such as would not break.
+        """
+        stranger(world, intel)
+        same = Decisions().baseline("same", "number: 17")
+        same.write(world.api.store, intel.anchors)
+        admin = world.visit("admin")
+        text = read_text(admin.get(plan(admin, baseline="same")))
+
+        assert "None would break of the 2 that can be judged; 2 cannot." in text
 
     def test_busy(self, world):
         """

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.http.console.decided_world import hold, people
+from tests.http.console.decided_world import hold, people, stranger
 from tests.http.console.visitor import Visitor, read_text
 from tests.platforms import NOW
 from thim.services.tokens import Role, make_token
@@ -81,6 +81,18 @@ class TestAsked:
         text = read_text(ask(calm, tenant="acme", baseline="17"))
 
         assert "None would break." in text
+
+    def test_unjudged(self, world, intel):
+        """
+        Machines of which today's number has no document are not taken for such
+        as would not break.
+        """
+        stranger(world, intel)
+        text = read_text(ask(world, tenant="acme", baseline="17"))
+
+        assert "None would break of those that can be compared." in text
+        assert "That cannot be compared 2" in text
+        assert "has no document of number 17 here" in text
 
     @pytest.mark.parametrize(
         ("tenant", "baseline", "named"),
