@@ -37,13 +37,11 @@ a_quote() {
 # Whether thim takes a configuration, with what it names beside it.
 is_taken() {
     mkdir -p /etc/thim /var/lib/thim
-    [ -d /etc/thim/made ] || thim init --folder /etc/thim/made --name thim.example >/dev/null
     local name
-    for name in /etc/thim/thim /etc/thim/vendors /var/lib/thim/server; do
-        [ ! -e $name.key ] || continue
-        install -m 644 /etc/thim/made/server.pem $name.crt
-        install -m 644 /etc/thim/made/server.pem $name.pem
-        install -m 600 /etc/thim/made/server.key $name.key
+    for name in /etc/thim/thim.crt /etc/thim/vendors.crt /var/lib/thim/server.pem; do
+        [ -e $name ] || openssl req -x509 -noenc -subj / \
+            -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
+            -addext subjectAltName=DNS:thim.example -out $name -keyout ${name%.*}.key
     done
     for name in ops chat; do
         (umask 077; openssl rand -hex 32 >/etc/thim/$name.secret)
