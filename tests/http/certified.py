@@ -29,19 +29,22 @@ _USE = {
 
 class Authority:
     """
-    A CA that keeps all its files in *folder*.
+    A CA that keeps all its files in *folder*; its own, or under a *parent*.
     """
 
-    def __init__(self, folder: Path, name: str = "ca") -> None:
+    def __init__(
+        self, folder: Path, name: str = "ca", parent: Authority | None = None
+    ) -> None:
         self.folder = folder
         self.now = datetime.datetime.now(datetime.UTC)
         self._name = _to_name(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
         basic = x509.BasicConstraints(ca=True, path_length=0)
+        above = parent or self
         made = (
-            self._builder(self._name, self._key, 30 * DAY)
+            above._builder(self._name, self._key, 30 * DAY)
             .add_extension(basic, critical=True)
-            .sign(self._key, hashes.SHA256())
+            .sign(above._key, hashes.SHA256())
         )
         self.path = folder / f"{name}.pem"
         self.path.write_bytes(made.public_bytes(_PEM))
