@@ -4,14 +4,17 @@ import pytest
 
 from tests.client.doctor.looking import facts, look, make_wish, names, target
 from tests.client.fake import Said, faking, nobody
+from tests.client.wishes import SGX
 from tests.simulate.chips import playing
 from thim.amd.report import Report
 from thim.amd.tcb import ProductLine
+from thim.client.doctor.amd import ask_amd, is_amd_alone, name_key
+from thim.client.steps import Ask
 from thim.services.clock import utc_now
 from thim.simulate.snp_evidence import ReportOrder, SigningKey, make_report
 
 
-MILAN = ProductLine.MILAN
+MILAN, TURIN = ProductLine.MILAN, ProductLine.TURIN
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,56 @@ class TestWell:
 
         assert [] == names(found)
         assert "report" not in facts(found)
+
+
+class TestAsked:
+    def test_shown(self, vendor):
+        """
+        The path of a VCEK is shown to nobody, since it names the machine.
+        """
+        wish = wish_for(vendor, report_of(vendor))
+        asked = next(ask_amd("https://a.example", wish, MILAN))
+        assert isinstance(asked, Ask)
+        *_, vcek = asked.requests
+
+        assert wish.report.chip_id.hex() in vcek.url.lower()
+        assert "https://a.example/…" == vcek.shown
+        assert ["https://a.example/vcek/v1/Milan/cert_chain"] == [
+            each.shown for each in asked.requests if "chain" in each.shown
+        ]
+
+    def test_vlek(self, vendor):
+        """
+        Of a report that a VLEK has signed no VCEK is named.
+        """
+        report = report_of(vendor, "milan-2", SigningKey.VLEK)
+
+        assert name_key(report, MILAN) is None
+
+    def test_short(self, vendor):
+        """
+        A Turin is named by the eight bytes that AMD's paths have of it.
+        """
+        named = name_key(report_of(vendor, "turin-1"), TURIN)
+
+        assert named is not None
+        assert 8 == len(named.hw_id)
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({}, True),
+            ({"products": ()}, False),
+            ({"models": (SGX,)}, False),
+            ({"platforms": (("a", None),)}, False),
+            ({"with_tdx": True}, False),
+        ],
+    )
+    def test_alone(self, vendor, changes, expected):
+        """
+        Intel's documents are left out only where nobody has named Intel's.
+        """
+        assert expected == is_amd_alone(wish_for(vendor, **changes))
 
 
 class TestBad:

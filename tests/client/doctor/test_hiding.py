@@ -25,13 +25,24 @@ class TestSecrets:
             "password=hunter2",
             "password = 'my hunter2'",
             "passwd: hunter2",
+            "pwd=hunter2",
+            "passphrase: hunter2",
+            "client_secret=hunter2",
+            "credential=hunter2",
+            "credentials: hunter2",
             "sharedAccessKey=hunter2",
+            "account key: hunter2",
+            "private_key: hunter2",
+            "shared-key=hunter2",
+            "refused BEARER hunter2",
+            "refused basic hunter2hunter2",
             "Authorization: Negotiate hunter2",
             'authorization: Digest username="a", response="hunter2"',
             "Set-Cookie: sid=1; other=hunter2",
             "bob:hunter2@proxy.example:3128",
             "http://bob:/hunter2@proxy.example:3128",
             "file /home/hunter2/thim.toml",
+            "file /Users/hunter2/thim.toml",
             r"C:\Users\hunter2\sgx.conf",
         ],
     )
@@ -50,6 +61,7 @@ class TestSecrets:
             "0x" + "0F" * 16,
             ":".join(["0F"] * 16),
             " ".join(["ab"] * 16),
+            "-".join(["0F"] * 16),
             "q9/abcdEFGH1234567890abcd+/efghijklMNOP1234567=",
         ],
     )
@@ -64,14 +76,32 @@ class TestSecrets:
         """
         The user's own folder is ~, and a longer name is another folder.
         """
-        assert "~/x" == HIDE("/home/alice/x")
-        assert "alice" not in HIDE("/home/alice2/x")
+        hide = Hider(["/srv/b.b/"])
+
+        assert "~/x" == hide("/srv/b.b/x")
+        assert "/srv/b.b2/x" == hide("/srv/b.b2/x")
+        assert "/srv/bob/x" == hide("/srv/bob/x")
+
+    def test_homes(self):
+        """
+        Of folders within one another the innermost that is known counts.
+        """
+        assert "~/x" == Hider(["/srv", "/srv/bob", "/"])("/srv/bob/x")
+
+    def test_other_home(self):
+        """
+        Where home is somebody else's their name is left out.
+        """
+        assert "/home/…/x" == HIDE("/home/alice2/x")
 
     @pytest.mark.parametrize(
         "text",
         [
             "https://thim.example:8443/sgx/certification/v4/tcb?fmspc=00606A000000",
             "https://thim.example/pckcrl?ca=platform&encoding=der",
+            "https://thim.example/sgx/certification/v4/tcb?FMSPC=00606A000000",
+            "a basic set of rules",
+            "TCB_VERSION 0300000000000873",
             "0xe019 SGX_QL_TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED",
             "/usr/local/share/ca-certificates/company.crt",
             "2026-09-01T12:00:00Z (29.9 days left)",
@@ -101,11 +131,19 @@ class TestBounds:
         """
         assert 2001 == len(HIDE("x " * 100_000))
 
-    def test_cut(self):
+    @pytest.mark.parametrize(
+        "before",
+        [
+            "https://x.example/?a=b " * 170,
+            # Much is taken out of it, so that its end is to be seen.
+            ("?a=" + "x" * 96 + " ") * 39 + "x" * 80 + " ",
+        ],
+    )
+    def test_cut(self, before):
         """
         What is cut off within a secret leaves no part of it.
         """
-        assert "ab" not in HIDE(("https://x.example/?a=b " * 170) + "ab" * 999)
+        assert "ab" not in HIDE(before + "ab" * 999)
 
     @pytest.mark.parametrize(
         "piece", ["a", "a-", "//", "?a=", "0x", "a:", "ab "]

@@ -122,6 +122,35 @@ class TestQcnl:
         assert [("warning", "two-files")] == names(found)
         assert str(other) == facts(found)["settings"]
 
+    @pytest.mark.parametrize(
+        ("is_named", "has_usual"), [(True, True), (False, False)]
+    )
+    def test_one_file(self, tmp_path, is_named, has_usual):
+        """
+        There is nothing to say of two files where one was named by hand, or
+        the other is not there.
+        """
+        other = tmp_path / "other.conf"
+        other.write_text(f'{{"pccs_url": "{BASE}/v4/"}}')
+        found = qcnl(
+            tmp_path,
+            f'{{"pccs_url": "{BASE}/v4/"}}' if has_usual else None,
+            {"QCNL_CONF_PATH": str(other)},
+            other if is_named else None,
+        )
+
+        assert [] == names(found)
+        assert str(other) == facts(found)["settings"]
+
+    def test_same_file(self, tmp_path):
+        """
+        Nor where the environment names the usual one.
+        """
+        usual = tmp_path / "sgx_default_qcnl.conf"
+        text = f'{{"pccs_url": "{BASE}/v4/"}}'
+
+        assert [] == names(qcnl(tmp_path, text, {"QCNL_CONF_PATH": str(usual)}))
+
     def test_missing(self, tmp_path):
         """
         A file that is named and not there is an error.
@@ -186,6 +215,8 @@ class TestAzure:
             ("COLLATERAL_VERSION", "4", "warning", "bad-value"),
             ("COLLATERAL_VERSION_TDX", "v3", "warning", "bad-value"),
             ("CACHE_EXPIRY_IN_SECONDS", "0", "warning", "bad-value"),
+            ("CACHE_EXPIRY_IN_SECONDS", "86401", "warning", "bad-value"),
+            ("CACHE_EXPIRY_IN_SECONDS", "\u0663", "warning", "bad-value"),
             ("REGION_URL", "https://a.example", "error", "bad-url"),
             ("BASE_CERT_URL_TDX", "/tdx", "error", "no-sgx"),
         ],
@@ -199,6 +230,53 @@ class TestAzure:
         assert [(level, expected)] == names(found)
         assert f"AZDCAP_{name}" == found.troubles[0].where
         assert found.troubles[0].mend
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("CACHE_EXPIRY_IN_SECONDS", "86400"),
+            ("CACHE_EXPIRY_IN_SECONDS", "1"),
+            # Nobody warns of what asks an agent of this very machine's host.
+            ("PRIMARY_BASE_CERT_URL", "http://a.example/metadata/x"),
+        ],
+    )
+    def test_fine(self, name, value):
+        """
+        What the client takes is no finding.
+        """
+        assert [] == names(find_azure({f"AZDCAP_{name}": value}))
+
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            ({"PRIMARY_BASE_CERT_URL": ""}, []),
+            ({"PRIMARY_BASE_CERT_URL": f"{BASE}/x"}, [f"{BASE}/x"]),
+            (
+                {"PRIMARY_BASE_CERT_URL": BASE, "BYPASS_BASE_URL": "false"},
+                [BASE],
+            ),
+            ({"PRIMARY_BASE_CERT_URL": BASE, "BYPASS_BASE_URL": "1"}, []),
+            ({"BASE_CERT_URL": f"{BASE}/v4/"}, [BASE]),
+            ({"REGION_URL": "https://a.example"}, []),
+        ],
+    )
+    def test_asked(self, values, expected):
+        """
+        Asked is what the client would ask: nothing that is empty, skipped or
+        of no use, and without a version that it would append again.
+        """
+        environment = {f"AZDCAP_{name}": v for name, v in values.items()}
+
+        assert expected == [t.url for t in find_azure(environment).targets]
+
+    def test_no_agent(self):
+        """
+        Only the first address is ever an agent's.
+        """
+        url = "https://a.example/metadata/x"
+        (target,) = find_azure({"AZDCAP_BASE_CERT_URL": url}).targets
+
+        assert Kind.AZURE is target.kind
 
 
 class TestOthers:

@@ -16,7 +16,7 @@ from tests.client.wishes import CRL, QE, SGX, TCB, TDX, body, header, status
 from tests.http.conftest import FMSPC, ISSUED
 from tests.platforms import platform_id, tcbm
 from thim.client.doctor.model import Kind
-from thim.client.doctor.questions import want_documents
+from thim.client.doctor.questions import is_about_tdx, want_documents
 from thim.client.sources import PckQuestion, Sources
 from thim.collateral.anchors import VENDOR_ROOTS
 from thim.intel.pck import PckCertificate
@@ -239,6 +239,135 @@ class TestBad:
 
         assert ("error", "pck-revoked") in names(found)
         assert "REVOKED" == facts(found)["PCK certificate (line 1)"]
+
+
+class TestRootCrl:
+    def test_signer(self, doctored, intel):
+        """
+        What a signer has signed whom the root has revoked is an error.
+        """
+        crl = intel.root_crl(
+            issued=ISSUED, revoked=[intel.signer.serial_number]
+        )
+        wish = make_wish(intel, models=(SGX,))
+        found = changed(doctored, wish, paths={"rootcacrl": body(crl)})
+
+        assert {("error", "revoked")} == set(names(found))
+        assert "NOT genuine" == facts(found)[TCB_INFO]
+        assert "Intel has revoked" in found.troubles[0].cause
+
+    def test_pck_ca(self, doctored, intel):
+        """
+        So is the certificate of a platform whose CA the root has revoked.
+        """
+        crl = intel.root_crl(
+            issued=ISSUED, revoked=[intel.platform_ca.serial_number]
+        )
+        wish = make_wish(intel, platforms=(("line 1", question()),))
+        found = changed(doctored, wish, paths={"rootcacrl": body(crl)})
+
+        assert "NOT genuine" == facts(found)["PCK certificate (line 1)"]
+        assert ("error", "revoked") in names(found)
+
+    def test_forged(self, doctored, intel):
+        """
+        A list that is not the root's revokes nobody.
+        """
+        crl = intel.root_crl(
+            issued=ISSUED, revoked=[intel.signer.serial_number]
+        )
+        forged = crl[:-1] + bytes([crl[-1] ^ 1])
+        wish = make_wish(intel, models=(SGX,))
+        found = changed(doctored, wish, paths={"rootcacrl": body(forged)})
+
+        assert 1 == len(found.troubles)
+        assert facts(found)[TCB_INFO].startswith("genuine")
+        assert "NOT genuine" == facts(found)["CRL of the root CA"]
+
+
+class TestAsked:
+    def test_cas(self, intel):
+        """
+        Of the CRLs those of the CAs are asked for that are named, or both.
+        """
+        sources = Sources(url="https://a.example")
+        wishes = (make_wish(intel, cas=frozenset({ca})) for ca in (SGX.ca,))
+        (one,) = ({w.what for w in want_documents(sources, w)} for w in wishes)
+        both = {w.what for w in want_documents(sources, make_wish(intel))}
+
+        assert f"CRL of the {TDX.ca.value} CA" in both - one
+        assert f"CRL of the {SGX.ca.value} CA" in one
+
+    def test_seconds(self, intel):
+        """
+        Nothing is waited for longer than was wished.
+        """
+        wanted = want_documents(
+            Sources(url="https://a.example"), make_wish(intel, seconds=7.0)
+        )
+
+        assert {7.0} == {each.request.seconds for each in wanted}
+
+    @pytest.mark.parametrize(
+        ("what", "changes", "expected"),
+        [
+            ("TD_QE identity", {}, True),
+            ("QE identity", {}, False),
+            ("TD_QE identity", {"models": (SGX,)}, True),
+            ("TD_QE identity", {"models": (SGX, TDX)}, False),
+            ("TD_QE identity", {"with_tdx": True}, False),
+        ],
+    )
+    def test_tdx(self, intel, what, changes, expected):
+        """
+        What is there for TDX alone matters only to who asks for TDX.
+        """
+        assert expected == is_about_tdx(what, make_wish(intel, **changes))
+
+    def test_both(self, doctored, intel):
+        """
+        With TDX the TCB infos of both are asked for of a platform's FMSPC.
+        """
+        wish = make_wish(
+            intel, platforms=(("line 1", question()),), with_tdx=True
+        )
+        told = facts(look(wish, target(doctored.url)))
+
+        assert "TCB info (SGX, 00606A000000)" in told
+        assert "TCB info (TDX, 00606A000000)" in told
+
+    def test_not_named(self, doctored, intel):
+        """
+        Where nobody names a platform's model it is said how that is done.
+        """
+        found = look(make_wish(intel), target(doctored.url))
+
+        assert "name --fmspc" in facts(found)["TCB info"]
+
+
+class TestQuote:
+    def test_missing(self, doctored, intel):
+        """
+        Without all that it needs a quote is not verified.
+        """
+        raw = make_tdx_quote_v4(intel, Platform(fmspc=TDX.fmspc, ca=TDX.ca))
+        wish = make_wish(intel, models=(TDX,), quote=Quote(raw))
+        found = changed(doctored, wish, paths={CRL: status(404)})
+
+        assert [("error", "status-404")] == names(found)
+        assert "quote" not in facts(found)
+
+    def test_behind(self, doctored, intel):
+        """
+        A quote of a platform that is behind is authentic, and warned of.
+        """
+        platform = Platform(fmspc=TDX.fmspc, ca=TDX.ca, pcesvn=0)
+        raw = make_tdx_quote_v4(intel, platform)
+        wish = make_wish(intel, models=(TDX,), quote=Quote(raw))
+        found = look(wish, target(doctored.url))
+
+        assert ("warning", "tcb-behind") in names(found)
+        assert facts(found)["quote"].startswith("authentic, ")
 
 
 class TestIntel:
