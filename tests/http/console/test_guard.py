@@ -50,10 +50,12 @@ HEADERS = {
 
 def send(visitor, path, **headers):
     """
-    Send an empty form, but for what says of which session it is.
+    Send an empty form, but for what says of which session it is; about acme
+    or the first plan, where it is about any.
     """
+    there = path.replace("{name}", "acme").replace("{plan}", "1")
     return visitor.post(
-        f"/console{re.sub('{.*?}', '1', path)}",
+        f"/console{there}",
         {"csrf": find_csrf(visitor, "/console/playground")},
         **headers,
     )

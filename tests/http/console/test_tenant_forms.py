@@ -66,7 +66,9 @@ class TestCreate:
             "per": "token",
         }
         got = admin.send(
-            "/console/tenants", "/console/tenants", {**NEW, **fields}
+            "/console/tenants",
+            "/console/tenants",
+            {**NEW, **fields, "name": " new\r\n"},
         )
         found = world.api.ask("/tenants/new").json
 
@@ -169,12 +171,14 @@ class TestChange:
     )
     def test_refused(self, calm, fields, named):
         """
-        What cannot be is named, and nothing is written.
+        What cannot be is named, nothing is written, and the form is there
+        again as it was filled in.
         """
-        got = change(calm.visit("admin"), **fields)
+        got = change(calm.visit("admin"), **{"requests": "777", **fields})
 
         assert 400 == got.status
         assert named in read_text(got)
+        assert 'value="777"' in got.body.decode()
 
 
 class TestDelete:
@@ -192,6 +196,7 @@ class TestDelete:
         ("fields", "named"),
         [
             ({"typed": "lab"}, "name: got 'lab', expected acme"),
+            ({"typed": "Acme"}, "name: got 'Acme', expected acme"),
             ({"typed": ""}, "name: got ''"),
             ({"typed": "acme", "reason": ""}, "reason: got ''"),
         ],
