@@ -49,7 +49,7 @@ class TestRead:
         All values of the name are found, wherever they stand.
         """
         values = (
-            b"a=1; thim-console-k1=x;thim-console-k1=y",
+            b"a=\xe9; thim-console-k1=x;thim-console-k1=y",
             b"thim-console-k1=z==",
         )
 

@@ -85,6 +85,18 @@ class TestCsrf:
 
         assert {"name": "x"} == form
 
+    @pytest.mark.parametrize("sent", [None, "", "x", "é", begin().csrf])
+    def test_others(self, sent):
+        """
+        A form that says nothing, or what another session's say, is refused.
+        """
+        form = {} if sent is None else {"csrf": sent}
+
+        with pytest.raises(ForbiddenError, match="another session") as caught:
+            check_csrf(begin(), form)
+
+        assert "csrf" == caught.value.reason
+
     def test_drawn(self):
         """
         It is drawn by lot for each session, and too long to be guessed.
@@ -96,6 +108,14 @@ class TestCsrf:
 
 
 class TestSize:
+    def test_kind(self, admin):
+        """
+        What another site may send without being asked is no form of ours.
+        """
+        got = admin.post("/console/tenants", {}, Content_Type="text/plain")
+
+        assert (400, "parameter") == (got.status, got["thim-reason"])
+
     @pytest.mark.parametrize(("size", "status"), [(MOST, 400), (MOST + 1, 413)])
     def test_bounded(self, admin, size, status):
         """

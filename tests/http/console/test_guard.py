@@ -1,5 +1,5 @@
 """
-Who may send which form, and what else every answer of the console has.
+Who may send which form, who sees which page, and what is said otherwise.
 """
 
 import datetime
@@ -10,12 +10,12 @@ import urllib.parse
 import pytest
 
 from tests.http.administration import administered
+from tests.http.console.test_headers import HEADERS
 from tests.http.console.visitor import Visitor, find_csrf, read_text
 from tests.platforms import NOW
 from thim.errors import FrequencyError, OperatorError, UnavailableError
-from thim.http.console.guard import find_next, refuse, to_reply
+from thim.http.console.guard import find_next, refuse
 from thim.http.console.routes import PAGES
-from thim.http.console.visit import Download
 
 
 #: Forms that change nothing, for whoever may look.
@@ -33,19 +33,6 @@ OF_TENANTS = {
 PLAIN = sorted(
     path for path, method, _ in PAGES if method == "GET" and "{" not in path
 )
-HTML = {"content-type": "text/html; charset=utf-8"}
-HEADERS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'self'; "
-    "script-src 'self'; connect-src 'self'; img-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-}
 
 
 def send(visitor, path, **headers):
@@ -276,7 +263,9 @@ class TestRefused:
 
         assert status == reply.status
         assert headers == {
-            name: v for name, v in sent.items() if name not in HEADERS | HTML
+            name: v
+            for name, v in sent.items()
+            if name not in HEADERS.keys() | {"content-type"}
         }
         assert str(error) in reply.body.decode()
 
@@ -351,51 +340,3 @@ class TestLogin:
         wanted = "/console/what-if?baseline=/../x"
 
         assert wanted == find_next(wanted)
-
-
-class TestHeaders:
-    @pytest.mark.parametrize(
-        ("path", "more"),
-        [
-            ("/console/", {}),
-            ("/console", {}),
-            ("/console/login", {}),
-            ("/console/tenants", {}),
-            ("/console/tenants", {"HX-Request": "true"}),
-            ("/console/nowhere", {}),
-        ],
-    )
-    def test_everywhere(self, console, path, more):
-        """
-        Whatever is answered, nothing from elsewhere is let in, and nobody
-        frames or keeps it.
-        """
-        got = console.served.get(path, more)
-
-        assert HEADERS == {name: got[name] for name in HEADERS}
-
-    def test_logged_in(self, console, visitor):
-        """
-        The answer that has the cookie is kept by nobody either.
-        """
-        got = visitor.log_in(console.tokens["reader"])
-
-        assert HEADERS == {name: got[name] for name in HEADERS}
-
-    def test_download(self):
-        """
-        Bytes that somebody else has sent are saved, and never shown.
-        """
-        shown = Download("crl.der", b"<script>")
-        headers = dict(to_reply({}, shown, None, None).headers)
-
-        assert (
-            b"application/octet-stream",
-            b'attachment; filename="crl.der"',
-        ) == (headers[b"content-type"], headers[b"content-disposition"])
-        assert (
-            HEADERS.items()
-            <= {
-                name.decode(): value.decode() for name, value in headers.items()
-            }.items()
-        )
