@@ -100,6 +100,29 @@ class TestNodeMetrics:
 
         assert 1 == found["thim_ledger_away",] == found["thim_ledger_refused",]
 
+    @pytest.mark.parametrize(
+        ("changes", "name", "expected"),
+        [
+            # Of damage a concern tells.
+            (
+                {"is_away": True, "reason": "ledger-damaged"},
+                "thim_ledger_away",
+                0,
+            ),
+            ({"is_away": True, "reason": "x"}, "thim_ledger_refused", 0),
+            ({"differs": True}, "thim_replica_diverges", 1),
+            ({"ledger_position": 9}, "thim_ledger_position", 9),
+            ({"ledger_position": 9}, "thim_replica_position", 7),
+        ],
+    )
+    def test_not_well(self, tmp_path, changes, name, expected):
+        """
+        What is not as it should be is measured as what it is.
+        """
+        found = measured(tmp_path, state(**changes))
+
+        assert expected == found[name,]
+
     def test_told(self, tmp_path):
         """
         What a node says of itself and of the others is measured.

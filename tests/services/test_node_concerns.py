@@ -10,6 +10,7 @@ import pytest
 from tests.new_store import new_store
 from tests.store.made import ANCHORS, day
 from thim.services.node_concerns import find_node_concerns
+from thim.services.status import Level
 from thim.store.node_state import (
     NodeBeat,
     NodeState,
@@ -119,6 +120,48 @@ class TestConcerns:
         write_state(store, made_state(**news))
 
         assert reasons == concerns(store)
+
+    @pytest.mark.parametrize(
+        ("news", "level", "said"),
+        [
+            ({"is_away": True, "trouble": "gone"}, Level.NOW, "(gone)"),
+            (
+                {"reason": "ledger-damaged"},
+                Level.NOW,
+                "cannot be read there is not written any more",
+            ),
+            (
+                {"reason": "ledger-full"},
+                Level.NOW,
+                "nothing new is kept until there is room again",
+            ),
+            ({"ledger_position": 1006}, Level.SOON, "1001 changes"),
+            ({"differs": True}, Level.NOW, "than in the ledger"),
+            (
+                {"nodes": (made_beat(digest_differs=True), made_beat())},
+                Level.NOW,
+                "than in b",
+            ),
+        ],
+    )
+    def test_said(self, store, news, level, said):
+        """
+        It is said how urgent that is, and what it means.
+        """
+        write_state(store, made_state(**news))
+        with contextlib.closing(Replica(store)) as replica:
+            (concern,) = find_node_concerns(replica)
+
+        assert level is concern.level
+        assert said in concern.detail
+
+    def test_several(self, store):
+        """
+        Of a node that is cut off and differs both are said.
+        """
+        write_state(store, made_state(is_away=True, differs=True))
+
+        assert ["ledger-away", "replica-differs"] == concerns(store)
 
     @pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff", b"[1]"])
     def test_nobody_tells(self, store, content):
