@@ -153,6 +153,10 @@ REFUSED = [
     ("new", {"quota": {"requests": 10**7}}, 400),
     ("new", {"quota": {"requests": 1, "per": "planet"}}, 400),
     ("new", {"quota": 60}, 400),
+    ("new", {"quota": {"requests": 1, "each": "minute"}}, 400),
+    ("new", {"quotas": None}, 400),
+    ("new", {"reason": ""}, 400),
+    ("new", {"reason": "x" * 501}, 400),
 ]
 
 
