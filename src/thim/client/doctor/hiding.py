@@ -31,8 +31,12 @@ _OPEN: Final = frozenset(
     {"ca", "fmspc", "encoding", "update", "api-version", "platform", "type"}
 )
 #: A password may hold any sign, a slash too; and some write no scheme.
-_USER: Final = re.compile(r"//[^\s'\"]*@|(?<![^\s'\"(])[^\s@/:'\"]+:[^\s@]+@")
+_USER: Final = re.compile(
+    r"//[^\s'\"]*@|(?<![^\s'\"(])[^\s@/:'\"]+:(?!//)[^\s'\"]+@"
+)
 _PARAMETER: Final = re.compile(r"(?<=[?&])([^=&\s?]{1,200})=([^&\s'\"]*)")
+#: A query without a name is its value.
+_BARE: Final = re.compile(r"(?<=\?)[^=&\s?'\"]+(?![^&\s'\"])")
 #: These headers are taken out to the end of the line: schemes differ.
 _HEADER: Final = re.compile(
     r"((?:authorization|cookie)[\"']?\s?[:=]\s?)[^\n]+", re.IGNORECASE
@@ -40,7 +44,8 @@ _HEADER: Final = re.compile(
 _NAMED: Final = re.compile(
     r"(?<![\w-])([\w-]*"
     r"(?:(?:api|access|account|private|shared|subscription)[-_ ]?key|token"
-    r"|passw(?:or)?d|passphrase|pwd|secret|credentials?)"
+    r"|pass(?:w(?:or)?d|phrase|code)?|pwd|secret|credentials?|auth|session(?:id)?"
+    r"|sig|signature(?==))"
     r"[\"']?\s?[:=]\s?)(?:\"[^\"]*\"?|'[^']*'?|[^\s\"',]+)",
     re.IGNORECASE,
 )
@@ -85,6 +90,7 @@ class Hider:
         text = _HOMES.sub(rf"\1{_HIDDEN}", text)
         text = _USER.sub(_hide_user, text)
         text = _PARAMETER.sub(_hide_parameter, text)
+        text = _BARE.sub(_HIDDEN, text)
         text = _HEADER.sub(rf"\1{_HIDDEN}", text)
         text = _BEARER.sub(rf"\1{_HIDDEN}", text)
         text = _NAMED.sub(rf"\1{_HIDDEN}", text)
