@@ -219,8 +219,31 @@ class TestFile:
         assert "config-file" == caught.value.reason
         assert str(tmp_path) in str(caught.value)
 
+    def test_password(self):
+        """
+        A refusal repeats no password of a URL, whatever signs it has.
+        """
+        environment = {"THIM_ATTESTATION_URL": "https://bob:p@hun/ter2@x/"}
+
+        with pytest.raises(OperatorError, match="got 'https://…@x/'"):
+            load({}, environment, None)
+
+    def test_endless(self):
+        """
+        A file that has no end is not read to it.
+        """
+        with pytest.raises(OperatorError, match="at most 1048576 bytes"):
+            load({}, {}, Path("/dev/zero"))
+
     @pytest.mark.parametrize(
-        "text", ["workers = ", "workers 2", b"\xff", "a = 1\na = 2"]
+        "text",
+        [
+            "workers = ",
+            "workers 2",
+            b"\xff",
+            "a = 1\na = 2",
+            pytest.param(f"a = {'[' * 5000}", id="deep"),
+        ],
     )
     def test_syntax(self, write, text):
         """
