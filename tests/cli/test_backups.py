@@ -88,6 +88,8 @@ class TestBackup:
             ("x.db", "2", "--keep: got '2', expected no --keep"),
             (".", "0", "--keep: got '0', expected 1 or more"),
             ("none/x.db", None, "cannot be made"),
+            ("x" * 300, None, "cannot be made"),
+            ("x" * 300, "2", "expected no --keep"),
         ],
     )
     def test_bad(self, thim, used, tmp_path, output, keep, words):
@@ -104,7 +106,7 @@ class TestBackup:
         assert {used.name, f"{used.name}-wal", f"{used.name}-shm"} >= {
             path.name for path in tmp_path.glob("thim.db*")
         }
-        assert not (tmp_path / output).is_file()
+        assert output not in {path.name for path in tmp_path.iterdir()}
 
     def test_store_cannot_be_written(self, thim, used, tmp_path):
         """

@@ -234,6 +234,15 @@ class TestRevoke:
         assert (2, b"") == (run.code, run.out)
         assert "no token has the ID '0123456789ab'" in run.err
 
+    def test_no_text(self, token):
+        """
+        What is no text is the ID of none.
+        """
+        run = token("revoke", "\udcff")
+
+        assert (2, b"") == (run.code, run.out)
+        assert "thim: no token has the ID" in run.err
+
     def test_help(self, token):
         """
         What is the ID in a token is said.

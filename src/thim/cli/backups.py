@@ -51,8 +51,15 @@ def check_folder(option: str, path: Path) -> None:
     Raises:
         ParameterError: It does not.
     """
-    if not path.is_dir():
+    if not _is_folder(path):
         raise ParameterError(option, str(path), "expected a folder")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # of a name that is too long, say
+        return False
 
 
 def backup(
@@ -102,7 +109,7 @@ def backup(
         key_file=found["key_file"].value,
         copy=_find_copier(place),
     )
-    now, is_folder = place.clock(), output.is_dir()
+    now, is_folder = place.clock(), _is_folder(output)
     path = backups.name_backup(source, output, now) if is_folder else output
     with working("Backing up", as_json=as_json):
         made = backups.back_up(source, path, now, is_over=force, is_deep=deep)
@@ -135,7 +142,7 @@ def _check_keep(output: Path, keep: int | None) -> None:
         return
     if keep < 1:
         raise ParameterError("--keep", str(keep), "expected 1 or more")
-    if not output.is_dir():
+    if not _is_folder(output):
         expected = "expected no --keep, since --output is not a folder"
         raise ParameterError("--keep", str(keep), expected)
 

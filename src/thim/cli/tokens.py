@@ -20,7 +20,7 @@ from thim.cli.options import Config, Json, Store, find_place, find_target
 from thim.cli.showing import write_done, write_json
 from thim.cli.tables import write_table
 from thim.cli.values import duration
-from thim.errors import OperatorError, ParameterError
+from thim.errors import OperatorError, ParameterError, printable
 from thim.services.secrets import write_new
 from thim.services.tokens import Role, make_token
 from thim.store.replica import Replica
@@ -225,7 +225,8 @@ def revoke(
 
     place = find_target(store, config)
     # Who has found a whole one somewhere must not see its secret repeated.
-    token_id = token_id.partition(".")[0]
+    # And what is no text is the ID of none.
+    token_id = printable(token_id.partition(".")[0])
     with Ledger(place.store, place.anchors) as ledger:
         is_new = ledger.tokens.revoke(
             token_id, actor=os_user(), now=place.clock()

@@ -116,10 +116,10 @@ def back_up(
             something is there already and not to be written over (*is_over*).
         MalformedError: What was written is damaged; nothing is kept of it.
     """
-    if not is_over:
-        _check_is_free(path)
     kept = find_backed_decisions(path)
     try:
+        if not is_over:
+            _check_is_free(path)
         with making(kept) as records, making(path) as new:
             stamps = {
                 "backup": f"{now:%FT%TZ}",

@@ -241,6 +241,8 @@ class DecisionView:
                 rows: Sequence[tuple[Any, ...]] = db.execute(
                     statement, values
                 ).fetchall()
+        except UnicodeEncodeError:
+            return ()  # a value that no column can hold stands in no row
         except (sqlite3.Error, UnicodeDecodeError) as e:
             msg = f"decision records cannot be read: {e}"
             raise UnavailableError(msg, reason="decision-log") from e
