@@ -5,6 +5,8 @@ How a command fails.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import signal
 import sys
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _INTERRUPTED: Final = 128 + signal.SIGINT
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 
 @contextlib.contextmanager
@@ -25,6 +28,8 @@ def failing_in_one_line() -> Iterator[None]:
     """
     Turn what was raised on purpose into one line and the exit code 2, and
     Ctrl-C into 130.
+
+    A disk that is full below the standard output is said in a line too.
     """
     try:
         yield
@@ -34,6 +39,13 @@ def failing_in_one_line() -> Iterator[None]:
     except ThimError as e:
         # An argument may be no text, or drive the terminal.
         tell(f"thim: {printable(str(e))}")
+        sys.exit(2)
+    except OSError as e:
+        if e.errno not in _FULL or e.filename is not None:
+            raise
+        # What is left of it goes nowhere, or the end would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        tell(f"thim: the output cannot be written: {e.strerror}")
         sys.exit(2)
 
 
