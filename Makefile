@@ -54,7 +54,7 @@ unit: install-dev $(WHEELS)/.all  ## only the tests (PYTEST='-k tcb' selects)
 	$(TESTS) -m 'not long' $(PYTEST)
 
 pages: install-dev  ## as root: what documents say, the demo, every page in a browser
-	$(TESTS) -m long $(LONG)
+	$(TESTS) --dist loadgroup -m long $(LONG)
 
 coverage: install-dev $(WHEELS)/.all  ## the tests, counting branches: twice as long
 	$(TESTS) --cov --cov-report=term

@@ -203,6 +203,7 @@ def _is_free(port):
 
 
 @pytest.mark.long
+@pytest.mark.xdist_group("demo")
 class TestWorld:
     def test_tenants(self, seen):
         """
@@ -280,6 +281,7 @@ def _of(seen):
 
 
 @pytest.mark.long
+@pytest.mark.xdist_group("demo")
 class TestRun:
     def test_console(self, seen):
         """
@@ -317,6 +319,9 @@ class TestRun:
         assert (0, [], True) == (seen.code, seen.left, seen.is_free)
         assert "Traceback" not in seen.err
 
+
+@pytest.mark.long
+class TestEnds:
     def test_early(self, tmp_path):
         """
         It ends as well while it is still being made.

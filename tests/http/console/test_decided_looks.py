@@ -53,6 +53,7 @@ def press(page, selector):
 
 
 @needs_chromium
+@pytest.mark.xdist_group("decisions of the console")
 class TestLooks:
     @pytest.mark.parametrize("width", NARROW)
     def test_read(self, world, browser, width):

@@ -90,6 +90,7 @@ WELL = {
 
 
 @needs_chromium
+@pytest.mark.xdist_group("demo of the console")
 class TestKeyboard:
     @pytest.mark.parametrize("width", [1280, 400])
     def test_walk(self, demo, browser, width):
@@ -117,6 +118,7 @@ class TestKeyboard:
 
 
 @needs_chromium
+@pytest.mark.xdist_group("demo of the console")
 class TestColours:
     @pytest.mark.parametrize(
         ("width", "liked"), [(1280, "dark"), (400, "light")]
@@ -136,6 +138,7 @@ class TestColours:
 
 
 @needs_chromium
+@pytest.mark.xdist_group("demo of the console")
 class TestLetters:
     @pytest.mark.parametrize(
         ("width", "size"), [(400, 32), (1280, 32), (320, 16)]
@@ -160,6 +163,7 @@ class TestLetters:
 
 
 @needs_chromium
+@pytest.mark.xdist_group("demo of the console")
 class TestMotion:
     def test_still(self, demo, browser):
         """
@@ -175,6 +179,7 @@ class TestMotion:
 
 
 @needs_chromium
+@pytest.mark.xdist_group("demo of the console")
 class TestPaper:
     def test_printed(self, demo, browser):
         """
@@ -199,6 +204,7 @@ class TestPaper:
 
 
 @needs_chromium
+@pytest.mark.xdist_group("demo of the console")
 class TestWithoutScripts:
     def test_read(self, demo, browser):
         """

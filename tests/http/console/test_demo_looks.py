@@ -25,6 +25,7 @@ DETAILS = {
 
 
 @needs_chromium
+@pytest.mark.xdist_group("demo of the console")
 class TestPages:
     @pytest.mark.parametrize("width", WIDTHS)
     def test_all(self, demo, browser, width):
