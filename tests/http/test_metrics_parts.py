@@ -2,6 +2,7 @@
 What is measured of certificates, disks, tenants, chips and workers.
 """
 
+import datetime
 import os
 
 import pytest
@@ -11,13 +12,21 @@ from cryptography import x509
 from tests.http.admin_api import serving_admin
 from tests.http.certified import Authority
 from tests.http.scraping import read, values
-from tests.platforms import NOW
+from tests.http.scraping import scrape as scraped
+from tests.platforms import NOW, entry
+from tests.services.test_fleet import GOOD
 from thim.http.metrics_keys import certificate_metrics, disk_metrics
 from thim.http.metrics_serving import serving_metrics
 from thim.http.metrics_vendors import answer_metrics
 from thim.http.scrape import Scrape
 from thim.http.settings import HttpSettings
 from thim.http.tallies import Sheet
+from thim.store.ledger import Ledger
+
+
+MINUTE = datetime.timedelta(minutes=1)
+#: In minutes.
+YEAR = 365 * 24 * 60
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +212,51 @@ class TestServing:
         }
 
 
+class TestCounted:
+    def test_ten_minutes(self, intel, tmp_path):
+        """
+        What there may be millions of is counted again after ten minutes, and
+        where the clock was set back.
+        """
+        clock, counts = [NOW], []
+        with serving_admin(intel, tmp_path, clock=lambda: clock[0]) as api:
+            for later in (0, 9, 10 * YEAR, 0):
+                clock[0] = NOW + later * MINUTE
+                found = read(api.served)
+                counts.append(
+                    [
+                        found["thim_pck_certificates_by_end", window]
+                        for window in ("later", "expired")
+                    ]
+                )
+                if later == 0:
+                    one = entry(intel, f"new-{len(counts)}", GOOD, raw=(GOOD,))
+                    with Ledger(api.store, intel.anchors) as ledger:
+                        ledger.platforms.enter([one], NOW)
+
+        assert [[3, 0], [3, 0], [0, 4], [4, 0]] == counts
+
+
 class TestAnswer:
+    def test_parts(self, intel, tmp_path):
+        """
+        Each part has its say, be it that there is nothing.
+        """
+        with serving_admin(intel, tmp_path) as api:
+            names = {family.name for family in scraped(api.served)}
+
+        assert {
+            "thim_attestation_verdicts",
+            "thim_attestations",
+            "thim_webhook_notices",
+            "thim_signing_keys",
+            "thim_disk_free_bytes",
+            "thim_vendor_requests",
+            "thim_vendor_answers",
+            "thim_document_next_update_timestamp_seconds",
+            "thim_fleet_breaking",
+        } <= names
+
     def test_kept_by_nobody(self, intel, tmp_path):
         """
         Nobody in between keeps the answer.

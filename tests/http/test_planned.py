@@ -25,7 +25,7 @@ class TestPlanId:
         assert int(text) == read_plan_id(text)
 
     @pytest.mark.parametrize(
-        "text", ["", "x", "-1", "1 ", "\u0663", "\xb2", "9" * 13, "9" * 100_000]
+        "text", ["", "x", "-1", "1 ", "\u0663", "\xb2", "9" * 13, "9" * 5000]
     )
     def test_none(self, text):
         """

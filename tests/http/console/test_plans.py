@@ -100,6 +100,42 @@ class TestMade:
         assert AMD == json.loads(html.unescape(amd))
         assert ">acme</textarea>" in page
 
+    def test_plain(self, world, intel):
+        """
+        What a baseline has not is an empty field.
+        """
+        Decisions().baseline("plain", "standard").write(
+            world.api.store, intel.anchors
+        )
+        page = world.visit("admin").get(f"{NEW}?baseline=plain").body.decode()
+        (amd,) = re.findall(r'name="amd"[^>]*>([^<]*)<', page)
+
+        assert "" == amd
+        assert 'name="floor" type="text" value=""' in page
+        assert 'name="hold" type="text" value=""' in page
+
+    def test_offered(self, calm):
+        """
+        The form offers the baselines, numbers and tenants that there are.
+        """
+        page = calm.visit("admin").get(NEW).body.decode()
+
+        assert {"standard", "early", "18"} <= set(
+            re.findall(r'<option value="([^"]+)"', page)
+        )
+        assert "acme" in read_text(calm.visit("admin").get(NEW))
+
+    def test_other_form(self, calm):
+        """
+        Where one form is refused the other is as it was.
+        """
+        fields = {**PROD, "rule": "whatever", "floor": "17"}
+        got = calm.visit("admin").send(NEW, f"{FORM}definition", fields)
+        page = got.body.decode()
+
+        assert 1 == page.count('value="whatever"')
+        assert 1 == page.count('value="prod"')
+
     def test_nothing_in_force(self, world):
         """
         What is planned is not in force, and stands in the list.
@@ -143,6 +179,13 @@ class TestMade:
             ("definition", {"floor": "9" * 40}, 400, "floor: got"),
             ("definition", {"hold": "1w"}, 400, "hold: got '1w'"),
             ("definition", {"amd": "{"}, 400, "amd: got '{'"),
+            pytest.param(
+                "definition",
+                {"amd": f"{{{' ' * 2**18}}}"},
+                400,
+                "amd: got '{ ",
+                id="definition-large",
+            ),
             ("definition", {"amd": '{"Rome": {}}'}, 400, "amd: got 'Rome'"),
             ("definition", {"amd": "[]"}, 400, "what is planned: Expected"),
             ("definition", {"baseline": "standard"}, 400, "name: got"),
