@@ -2,10 +2,11 @@
 Break the sources one line at a time, and see whether a test notices.
 
 ``python -m tests.mutants.run [NAME...]`` takes each list ``<package>-<module>
-.txt`` beside this file.  A line is one mutant, ``text => other text``, and
-replaces the first occurrence in ``src/thim/<package>/<module>.py``, in a copy;
-``tests/<package>/test_<module>.py``, with what was split off from it
-(``test_<module>_*.py``), must be green without and red with it.
+.txt`` beside this file; a package within another is ``a.b`` there.  A line is
+one mutant, ``text => other text``, and replaces the first occurrence in
+``src/thim/<package>/<module>.py``, in a copy; ``tests/<package>/
+test_<module>.py``, with what was split off from it (``test_<module>_*.py``),
+must be green without and red with it.
 """
 
 import concurrent.futures
@@ -52,6 +53,7 @@ def read_list(path: Path) -> Iterator[Mutant]:
     Read the mutants in the list *path*.
     """
     package, module = path.stem.split("-", 1)
+    package = package.replace(".", "/")
     yield Mutant(package, module.replace("-", "_"))
     for line in path.read_text().splitlines():
         old, arrow, new = line.partition(ARROW)
