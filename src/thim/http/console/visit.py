@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from thim.errors import MalformedError, ParameterError
 from thim.http.tenant_admin import reading
-from thim.services.tokens import Permission
 
 
 if TYPE_CHECKING:
@@ -104,13 +103,6 @@ class Visit:
             MalformedError: It cannot be read.
         """
         return parse_form(self.scope["query_string"])
-
-    @property
-    def may_change(self) -> bool:
-        """
-        Whether whoever looks may also change something.
-        """
-        return self.principal.may(Permission.ADMINISTER)
 
     def find_number(self, name: str, usual: int, most: int) -> int:
         """
