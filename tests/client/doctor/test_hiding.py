@@ -49,6 +49,7 @@ class TestSecrets:
             "X-Auth: hunter2",
             "SharedAccessSignature=hunter2",
             "pass = hunter2",
+            "passcode: hunter2",
             "file /home/hunter2/thim.toml",
             "file /Users/hunter2/thim.toml",
             r"C:\Users\hunter2\sgx.conf",
@@ -79,6 +80,22 @@ class TestSecrets:
         """
         assert secret not in HIDE(f"got {secret}, expected nothing")
         assert "expected nothing" in HIDE(f"got {secret}, expected nothing")
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            (
+                "https://bob:p@ss@thim.example:8443/",
+                "https://…@thim.example:8443/",
+            ),
+            ("bob:p/ss@thim.example:3128", "…@thim.example:3128"),
+        ],
+    )
+    def test_host_stays(self, url, expected):
+        """
+        Of a URL with a user and a password scheme and host can be read still.
+        """
+        assert f"asks {expected}" == HIDE(f"asks {url}")
 
     def test_home(self):
         """
