@@ -90,14 +90,15 @@ def test_foreign_anchors(intel):
 
 def test_revoked_ca(intel):
     """
-    What a revoked CA signed is not taken.
+    What a revoked CA signed is not taken, and said to be that.
     """
     revoked = [intel.platform_ca.serial_number]
     root_crl = Crl.from_der(intel.root_crl(revoked=revoked))
     verify = PckVerifier(intake(intel, root_crl=root_crl)).verify
 
-    with pytest.raises(UntrustedError, match="no chain of"):
+    with pytest.raises(UntrustedError, match="is revoked by") as caught:
         verify(issue(intel, "one", AT))
+    assert "revoked" == caught.value.reason
     verify(issue(intel, "one", AT, ca=PckCa.PROCESSOR))
 
 

@@ -25,7 +25,7 @@ from thim.x509.chain import CLOCK_SKEW, is_issued_by, parse_pem_chain, to_pem
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from cryptography.x509 import Certificate
@@ -61,10 +61,16 @@ class PckVerifier:
 
     def __init__(self, intake: Intake) -> None:
         self._now = intake.now
-        self._signers = {
-            ca: _find_signers(authority, intake)
-            for ca, authority in _AUTHORITIES.items()
-        }
+        self._signers = {}
+        self._revoked: set[PckCa] = set()
+        for ca, authority in _AUTHORITIES.items():
+            tried = list(_try_signers(authority, intake))
+            signers = [one for one in tried if isinstance(one, _Signer)]
+            # Those that last longest first.
+            signers.sort(key=lambda one: one.until, reverse=True)
+            self._signers[ca] = signers
+            if "revoked" in tried:
+                self._revoked.add(ca)
 
     def verify(self, certificate: Certificate) -> PckRecord:
         """
@@ -115,26 +121,27 @@ class PckVerifier:
         if signers:
             msg = f"PCK certificate: not signed by any {name!r} known"
             raise UntrustedError(msg, reason="signature-invalid")
+        if read.ca in self._revoked:
+            msg = f"PCK certificate: {name!r} is revoked by the root"
+            raise UntrustedError(msg, reason="revoked")
         msg = f"PCK certificate: no chain of {name!r} and the root known"
         raise UntrustedError(msg, reason="no-issuer-chain")
 
 
-def _find_signers(authority: Authority, intake: Intake) -> list[_Signer]:
-    """Return the CAs whose chains hold, those that last longest first."""
+def _try_signers(
+    authority: Authority, intake: Intake
+) -> Iterator[_Signer | str]:
+    """Find the CAs whose chains hold, or the reason why one does not."""
     roots = [c for c in intake.known if authority_of(c) is Authority.ROOT]
-    signers = [
-        signer
-        for certificate in intake.known
-        if authority_of(certificate) is authority
-        for root in roots
-        if (signer := _try_signer((certificate, root), authority, intake))
-    ]
-    return sorted(signers, key=lambda s: s.until, reverse=True)
+    for certificate in intake.known:
+        if authority_of(certificate) is authority:
+            for root in roots:
+                yield _try_signer((certificate, root), authority, intake)
 
 
 def _try_signer(
     chain: Sequence[Certificate], authority: Authority, intake: Intake
-) -> _Signer | None:
+) -> _Signer | str:
     since = max(c.not_valid_before_utc for c in chain)
     try:
         verify_authority(
@@ -144,8 +151,8 @@ def _try_signer(
             at=since,
             root_crl=intake.root_crl,
         )
-    except ThimError:
-        return None
+    except ThimError as e:
+        return e.reason
     until = min(c.not_valid_after_utc for c in chain)
     return _Signer(to_pem(chain), since, until)
 

@@ -45,6 +45,7 @@ class TestRootCrl:
 
         assert "NOT genuine" == facts(found)["PCK certificate (line 1)"]
         assert ("error", "revoked") in names(found)
+        assert ("error", "no-issuer-chain") not in names(found)
 
     def test_forged(self, doctored, intel):
         """

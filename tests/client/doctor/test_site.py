@@ -221,9 +221,11 @@ class TestBad:
 
         assert ("error", "mixed") in names(found)
 
-    def test_revoked(self, doctored, intel):
+    @pytest.mark.parametrize("is_forged", [False, True])
+    def test_revoked(self, doctored, intel, is_forged):
         """
-        A platform that Intel has revoked is an error.
+        A platform that Intel has revoked is an error; a list that is not
+        Intel's revokes nobody.
         """
         parameters = urllib.parse.urlencode(question().parameters())
         got = doctored.get(f"{IMDS}pckcert?{parameters}", {"metadata": "true"})
@@ -233,11 +235,13 @@ class TestBad:
             issued=ISSUED,
             revoked=[leaf.serial_number],
         )
+        forged = crl[:-1] + bytes([crl[-1] ^ is_forged])
         wish = make_wish(intel, platforms=(("line 1", question()),))
-        found = changed(doctored, wish, paths={CRL: body(crl)})
+        found = changed(doctored, wish, paths={CRL: body(forged)})
 
-        assert ("error", "pck-revoked") in names(found)
-        assert "REVOKED" == facts(found)["PCK certificate (line 1)"]
+        assert is_forged is (("error", "pck-revoked") not in names(found))
+        told = facts(found)["PCK certificate (line 1)"]
+        assert ("genuine" if is_forged else "REVOKED") == told.partition(",")[0]
 
 
 class TestTargets:

@@ -196,7 +196,8 @@ def prove_certificate(
     where: str,
 ) -> Proven:
     """
-    Verify a PCK certificate, also against the CRLs among *parts*.
+    Verify a PCK certificate, also against the CRLs among *parts*, which are
+    genuine.
     """
     root = parts.get(ROOT_CRL)
     try:

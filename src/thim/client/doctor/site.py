@@ -189,10 +189,14 @@ class _Asked:
             self.troubles += [trouble] if trouble else []
         if not (wish.models or is_amd_alone(wish)):
             self.facts.append(("TCB info", _NOT_ASKED))
+        proven = list(prove_all(parts, wish, where))
+        genuine = {each.fact[0] for each in proven if each.is_genuine}
+        # A list that nobody has signed revokes nobody.
+        held = {what: parts[what] for what in parts.keys() & genuine}
         for what, each in certificates.items():
-            self._add(prove_certificate(what, each, parts, wish, where))
-        for proven in prove_all(parts, wish, where):
-            self._add(proven)
+            self._add(prove_certificate(what, each, held, wish, where))
+        for each in proven:
+            self._add(each)
         quote = prove_quote(parts, wish, where)
         if quote is not None:
             self._add(quote)
