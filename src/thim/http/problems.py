@@ -92,13 +92,21 @@ def to_problem(error: ThimError, status: int | None = None) -> Reply:
     of what the table says.
     """
     usual = to_reply(error, status)
-    is_known = any(isinstance(error, kind) for kind, *_ in _TABLE)
     return write_problem(
         usual.status,
-        error.reason if is_known else "internal",
-        str(error) if is_known else "Internal server error.",
+        *tell(error),
         [header for header in usual.headers if header[0] != b"content-type"],
     )
+
+
+def tell(error: ThimError) -> tuple[str, str]:
+    """
+    Return the reason and the sentence that callers are told of *error*: what
+    is not in the table is nobody's business but ours.
+    """
+    if any(isinstance(error, kind) for kind, *_ in _TABLE):
+        return error.reason, str(error)
+    return "internal", "Internal server error."
 
 
 def write_problem(

@@ -13,7 +13,12 @@ from tests.http.administration import administered
 from tests.http.console.test_headers import HEADERS
 from tests.http.console.visitor import Visitor, find_csrf, read_text
 from tests.platforms import NOW
-from thim.errors import FrequencyError, OperatorError, UnavailableError
+from thim.errors import (
+    FrequencyError,
+    OperatorError,
+    UnavailableError,
+    UntrustedError,
+)
 from thim.http.console.guard import find_next, refuse
 from thim.http.console.routes import PAGES
 
@@ -268,6 +273,23 @@ class TestRefused:
             if name not in HEADERS.keys() | {"content-type"}
         }
         assert str(error) in reply.body.decode()
+
+    def test_internal(self, console):
+        """
+        What nobody has foreseen is told as that, and no more of it.
+        """
+        scope = {
+            "state": console.served.state,
+            "method": "GET",
+            "path": "/console/",
+        }
+        error = UntrustedError("of /var/lib/thim", reason="root-not-pinned")
+        reply = refuse(scope, error, None, None)
+
+        assert 500 == reply.status
+        assert b"Internal server error." in reply.body
+        assert b"/var/lib" not in reply.body
+        assert b"root-not-pinned" not in reply.body
 
 
 class TestLogin:

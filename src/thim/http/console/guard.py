@@ -40,7 +40,7 @@ from thim.http.console.visit import (
     Visit,
 )
 from thim.http.finish import finish
-from thim.http.problems import to_problem
+from thim.http.problems import tell, to_problem
 from thim.http.reply import Reply
 from thim.services.tokens import Permission
 
@@ -335,12 +335,13 @@ def refuse(
     is_large = isinstance(error, TooLargeError)
     plain = to_problem(error, 413 if is_large else None)
     damage = find_damage(scope["state"]["service"], error)
+    reason, detail = tell(error)
     page = Page(
         template="error.html",
         title=http.HTTPStatus(plain.status).phrase,
         values={
-            "reason": error.reason,
-            "detail": str(error) if damage is None else damage.detail,
+            "reason": reason,
+            "detail": detail if damage is None else damage.detail,
             "advice": None if damage is None else damage.advice,
             "back": _find_back(scope),
         },

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from thim.errors import ParameterError
 from thim.http.problems import to_problem
+from thim.http.tenant_changes import MOST_REASON
 
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from thim.errors import ThimError
     from thim.http.console.visit import Visit
 
-MOST_REASON: Final = 500
 _BETWEEN: Final = re.compile(r"[\s,]+")
 
 
