@@ -174,15 +174,28 @@ class TestBad:
         assert "NOT genuine" == facts(found)["AMD's chain (Milan)"]
         assert "a simulation, or a forgery" in found.troubles[0].cause
 
+    def test_foreign_list(self, vendor, intel):
+        """
+        The list of a chain that does not hold is no trouble of its own.
+        """
+        wish = wish_for(vendor, anchors=intel.anchors)
+        found = look(wish, target(vendor.url))
+
+        assert [("error", "root-not-pinned")] == names(found)
+        told = facts(found)["AMD's CRL (Milan)"]
+        assert "cannot be judged without AMD's chain" == told
+
     def test_other(self, vendor):
         """
-        What is neither chain nor list is an error.
+        What is no chain is an error; a list is not judged without it.
         """
         with faking(lambda _: Said(200, {}, b"<html>")) as fake:
             wish = wish_for(vendor, clock=utc_now())
             found = look(wish, target(fake.url))
 
-        assert 2 == len(found.troubles)
+        assert ["AMD's chain (Milan)"] == [
+            each.what.partition(":")[0] for each in found.troubles
+        ]
 
     def test_nobody(self, vendor):
         """

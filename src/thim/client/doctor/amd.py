@@ -152,6 +152,9 @@ def _prove_crl(
     if _CRL not in bodies:
         return
     what = f"{_CRL} ({product.value})"
+    if not known:  # which is told already, and mends both
+        yield Proven(fact=(what, f"cannot be judged without {_CHAIN}"))
+        return
     intake = AmdIntake(anchors=wish.anchors, chains=known, now=wish.now)
     try:
         record = verify_amd_crl(
