@@ -263,6 +263,27 @@ class TestNoToken:
         assert 1 == run.err.count("not ours")
         assert "unknown-host" in run.err
 
+    @pytest.mark.parametrize(
+        ("reason", "mend"),
+        [
+            ("policy", "`thim policy test POLICY --evidence FILE`"),
+            ("unknown-tenant", "`thim tenant list`"),
+            ("unknown-host", "`attestation_url`"),
+        ],
+    )
+    def test_mend(self, attest, provider, reason, mend):
+        """
+        Where the service's words do not say what to do, the command does.
+        """
+        inner = {"code": reason, "message": "its rule of line 3 denies"}
+        error = {"code": "Some", "message": "no", "innererror": inner}
+        provider.refusal = 400, error
+
+        run = attest()
+
+        assert run.err.splitlines()[-1].startswith("thim: what to do: ")
+        assert mend in run.err
+
     def test_refused_json(self, attest, provider):
         """
         For scripts the same is JSON.

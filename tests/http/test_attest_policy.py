@@ -12,6 +12,7 @@ from tests.http.attesting import (
     URL,
     b64,
     claims_in,
+    detail_in,
     error_in,
     header_in,
     held,
@@ -150,6 +151,15 @@ class TestRefused:
         assert (400, "PolicyEvaluationError", "policy") == error_in(got)
         assert message_in(got).startswith(DENIED)
         assert "line 3" in message_in(got)
+        assert detail_in(got).startswith("the policy in force: its rule of ")
+
+    def test_denied_draft(self, attester):
+        """
+        Our own words say that it was a draft that denied.
+        """
+        got = attester.sgx(draftPolicyForAttestation=DENY)
+
+        assert detail_in(got).startswith("the draft: its rule of line ")
 
     @pytest.mark.parametrize(
         "rules", ["", '[type=="x-ms-sgx-svn", value==99] => permit();']

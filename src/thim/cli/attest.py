@@ -5,9 +5,7 @@ token that it gives.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
 import sys
 import urllib.parse
 
@@ -17,34 +15,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from thim.attestation.kind import find_type
+from thim.cli.attest_refusal import refusing, write_json
 from thim.cli.failing import tell
 from thim.cli.files import read_bounded
 from thim.cli.options import Config, configure, find_clock, find_own_url
-from thim.cli.verify import (
-    BELOW,
-    MISSING,
-    NOT_AUTHENTIC,
-    never_a_verdict,
-    read_evidence,
-)
-from thim.client.errors import AttestationRefusedError
-from thim.errors import (
-    OperatorError,
-    ParameterError,
-    UnavailableError,
-    printable,
-)
+from thim.cli.verify import never_a_verdict, read_evidence
+from thim.errors import OperatorError, ParameterError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
     from thim.client.attest import AttestationClient, Attested, HeldData
 
-#: Of evidence that is authentic, and yet not good enough.
-_BELOW_CODES: Final = frozenset({"PolicyEvaluationError"})
-_BELOW_SENTENCE: Final = "does not meet the Azure baseline requirements"
 #: Of a file that is sent along.
 _MOST: Final = 1024 * 1024
 
@@ -203,7 +187,7 @@ def attest(
     the token does not hold; also where the command cannot be used so. 3:
     nobody can say at the moment.
     """
-    with never_a_verdict(), _refusing(as_json=as_json):
+    with never_a_verdict(), refusing(as_json=as_json):
         if with_claims and not (is_verified or draft):
             expected = "expected no --no-verify beside it"
             raise ParameterError("--claims", "true", expected)
@@ -329,7 +313,7 @@ def _read_unsigned(token: str) -> _Result:
 
 def _write(result: _Result, wish: _Wish) -> None:
     if wish.as_json:
-        _write_json(
+        write_json(
             {
                 "token": result.token,
                 "verified": result.is_verified,
@@ -338,53 +322,6 @@ def _write(result: _Result, wish: _Wish) -> None:
             }
         )
     elif wish.with_claims:
-        _write_json(result.claims)
+        write_json(result.claims)
     else:
         sys.stdout.write(f"{result.token}\n")
-
-
-def _write_json(value: object) -> None:
-    sys.stdout.write(f"{json.dumps(value, indent=2)}\n")
-
-
-@contextlib.contextmanager
-def _refusing(*, as_json: bool) -> Iterator[None]:
-    """
-    Say what a service refuses, and end with what that means.
-    """
-    try:
-        yield
-    except AttestationRefusedError as e:
-        if as_json:
-            _write_json({"error": _to_json(e)})
-        for line in _describe(e):
-            tell(f"thim: {printable(line)}")
-        raise typer.Exit(find_exit_code(e)) from None
-    except UnavailableError as e:
-        tell(f"thim: cannot say: {printable(str(e))}")
-        raise typer.Exit(MISSING) from None
-
-
-def _to_json(error: AttestationRefusedError) -> dict[str, object]:
-    inner = {"code": error.inner_code, "message": error.inner}
-    return {
-        "status": error.status,
-        "code": error.code,
-        "message": error.said,
-        "innererror": inner if error.inner_code else None,
-    }
-
-
-def _describe(error: AttestationRefusedError) -> Iterator[str]:
-    yield f"{error.code} ({error.status}): {error.said}"
-    if error.inner_code:
-        is_same = error.inner == error.said
-        yield error.inner_code + ("" if is_same else f": {error.inner}")
-
-
-def find_exit_code(error: AttestationRefusedError) -> int:
-    """
-    Return what the command ends with where the service gives no token.
-    """
-    is_below = error.code in _BELOW_CODES or _BELOW_SENTENCE in error.said
-    return BELOW if is_below else NOT_AUTHENTIC

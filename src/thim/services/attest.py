@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from thim.attestation.appraisal import OF_COLLATERAL, OF_DOCUMENTS
 from thim.attestation.kind import AttestationType
 from thim.attestation.maa_code import INVALID_PARAMETER
+from thim.attestation.policy.evaluate import explain_refusal
 from thim.attestation.preview import to_preview_claims
 from thim.collateral.records import Kind
 from thim.errors import (
@@ -181,7 +182,7 @@ class AttestDesk:
             raise RefusedError(
                 _POLICY_EVALUATION,
                 decision.refusal,
-                decision.refusal,
+                _explain(prepared, decision),
                 reason="policy",
             )
         claims = write_claims(choice, judged, decision, now)
@@ -305,6 +306,11 @@ def _is_ours(error: NotFoundError) -> bool:
     return isinstance(error, MissingError) and (
         error.key.kind is not Kind.TCB_INFO
     )
+
+
+def _explain(prepared: Prepared, decision: Decision) -> str:
+    whose = "the draft" if prepared.is_draft else "the policy in force"
+    return f"{whose}: {explain_refusal(prepared.policy, decision)}"
 
 
 def make_ask(tenant: Tenant, prepared: Prepared, now: datetime) -> Ask:

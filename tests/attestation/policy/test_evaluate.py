@@ -8,9 +8,12 @@ from thim.attestation.policy.claim import (
     with_legacy_names,
 )
 from thim.attestation.policy.errors import PolicyEvaluationError
-from thim.attestation.policy.evaluate import configure
+from thim.attestation.policy.evaluate import configure, explain_refusal
 from thim.attestation.policy.limits import Budget
 from thim.attestation.policy.parse import parse_policy
+
+
+EIGHT = "1, 2, 3, 4, 5, 6, 7, 8"
 
 
 class TestAuthorization:
@@ -76,6 +79,38 @@ class TestAuthorization:
         assert decision.denied_by is not None
         line = decision.denied_by.line
         assert f"line {line} denies" in str(decision.refusal)
+
+    @pytest.mark.parametrize(
+        ("rules", "expected"),
+        [
+            (
+                "=> permit();\n=> deny();",
+                "its rule of line 2 denies, which outweighs all that permit",
+            ),
+            ("", "it has no rule that permits"),
+            (
+                '[type=="b"] => permit();',
+                "its only rule that permits does not hold (line 1)",
+            ),
+            (
+                '[type=="b"] => permit();\n' * 2,
+                "none of its rules that permit holds (lines 1, 2)",
+            ),
+            (
+                '[type=="b"] => permit();\n' * 12,
+                f"none of its rules that permit holds (lines {EIGHT}, …)",
+            ),
+        ],
+        ids=["denied", "no-rule", "one", "two", "many"],
+    )
+    def test_explained(self, rules, expected):
+        """
+        A refusal is explained by the lines of the rules that count.
+        """
+        text = write(authorization=rules)
+        decision = run(text, {"a": 1})
+
+        assert expected == explain_refusal(parse_policy(text), decision)
 
     def test_deny_that_does_not_fire(self):
         """

@@ -28,6 +28,7 @@ _PERMIT: Final = Verb.PERMIT.value
 _DENY: Final = Verb.DENY.value
 _NOTHING_RESERVED: Final = Reserved()
 _DENIED: Final = "A Deny claim was issued, authorization failed."
+_MOST_LINES: Final = 8
 _NOT_PERMITTED: Final = "No Permit claim was issued, authorization failed."
 
 
@@ -66,6 +67,27 @@ class Decision:
             return f"Policy Engine Exception: {_NOT_PERMITTED}"
         where = f"The rule of line {self.denied_by.line} denies."
         return f"Policy Engine Exception: {_DENIED} {where}"
+
+
+def explain_refusal(policy: Policy, decision: Decision) -> str:
+    """
+    Say by which rules *decision*, which gives no token, came out of *policy*:
+    their lines alone, since not everybody may read a policy.
+    """
+    if decision.denied_by is not None:
+        line = decision.denied_by.line
+        return (
+            f"its rule of line {line} denies, which outweighs all that permit"
+        )
+    rules = policy.rules(Section.AUTHORIZATION)
+    lines = [str(r.line) for r in rules if r.action.verb == _PERMIT]
+    if not lines:
+        return "it has no rule that permits"
+    if len(lines) == 1:
+        return f"its only rule that permits does not hold (line {lines[0]})"
+    more = ["…"] if len(lines) > _MOST_LINES else []
+    shown = ", ".join([*lines[:_MOST_LINES], *more])
+    return f"none of its rules that permit holds (lines {shown})"
 
 
 def configure(policy: Policy, budget: Budget) -> Mapping[str, Value]:
