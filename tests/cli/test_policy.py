@@ -327,7 +327,10 @@ class TestTest:
         run = thim("policy", "test", write(PERMIT))
 
         assert 2 == run.code
-        assert "either --evidence or --claims" in run.err
+        assert (
+            "thim: expected a file for either --evidence or --claims, got "
+            "neither\n" == run.err
+        )
 
     @pytest.mark.parametrize("text", ["[]", "{", '{"a":1,"a":2}'])
     def test_bad_claims(self, thim, write, text):

@@ -182,8 +182,9 @@ def _find_claims(
     Find what the policy is tried on, and what that is attested as.
     """
     if (evidence is None) == (claims is None):
-        expected = "expected one file for either --evidence or --claims"
-        raise ParameterError("--claims", str(claims), expected)
+        got = "both" if claims else "neither"
+        msg = f"expected a file for either --evidence or --claims, got {got}"
+        raise MalformedError(msg, reason="parameter")
     if claims is not None:
         return type_, _read_claims(claims)
     found = _read_evidence(read_bounded(evidence or Path(), MAX_SIZE))
