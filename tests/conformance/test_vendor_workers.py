@@ -33,15 +33,16 @@ def simulated():
 
 
 @contextlib.contextmanager
-def running(config, *options):
+def running(config, *options, wait="800ms"):
     """
-    Run ``thim serve`` as the simulator's configuration says.
+    Run ``thim serve`` as the simulator's configuration says; callers *wait* so
+    long for what is not there.
     """
     command = [sys.executable, "-m", "thim", "serve", "--config", config]
     environment = {k: v for k, v in os.environ.items() if k != "THIM_FILL"}
     with subprocess.Popen(
         [*command, "--listen", "127.0.0.1:0", *options],
-        env={**environment, "THIM_FILL_WAIT": "800ms"},
+        env={**environment, "THIM_FILL_WAIT": wait},
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -73,7 +74,7 @@ def test_one_request(simulated, tmp_path):
     """
     config = tmp_path / "thim.toml"
     write_setup(config, simulated)
-    with running(config, "--workers", "2") as (served, _):
+    with running(config, "--workers", "2", wait="10s") as (served, _):
         assert 200 == served.get(f"{TDX}/tcb?fmspc={SAPPHIRE}").status
         # Slow enough for all of them to come while it is asked.
         simulated.faults.add(Slow(route="tcb", fmspc=ICE, seconds=0.5))

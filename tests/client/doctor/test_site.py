@@ -55,7 +55,7 @@ class TestWell:
         assert "(17.5 days left)" in told[TCB_INFO]
         assert "signed by 'Intel SGX TCB Signing'" in told["TD_QE identity"]
         assert told["CRL of the root CA"].startswith("genuine, issued 2026-08")
-        assert "agrees with the service's" == told["clock"]
+        assert told["clock"].endswith("the service's")
 
     def test_once(self, doctored, intel):
         """
