@@ -308,6 +308,16 @@ class TestNoToken:
         assert 3 == run.code
         assert "cannot say" in run.err
 
+    def test_no_tls(self, thim, quote, provider):
+        """
+        A service that speaks no TLS is told apart from one that is away.
+        """
+        url = provider.fake.url.replace("http:", "https:")
+        run = thim("attest", quote, "--url", url)
+
+        assert 3 == run.code
+        assert "TLS: it speaks none there (http:// perhaps)" in run.err
+
     def test_does_not_hold(self, attest):
         """
         2: a token of another issuer than was asked for.

@@ -8,11 +8,16 @@ import os
 import socket
 import ssl
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+#: OpenSSL's reasons that say little to who does not know it.
+_REASONS: Final[Mapping[str, str]] = {
+    "WRONG_VERSION_NUMBER": "it speaks none there (http:// perhaps)",
+}
 
 
 def explain(error: BaseException) -> tuple[str, str] | None:
@@ -29,7 +34,7 @@ def explain(error: BaseException) -> tuple[str, str] | None:
             case ssl.SSLError():
                 # One that OpenSSL did not raise has no reason.
                 why = getattr(cause, "reason", None) or "no handshake"
-                return "tls-failed", f"TLS: {why}"
+                return "tls-failed", f"TLS: {_REASONS.get(why, why)}"
             case socket.gaierror():
                 return "name-not-found", f"no such host: {cause.strerror}"
             case ConnectionRefusedError():

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tests.client.doctor.looking import SECONDS, facts, make_wish, names, target
+from tests.client.fake import Said, faking
 from tests.upstream.raw import (
     OK,
     answering,
@@ -170,6 +171,17 @@ class TestTls:
                 return await examine_all([target(url)], wish)
 
         assert [("error", "tls-failed")] == names(asyncio.run(scenario()))
+
+    def test_http(self):
+        """
+        One that answers in plain HTTP is told so.
+        """
+        with faking(lambda _: Said()) as fake:
+            there = target(fake.url.replace("http:", "https:"))
+            reached = reach(there, SECONDS, utc_now())
+        (trouble,) = reached.troubles
+
+        assert "TLS: it speaks none there (http:// perhaps)" == trouble.what
 
     def test_no_file(self, intel, tmp_path):
         """

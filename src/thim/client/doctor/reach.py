@@ -227,7 +227,7 @@ def _shake_hands(
         presented = _look(target, peer, host, seconds)
         raise _untrusted(target, presented, e) from e
     except (OSError, ValueError, MalformedError) as e:
-        what = f"TLS: {describe(e)}"
+        what = f"TLS: {describe(e).removeprefix('TLS: ')}"
         raise _stop(target, "tls-failed", what, *_PLAIN) from e
 
 
