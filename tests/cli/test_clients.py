@@ -160,6 +160,7 @@ class TestQpl:
 
         assert f"@'\n{linux.text}'@\n" in windows.text
         assert r'"HKLM\SOFTWARE\Intel\SGX\QCNL" /v CONFIG_FILE' in windows.text
+        assert "names no revocation list" in " ".join(windows.err.split())
 
 
 class TestEnvironments:

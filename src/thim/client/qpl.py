@@ -131,7 +131,9 @@ Get-Service -Name "AESMService"
         ),
         *trust_notes(
             service,
-            f"QCNL asks through WinHTTP, with Windows' store. {WINDOWS_STORE}",
+            f"QCNL asks through WinHTTP, with Windows' store. {WINDOWS_STORE} "
+            "WinHTTP also looks whether the certificate was revoked, and may "
+            "refuse one that names no revocation list: docs/intel-qpl.md.",
         ),
     )
     return Recipe(text=text, notes=notes)
