@@ -299,6 +299,19 @@ class TestNoToken:
             "innererror": None,
         } == run.json["error"]
 
+    def test_behind(self, attest, provider):
+        """
+        A service whose own collateral is behind is its operator's.
+        """
+        inner = {"code": "expired", "message": "the tcb-info had ended"}
+        error = {"code": "ServiceUnavailable", "message": "ended"}
+        provider.refusal = 503, {**error, "innererror": inner}
+
+        run = attest()
+
+        assert 3 == run.code
+        assert "thim: what to do: `thim status`" in run.err
+
     def test_nobody(self, thim, quote):
         """
         3: nobody is there.

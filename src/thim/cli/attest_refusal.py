@@ -38,6 +38,12 @@ _MENDS: Final[Mapping[str, str]] = {
         "have its operator give it this one"
     ),
 }
+#: The service's own collateral is too old, or not there.
+_BEHIND: Final = frozenset({"expired", "crl-expired", "crl-missing"})
+_OPERATORS: Final = (
+    "`thim status`, where the service is, says which vendor does not answer, "
+    "and until when it is left alone; `thim collateral refresh` asks at once"
+)
 
 
 def write_json(value: object) -> None:
@@ -62,6 +68,8 @@ def refusing(*, as_json: bool) -> Iterator[None]:
         raise typer.Exit(_find_exit_code(e)) from None
     except UnavailableError as e:
         tell(f"thim: cannot say: {printable(str(e))}")
+        if e.reason in _BEHIND:
+            tell(f"thim: what to do: {_OPERATORS}")
         raise typer.Exit(MISSING) from None
 
 

@@ -233,7 +233,10 @@ def _refuse(request: Request, answer: Answer) -> NoReturn:
         message += f" [{inner_code}{'' if more == said else f': {more}'}]"
     if answer.status in _PASSING:
         raise CollateralUnavailableError(
-            message, attempts=tried, retry_after=retry_after(answer)
+            message,
+            reason=inner_code or None,
+            attempts=tried,
+            retry_after=retry_after(answer),
         )
     raise AttestationRefusedError(
         message,
