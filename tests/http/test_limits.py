@@ -22,14 +22,14 @@ SMALL = Limits(
 )
 QUICK = Limits(header_seconds=0.08, request_seconds=0.16, linger_seconds=0.05)
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
-CHUNKED = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+CHUNKED = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
 
 
 def post(length, body=None):
     """
     The bytes of a POST.
     """
-    head = b"POST /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % length
+    head = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % length
     return head + (b"x" * length if body is None else body)
 
 
@@ -37,7 +37,7 @@ def headers(size):
     """
     A request whose header block, with its line ends, is of that size.
     """
-    return b"GET /a HTTP/1.1\r\nA: %b\r\n\r\n" % (b"x" * (size - 5))
+    return b"GET /a HTTP/1.1\r\nHost: x\r\nA: %b\r\n\r\n" % (b"x" * (size - 14))
 
 
 def is_refusal(answer, code, words):
@@ -112,9 +112,9 @@ class TestSizes:
     @pytest.mark.parametrize(
         "raw",
         [
-            b"GET /%b HTTP/1.1\r\n\r\n" % (b"x" * 86),
+            b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 86),
             headers(300),
-            b"GET /a HTTP/1.1\r\n" + b"A: b\r\n" * 5 + b"\r\n",
+            b"GET /a HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 4 + b"\r\n",
             post(1000),
             CHUNKED + b"\r\n3e8\r\n" + b"x" * 1000 + b"\r\n0\r\n\r\n",
         ],
@@ -196,7 +196,7 @@ class TestSizes:
         """
         with small.connect() as wire:
             wire.send(
-                b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n"
+                b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
                 b"Expect: 100-continue\r\n\r\n"
             )
             assert b"HTTP/1.1 100 Continue\r\n" == wire.file.readline()
@@ -233,12 +233,13 @@ class TestForm:
             b"CONNECT x:443 HTTP/1.1\r\n\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             b"BREW /a HTTP/1.1\r\n\r\n",
-            b"POST /a HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
             post(2).replace(b"\r\n", b"\r\nContent-Length: 1\r\n", 1),
-            b"POST /a HTTP/1.1\r\nContent-Length: %b\r\n\r\n" % (b"9" * 30),
+            b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: %b\r\n\r\n"
+            % (b"9" * 30),
             CHUNKED + b"Content-Length: 2\r\n\r\n",
             CHUNKED + b"\r\nx\r\n",
-            b"POST /a HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+            b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
             GET.replace(
                 b"Host: x", b"Connection: upgrade\r\nUpgrade: websocket"
             ),
@@ -250,6 +251,28 @@ class TestForm:
         """
         assert is_refusal(small.ask(raw), 400, b"")
         assert not small.app.asked
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"GET /a HTTP/1.1\r\n\r\n",
+            b"GET /a HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+            b"GET /a HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n",
+            b"GET /a HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
+        ],
+    )
+    def test_host(self, small, raw):
+        """
+        A request without ``Host``, or with two, is refused: RFC 9112, 3.2.
+        """
+        assert is_refusal(small.ask(raw), 400, b"one Host header")
+        assert not small.app.asked
+
+    def test_old_host(self, small):
+        """
+        HTTP/1.0 knows no ``Host``.
+        """
+        assert 200 == status(small.ask(b"GET /a HTTP/1.0\r\n\r\n"))
 
     def test_coding(self, small):
         """
@@ -274,7 +297,8 @@ class TestForm:
         An offer of HTTP/2 is ignored, and what follows is not lost.
         """
         offer = (
-            b"GET /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+            b"GET /a HTTP/1.1\r\nHost: x\r\n"
+            b"Connection: Upgrade, HTTP2-Settings\r\n"
             b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
         )
         with small.connect() as wire:

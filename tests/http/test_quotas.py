@@ -349,8 +349,6 @@ class TestFastPath:
             desk = served.state["pck"]
             assert b"200" == self.ask(served, "x", 5)
             assert b"503" == self.ask(served, "x")
-            nameless = request(ask_for()).replace(b"Host: x\r\n", b"")
-            assert b"503" in exchange(served.port, nameless, count=3)[0]
             assert 0 == desk.hits
             assert b"200" == self.ask(served, "free.example", 9)
             assert desk.hits

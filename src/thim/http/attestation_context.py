@@ -15,7 +15,6 @@ from thim.errors import (
     FrequencyError,
     MalformedError,
     NotFoundError,
-    ParameterError,
 )
 from thim.http.maa_errors import maa_reply
 from thim.http.measured import note_tenant
@@ -91,17 +90,12 @@ class AttestationContext:
         tenant's quota.
 
         Raises:
-            ParameterError: It has several host names.
             NotFoundError: It is below ``/baseline`` or ``/at``, where nothing
                 is attested; or there is no such tenant.
             UnavailableError: Nothing is left of the quota.
             ThimError: As ``Providers.place``.
         """
-        hosts = {v for k, v in scope["headers"] if k == b"host"}
-        if len(hosts) > 1:
-            shown = b", ".join(sorted(hosts)).decode("latin-1")
-            raise ParameterError("Host", shown, "expected one")
-        host = find_host(next(iter(hosts), b""))
+        host = find_host(dict(scope["headers"]).get(b"host", b""))
         prefix: Prefix | None = scope.get("thim.prefix")
         named = None if prefix is None else prefix.tenant
         if prefix and not (prefix.baseline is None and prefix.at is None):

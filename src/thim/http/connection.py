@@ -197,7 +197,15 @@ class LimitedHttpProtocol(ClosingHttpProtocol):
 
     def on_headers_complete(self) -> None:
         """
-        Judge a request by its headers.
+        Judge a request by its headers, and begin it.
+        """
+        self.judge_headers()
+        super().on_headers_complete()
+        self.phase = Phase.BODY
+
+    def judge_headers(self) -> None:
+        """
+        Stop a request by its headers, before anything is made of it.
         """
         if self.parser.get_http_version() not in {"1.0", "1.1"}:
             self._stop(limits.OTHER_VERSION)
@@ -216,8 +224,7 @@ class LimitedHttpProtocol(ClosingHttpProtocol):
             self._stop(limits.large_body(self.limits))
         if len(self.pipeline) >= self.limits.pipelined:
             self._stop(limits.many_waiting(self.limits))
-        super().on_headers_complete()
-        self.phase = Phase.BODY
+        self._check_host()
 
     def _has_body(self) -> bool:
         names = {name for name, _ in self.headers}
@@ -232,6 +239,13 @@ class LimitedHttpProtocol(ClosingHttpProtocol):
             is_known = coding.endswith(b"chunked")
             refusal = limits.OTHER_CODING if is_known else limits.MALFORMED
             self._stop(refusal)
+
+    def _check_host(self) -> None:
+        # RFC 9112, 3.2.  Of two, others on the way may have read the other.
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        is_old = self.parser.get_http_version() == "1.0"
+        if hosts > 1 or (hosts == 0 and not is_old):
+            self._stop(limits.NO_HOST)
 
     def _announced(self) -> int:
         # The parser has seen to it that there is one at most, and a number.

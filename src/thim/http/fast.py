@@ -183,10 +183,12 @@ class FastHttpProtocol(LimitedHttpProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    def on_headers_complete(self) -> None:
+    def judge_headers(self) -> None:
         """
-        Offer the request to the application for the memo, if it qualifies.
+        Offer what is not refused to the application for the memo, if it
+        qualifies.
         """
+        super().judge_headers()
         candidate, self._candidate = self._candidate, None
         if (
             candidate is not None
@@ -198,7 +200,6 @@ class FastHttpProtocol(LimitedHttpProtocol):
             if self._memo is not None:
                 offer = self._memo.offer(candidate)
                 self.scope["extensions"] = {"thim.memo": offer}  # type: ignore[dict-item]
-        super().on_headers_complete()
 
     def _is_whole(self, data: bytes) -> bool:
         """

@@ -54,12 +54,12 @@ _FAMILY: Final = "pcs"
 _SLACK: Final = 10
 
 
-def _find_hosts(raw: bytes) -> set[bytes]:
+def _find_host(raw: bytes) -> bytes:
+    # There is one: the connection has seen to that.
     pairs = (line.partition(b":") for line in raw.split(b"\r\n"))
-    hosts = {
+    return next(
         value.strip() for name, _, value in pairs if name.lower() == b"host"
-    }
-    return hosts or {b""}
+    )
 
 
 #: Stand in an answer where its own TCBm and serial number will.
@@ -185,11 +185,10 @@ class PckDesk:
         Know requests of the form of *raw*, a whole plain GET, from now on.
         """
         try:
-            hosts = _find_hosts(raw)
-            tenants = {self._name_tenant(host) for host in hosts}
-            meter = self._meters.find(_FAMILY, min(tenants))
+            host = _find_host(raw)
+            meter = self._meters.find(_FAMILY, self._name_tenant(host))
             form = find_form(raw, self._paths, meter)
-            if form is None or any(map(self._is_limited, hosts)):
+            if form is None or self._is_limited(host):
                 return
         except ThimError:
             return

@@ -6,7 +6,7 @@ sends.  What is over a limit is answered with a status of its own and a
 sentence that names the limit:
 
 ====  ============================================================
- 400  no HTTP, or a target that is not a path
+ 400  no HTTP, a target that is not a path, or not one ``Host``
  408  the headers, or the whole request, took too long
  413  a body over the limit, by its announced or its counted length
  414  a request line over the limit
@@ -66,6 +66,7 @@ class Refusal:
 
 MALFORMED: Final = Refusal(400, "This is no valid HTTP request.")
 NO_PATH: Final = Refusal(400, "The request target is not a path.")
+NO_HOST: Final = Refusal(400, "A request needs one Host header.")
 NO_WEBSOCKET: Final = Refusal(400, "This service has no websockets.")
 OTHER_CODING: Final = Refusal(
     501, "This service knows no transfer coding but chunked."

@@ -47,8 +47,8 @@ class Tenancy:
         asked for; take one out of the tenant's quota.
 
         Raises:
-            ParameterError: Path and host name are of different tenants, there
-                are several host names, or the instant is in the future.
+            ParameterError: Path and host name are of different tenants, or the
+                instant is in the future.
             NotFoundError: Nothing is known of the tenant or the baseline.
             ForbiddenError: The tenant allows no overrides.
             UnavailableError: Nothing is left of the quota.
@@ -65,11 +65,7 @@ class Tenancy:
     def _find_tenant(
         self, prefix: Prefix, scope: Scope, now: datetime
     ) -> str | None:
-        hosts = {v for k, v in scope["headers"] if k == b"host"}
-        if len(hosts) > 1:
-            shown = b", ".join(sorted(hosts)).decode("latin-1")
-            raise ParameterError("Host", shown, "expected one")
-        host = find_host(next(iter(hosts), b""))
+        host = find_host(dict(scope["headers"]).get(b"host", b""))
         named = self._replica.book().find_host(host, now)
         if named is None:
             return prefix.tenant
