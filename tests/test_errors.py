@@ -122,6 +122,12 @@ class TestShorten:
         """
         assert expected == shorten(value)
 
+    def test_huge_number(self):
+        """
+        So is what Python does not write in digits.
+        """
+        assert "a number in list that is too large" == shorten([1 << 99_999])
+
     def test_other_length(self):
         """
         The length may be chosen.

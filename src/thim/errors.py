@@ -83,7 +83,10 @@ def shorten(value: object, most: int = 80) -> str:
     """
     Write *value* for a message, cut off behind *most* characters.
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        text = f"a number in {type(value).__name__} that is too large"
     return text if len(text) <= most else f"{text[:most]}…"
 
 

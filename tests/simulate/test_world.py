@@ -6,12 +6,12 @@ from thim.errors import OperatorError
 from thim.intel.names import Tee
 from thim.intel.tcb import TcbStatus
 from thim.simulate.world import (
-    MAX_WORLD_SIZE,
     World,
     default_world,
     load_world,
     parse_duration,
 )
+from thim.toml import MAX_TOML_SIZE
 
 
 EVENT = "recovery_event = 2024-03-12"
@@ -332,7 +332,7 @@ class TestFile:
         [
             (None, "No such file"),
             (b"\xff", "can't decode"),
-            (b"#" * (MAX_WORLD_SIZE + 1), "larger than 1048576 bytes"),
+            (b"#" * (MAX_TOML_SIZE + 1), "at most 1048576 bytes"),
         ],
     )
     def test_unreadable(self, tmp_path, content, words):

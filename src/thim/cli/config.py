@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import tomllib
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,14 +24,13 @@ from thim.cli.values import (
 )
 from thim.errors import OperatorError, shorten
 from thim.store.location import default_location
+from thim.toml import parse_toml, read_text
 
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 DEFAULT_FILE: Final = Path("/etc/thim/thim.toml")
-#: Bytes of it: what is longer is another file.
-_MOST: Final = 1024 * 1024
 #: Where keys are that nobody names, beside the store.
 _BESIDE_STORE: Final = {"key_file": "thim.key", "bundle_key": "bundle.key"}
 #: The table of the agent's settings, which are not the service's.
@@ -139,26 +137,13 @@ def read_toml(path: Path) -> dict[str, object]:
         OperatorError: It cannot be read, or is no TOML.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST + 1)
-        return _parse_toml(raw)
+        return parse_toml(read_text(path))
     except OSError as e:
         msg = f"configuration {path}: {e.strerror}"
         raise OperatorError(msg, reason="config-file") from e
     except ValueError as e:
         msg = f"configuration {path}: {e}"
         raise OperatorError(msg, reason="config-syntax") from e
-
-
-def _parse_toml(raw: bytes) -> dict[str, object]:
-    if len(raw) > _MOST:
-        msg = f"expected at most {_MOST} bytes"
-        raise ValueError(msg)
-    try:
-        return tomllib.loads(raw.decode("utf-8"))
-    except RecursionError:
-        msg = "nested too deeply"
-        raise ValueError(msg) from None
 
 
 def check_keys(

@@ -16,7 +16,6 @@ import datetime
 import enum
 import functools
 import re
-import tomllib
 
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
@@ -43,11 +42,11 @@ from thim.simulate.parts import (
     Serial,
 )
 from thim.simulate.platform_part import PlatformPart
+from thim.toml import parse_toml, read_text
 
 
 V = TypeVar("V")
 
-MAX_WORLD_SIZE: Final = 1024 * 1024
 _DEFAULT: Final = Path(__file__).parent / "worlds" / "default.toml"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST: Final = 10_000 * 86400
@@ -277,8 +276,8 @@ class World(Part, frozen=True, kw_only=True):
         from thim.simulate.sense import check_sense  # noqa: PLC0415 - a cycle
 
         try:
-            written = _with_instants(tomllib.loads(text))
-        except (ValueError, RecursionError) as e:
+            written = _with_instants(parse_toml(text))
+        except ValueError as e:
             msg = f"{source}: {e}"
             raise OperatorError(msg, reason="world-syntax") from e
         try:
@@ -342,12 +341,7 @@ def load_world(path: Path) -> World:
     """
     source = f"world {path}"
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_WORLD_SIZE + 1)
-        if len(raw) > MAX_WORLD_SIZE:
-            msg = f"{source}: larger than {MAX_WORLD_SIZE} bytes"
-            raise OperatorError(msg, reason="world-size")
-        text = raw.decode()
+        text = read_text(path)
     except (OSError, ValueError) as e:
         why = e.strerror if isinstance(e, OSError) else e
         msg = f"{source}: {why}"
