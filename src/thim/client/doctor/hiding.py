@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEFT_OUT: Final = (
     "users and passwords in URLs, values of URL parameters but those that name "
     "a document, keys and tokens, long numbers (QE IDs, PPIDs, manifests, "
-    "chip IDs), names of users in paths"
+    "chip IDs), UUIDs, names of users in paths"
 )
 _LONGEST: Final = 2000
 #: Of what is longer no more is looked at: a server may send what it likes.
@@ -48,6 +48,33 @@ _NAMED: Final = re.compile(
     r"|sig|signature(?==))"
     r"[\"']?\s?[:=]\s?)(?:\"[^\"]*\"?|'[^']*'?|[^\s\"',]+)",
     re.IGNORECASE,
+)
+#: A phrase has blanks: to the end of the line, or to where a list goes on.
+_PHRASE: Final = re.compile(
+    r"((?:passw(?:or)?d|passphrase|pwd)[\"']?\s?[:=]\s?+(?![\"']))[^\n\"',;&]+",
+    re.IGNORECASE,
+)
+#: Without quotes and with a colon it is a sentence.
+_KEY: Final = re.compile(
+    r"(?<![\w-])((?:key|bearer)(?:\s?=\s?|[\"']\s?[:=]\s?))"
+    r"(?:\"[^\"]*\"?|'[^']*'?|[^\s\"',/&]+)"
+    r"|(api-?key\s)\S+",
+    re.IGNORECASE,
+)
+#: In the path of a URL.
+_SEGMENT: Final = re.compile(
+    r"(://[^\s'\"]{1,500}?/(?:(?:api-?)?key|token|secret|password)/)"
+    r"[^/?\s'\"]+",
+    re.IGNORECASE,
+)
+_PEM: Final = re.compile(
+    r"(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----).*?(?=-----END|\Z)", re.DOTALL
+)
+#: What begins as issuers mark their tokens, JWTs, and UUIDs.
+_MARKED: Final = re.compile(
+    r"(?<![\w-])(?:(?:gh[pousr]_|github_pat_|glpat-|sk-|xox[a-z]-|AKIA|ASIA)"
+    r"[\w-]{12,}|eyJ[\w-]{5,}\.[\w.-]+"
+    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![\w-]))"
 )
 _BEARER: Final = re.compile(
     r"(bearer\s+|basic\s+(?=[A-Za-z0-9+/=]{8}))[^\s\"',]+", re.IGNORECASE
@@ -91,10 +118,13 @@ class Hider:
         text = _USER.sub(_hide_user, text)
         text = _PARAMETER.sub(_hide_parameter, text)
         text = _BARE.sub(_HIDDEN, text)
+        for before in (_PEM, _SEGMENT, _PHRASE):
+            text = before.sub(rf"\1{_HIDDEN}", text)
+        text = _KEY.sub(_hide_key, text)
         text = _HEADER.sub(rf"\1{_HIDDEN}", text)
         text = _BEARER.sub(rf"\1{_HIDDEN}", text)
         text = _NAMED.sub(rf"\1{_HIDDEN}", text)
-        for looks in (_HEX, _BASE64, _RANDOM):
+        for looks in (_MARKED, _HEX, _BASE64, _RANDOM):
             text = looks.sub(_HIDDEN, text)
         text = printable(text)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}{_HIDDEN}"
@@ -110,6 +140,10 @@ def _cut(text: str) -> str:
 
 def _hide_user(found: re.Match[str]) -> str:
     return f"{'//' if found[0].startswith('//') else ''}{_HIDDEN}@"
+
+
+def _hide_key(found: re.Match[str]) -> str:
+    return f"{found[1] or found[2]}{_HIDDEN}"
 
 
 def _hide_parameter(found: re.Match[str]) -> str:
