@@ -297,6 +297,15 @@ class TestPlatformFile:
         assert (2, b"") == (run.code, run.out)
         assert said in run.err
 
+    def test_broken_disk(self, thim):
+        """
+        So is one that cannot be read on.
+        """
+        run = thim("doctor", "--platform", "/proc/self/mem")
+
+        assert "thim: /proc/self/mem: Input/output error\n" == run.err
+        assert (2, b"") == (run.code, run.out)
+
 
 class TestTicket:
     def test_secrets(self, thim, tmp_path, monkeypatch):

@@ -41,6 +41,23 @@ def refusals(content):
     ]
 
 
+class Endless(io.RawIOBase):
+    """
+    Two thousand pieces of one *sign*.
+    """
+
+    def __init__(self, sign):
+        self.sign = sign
+        self.left = 2000
+
+    def read(self, size=-1):
+        """
+        Return the next piece.
+        """
+        self.left -= 1
+        return self.sign * 65536 if self.left > 0 else b""
+
+
 class TestCsv:
     def test_line(self):
         """
@@ -181,22 +198,19 @@ class TestCsv:
         assert (1, "too-large") == (found[0].line, found[0].reason)
         assert (2, ONE) == (found[1].line, found[1].id)
 
-    def test_endless_line(self):
+    @pytest.mark.parametrize("sign", [b"a", b" ", b"\0"])
+    def test_endless_line(self, sign):
         """
-        A line without end is not kept in memory.
+        A line without end is refused before it ends, and once.
         """
-
-        class Endless(io.RawIOBase):
-            left = 2000
-
-            def read(self, size=-1):
-                self.left -= 1
-                return b"a" * 65536 if self.left else b""
-
-        (found,) = read_platforms(Endless())
+        stream = Endless(sign)
+        items = read_platforms(stream)
+        found = next(items)
 
         assert isinstance(found, Refused)
-        assert "too-large" == found.reason
+        assert (1, "too-large") == (found.line, found.reason)
+        assert stream.left > 1900
+        assert [] == list(items)
 
     def test_titles_once(self):
         """

@@ -4,6 +4,7 @@ What ``thim doctor`` is to look at: settings found here, platforms named.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 
@@ -162,7 +163,7 @@ def _read_platforms(file: Path | None) -> Iterator[tuple[str, PckQuestion]]:
     if file is None:
         return
     read = 0
-    with _open(file) as stream:
+    with _open(file) as stream, _reading(file):
         for sheet in read_platforms(stream):
             if read == _MOST_PLATFORMS:
                 return
@@ -175,6 +176,15 @@ def _read_platforms(file: Path | None) -> Iterator[tuple[str, PckQuestion]]:
     if not read:
         msg = f"{file}: no platform in it"
         raise OperatorError(msg, reason="platform")
+
+
+@contextlib.contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        msg = f"{file}: {e.strerror}"
+        raise OperatorError(msg, reason="unreadable") from e
 
 
 def _open(file: Path) -> BinaryIO:

@@ -37,6 +37,8 @@ MAX_LINE: Final = 512 * 1024
 #: TCB infos of all families that there are have a tenth of that.
 MOST_DOCUMENTS: Final = 256 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
+#: Chunks: where so much is blank, no JSON comes behind it.
+_MOST_BLANK: Final = 8
 _BOMS: Final = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -108,7 +110,8 @@ def _sniff(chunks: Iterator[bytes]) -> tuple[Iterator[bytes], bool]:
     read: list[bytes] = []
     for chunk in chunks:
         read.append(chunk)
-        if text := chunk.lstrip():
+        text = chunk.lstrip()
+        if text or len(read) == _MOST_BLANK:
             return itertools.chain(read, chunks), text[:1] in {b"{", b"["}
     return iter(read), False
 
@@ -165,12 +168,14 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[tuple[int, str | ThimError]]:
     for chunk in itertools.chain(chunks, [b"\n"]):
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
-            if is_skipping or len(line) > MAX_LINE:
-                yield number, _too_long()
-            else:
-                yield number, line.decode("utf-8", "replace")
+            if not is_skipping:
+                too_long = len(line) > MAX_LINE
+                text = line.decode("utf-8", "replace")
+                yield number, _too_long() if too_long else text
             number, is_skipping = number + 1, False
         if len(rest) > MAX_LINE:
+            if not is_skipping:  # said at once: it may go on for gigabytes
+                yield number, _too_long()
             rest, is_skipping = b"", True
 
 
