@@ -18,6 +18,9 @@ from thim.store.ledger import Ledger
 
 WHY = {"reason": "the new advisories"}
 FORCED = {"break_more_than_allowed": "yes"}
+#: What the form of a plan says that it was shown of.
+PLANNED = {"state": "planned"}
+CANARY = {"state": "canary"}
 NEW, FORM = "/console/plans/new", "/console/plans/new/"
 MOVE = {**WHY, "tenants": "acme", "baseline": "18"}
 PROD = {**WHY, "baseline": "prod", "rule": "number: 18"}
@@ -239,9 +242,9 @@ class TestStages:
         admin = held.visit("admin")
         page = plan(admin, "definition", canaries="bank")
         first = read_text(admin.get(page))
-        admin.send(NEW, f"{page}/apply", {**WHY, **FORCED})
+        admin.send(NEW, f"{page}/apply", {**WHY, **FORCED, **PLANNED})
         second = read_text(admin.get(page))
-        admin.send(NEW, f"{page}/apply", {**WHY, **FORCED})
+        admin.send(NEW, f"{page}/apply", {**WHY, **FORCED, **CANARY})
         third = read_text(admin.get(page))
         admin.send(NEW, f"{page}/rollback", WHY)
         last = read_text(admin.get(page))
@@ -255,14 +258,30 @@ class TestStages:
         assert ("Roll back" in third, "Roll back" in last) == (True, False)
         assert "becomes version 2 rolled-back" in last
 
+    @pytest.mark.parametrize("state", [{"state": "planned"}, {}])
+    def test_sent_twice(self, held, state):
+        """
+        A form that is sent twice carries out the stage that was on its page,
+        and not the one after it.
+        """
+        admin = held.visit("admin")
+        page = plan(admin, "definition", canaries="bank")
+        form = {**WHY, **FORCED, **PLANNED}
+        admin.send(NEW, f"{page}/apply", form)
+        got = admin.send(NEW, f"{page}/apply", {**WHY, **FORCED, **state})
+
+        assert (409, "changed-meanwhile") == (got.status, got["thim-reason"])
+        assert 'name="state" value="canary"' in admin.get(page).body.decode()
+
     def test_breaks_too_many(self, world):
         """
         What breaks more than it may is refused, unless that is wanted.
         """
         admin = world.visit("admin")
         page = plan(admin)
-        got = admin.send(NEW, f"{page}/apply", WHY)
-        forced = admin.send(NEW, f"{page}/apply", {**WHY, **FORCED})
+        form = {**WHY, **PLANNED}
+        got = admin.send(NEW, f"{page}/apply", form)
+        forced = admin.send(NEW, f"{page}/apply", {**form, **FORCED})
 
         assert (403, "breaks-too-many") == (got.status, got["thim-reason"])
         assert "tenant acme: 1 of 2 platforms" in read_text(got)

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from thim.baseline.rollout import QCNL_KEEPS, State
-from thim.errors import UnavailableError
+from thim.errors import ConflictError, UnavailableError
 from thim.http.console.guard import ConsolePage
 from thim.http.console.impacts import PLAN_LEGEND, draw_impacts, group_examples
 from thim.http.console.orders import is_forced, read_reason
@@ -133,9 +133,22 @@ async def _apply(visit: Visit) -> SeeOther:
     plan_id, forced = read_plan_id(visit.names["plan"]), is_forced(visit)
 
     def apply(planner: Planner) -> Plan:
-        return planner.apply(planner.read(plan_id), is_forced=forced)
+        plan = planner.read(plan_id)
+        _check_shown(visit, plan)
+        return planner.apply(plan, is_forced=forced)
 
     return await _do(visit, apply)
+
+
+def _check_shown(visit: Visit, plan: Plan) -> None:
+    # A button that is pressed twice is not to reach those behind the canaries.
+    shown = visit.form.get("state", "")
+    if shown != plan.state.value:
+        msg = (
+            f"plan {plan.id} is {plan.state.value} by now, and nothing was "
+            f"changed: load the page anew"
+        )
+        raise ConflictError(msg, reason="changed-meanwhile")
 
 
 async def _roll_back(visit: Visit) -> SeeOther:
