@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.needs import needs_root
 from thim.cli.scratch import scratch_folder
 
 
@@ -94,7 +95,7 @@ class TestScratchFolder:
         assert before == _list(tmp_path)
         assert ["owner.lock"] == _list(tmp_path / "own")
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    @needs_root
     def test_strangers(self, tmp_path):
         """
         Another user's folder is not touched.
