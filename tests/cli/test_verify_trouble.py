@@ -9,8 +9,11 @@ import pytest
 import typer
 
 from tests.cli.evidence import DAY, MRTD
+from tests.vendors import await_so
 from thim.cli.options import find_place
 from thim.cli.verify import never_a_verdict
+from thim.collateral.records import ROOT_CA_CRL
+from thim.collateral.targets import Target
 from thim.services.side import facing_vendors
 from thim.services.verification import Ask, look_at
 from thim.services.verification_fill import fetch_for
@@ -47,6 +50,39 @@ class TestVendorTrouble:
         errors = asyncio.run(fetch())
 
         assert ["vendor-slow"] == [e.reason for e in errors]
+
+    def test_renewed_meanwhile(self, world):
+        """
+        What a service is just renewing is waited for: no verdict goes by the
+        list that has ended.
+        """
+        file = world.quote()
+        assert 0 == world.verify(file, "--number", "20").code
+        world.vendor.clock.advance(40 * DAY)
+        evidence = look_at(file.read_bytes())
+        place = find_place(None, world.sim.config)
+        ask = Ask(number=20, now=place.clock())
+        root = Target(key=ROOT_CA_CRL)
+        asked = lambda: len(world.vendor.requests.of("rootcacrl"))  # noqa: E731
+        before = asked()
+        world.vendor.faults.add(Slow(seconds=0.5, route="rootcacrl"))
+
+        async def fetch():
+            async with facing_vendors(
+                place.store, place.anchors, place.vendors, place.clock
+            ) as side:
+                service = asyncio.create_task(
+                    side.fetcher.fetch(root, is_refresh=False)
+                )
+                await asyncio.to_thread(await_so, lambda: asked() > before)
+                errors = await fetch_for(side, evidence, ask)
+                await service
+                return errors, side.replica.find(ROOT_CA_CRL)
+
+        errors, held = asyncio.run(fetch())
+
+        assert [] == errors
+        assert held.next_update > place.clock()
 
     def test_down(self, world):
         """

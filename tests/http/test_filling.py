@@ -477,13 +477,6 @@ class TestElsewhere:
                 503,
                 "timeout",
             ),
-            (
-                lambda agenda, target, now: agenda.postpone(
-                    target, "other", now
-                ),
-                503,
-                "not-now",
-            ),
         ],
     )
     def test_outcome(self, simulated, served, store, end, status, reason):
@@ -538,9 +531,18 @@ class TestElsewhere:
         assert (200, body) == (got.status, got.body)
         assert 1 == len(simulated.requests.of("tcb", "DataNumber=22"))
 
-    def test_nobody_any_more(self, simulated, served, store):
+    @pytest.mark.parametrize(
+        "leave",
+        [
+            lambda agenda, db, now: agenda.postpone(TARGET, "other", now),
+            lambda agenda, db, now: db.execute(
+                "DELETE FROM targets WHERE name = ?", (str(TARGET),)
+            ),
+        ],
+    )
+    def test_nobody_any_more(self, simulated, served, store, leave):
         """
-        Where whoever asked is gone and forgotten the wait ends.
+        Where whoever asked has given it up, or is forgotten, we ask.
         """
         settle(store, simulated)
         now = simulated.clock()
@@ -554,10 +556,11 @@ class TestElsewhere:
             waiting = pool.submit(served.get, path)
             time.sleep(0.2)
             with contextlib.closing(sqlite3.connect(store)) as db, db:
-                db.execute("DELETE FROM targets WHERE name = ?", (str(TARGET),))
+                leave(ledger.agenda, db, now)
             got = waiting.result()
 
-        assert (503, "not-now") == (got.status, got["thim-reason"])
+        assert 200 == got.status
+        assert 1 == len(simulated.requests.of("tcb", "DataNumber=22"))
 
 
 class TestMemo:

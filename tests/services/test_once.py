@@ -15,6 +15,7 @@ from tests.services.amd_bench import (
     have_chain,
 )
 from tests.services.vendor import DAY, NOW, WORLD, small_settings
+from tests.vendors import await_so
 from thim.amd.authorities import KeyKind
 from thim.collateral.amd_keys import amd_crl_key, cert_chain_key, vcek_target
 from thim.collateral.records import (
@@ -212,6 +213,27 @@ class TestRefresh:
         found = run(refreshing(lambda _: [root, PLATFORM]))
 
         assert {Outcome.TAKEN} == outcomes(found)
+
+    def test_together(self, run, vendor):
+        """
+        What somebody else is asking for is waited for, and not asked for
+        again.
+        """
+        vendor.faults.add(Slow(seconds=0.5, route="pckcrl"))
+
+        async def work(side):
+            other = asyncio.create_task(
+                side.fetcher.fetch(PLATFORM, is_refresh=False)
+            )
+            await asyncio.to_thread(await_so, lambda: vendor.requests.total)
+            found = await refreshing(lambda _: [PLATFORM])(side)
+            await other
+            return found, side.replica.find(PLATFORM.key)
+
+        found, held = run(work)
+        assert {Outcome.TAKEN} == outcomes(found)
+        assert held is not None
+        assert 1 == vendor.requests.total
 
     def test_left(self, run, vendor):
         """

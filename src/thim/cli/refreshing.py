@@ -78,7 +78,7 @@ def refresh(
 
 def _is_short(asked: Asked, *, is_named: bool) -> bool:
     # That there is no such document matters to who has named it.
-    enough = {"taken"} if is_named else {"taken", "absent", "elsewhere"}
+    enough = {"taken"} if is_named else {"taken", "absent"}
     return any(fetched.outcome.value not in enough for _, fetched in asked)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from thim.store.seal import Sealer
 
 _TOGETHER: Final = 500
-_FINE: Final = frozenset({Outcome.TAKEN, Outcome.ABSENT, Outcome.ELSEWHERE})
+_FINE: Final = frozenset({Outcome.TAKEN, Outcome.ABSENT})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,13 @@ FMSPCs that are known, and by the vendor's own word that there is none.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from thim.collateral.records import AMD
-from thim.collateral.targets import LONGEST_LEASE, pck_target
+from thim.collateral.targets import pck_target
 from thim.errors import (
     NotFoundError,
     OperatorError,
@@ -25,11 +24,11 @@ from thim.errors import (
     UnavailableError,
 )
 from thim.services.chip_fill import ChipFiller
-from thim.services.outcome import Fetched, Outcome
+from thim.services.outcome import Outcome
 from thim.services.pck_wants import find_pck_want
 from thim.services.rate import SourceRate
+from thim.services.together import fetch_together
 from thim.services.wants import is_hint, left_alone_until, list_wants
-from thim.store.agenda import Since
 
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from thim.collateral.platforms import PlatformId
     from thim.collateral.targets import Progress, Target
+    from thim.services.outcome import Fetched
     from thim.services.pck import PckListQuery, PckQuery
     from thim.services.pck_wants import PckWant
     from thim.services.serve import Query
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 #: Number lists, then the document, then what showed only by then.
 _ROUNDS: Final = 4
 _MOST_AT_ONCE: Final = 256
-_POLL: Final = 0.05
 #: So many misses may cost a look at what is known, for each that may cost a
 #: vendor's time.
 _LOOKS: Final = 20
@@ -266,52 +265,12 @@ class Filler:
     ) -> Fetched:
         task = self._fetches.get(target)
         if task is None:
-            task = asyncio.create_task(self._fetch_or_wait(target, secrets))
+            task = asyncio.create_task(
+                fetch_together(self._side, target, secrets)
+            )
             self._fetches[target] = task
             task.add_done_callback(lambda _: self._fetches.pop(target))
         return await asyncio.shield(task)
-
-    async def _fetch_or_wait(
-        self, target: Target, secrets: PlatformSecrets | None
-    ) -> Fetched:
-        begin = self._side.watch.find(target)
-        attempted = begin.attempted if begin else None
-        fetched = await self._side.fetcher.fetch(
-            target,
-            is_refresh=False,
-            unless_since=Since(attempted),
-            secrets=secrets,
-        )
-        if fetched.outcome is not Outcome.ELSEWHERE:
-            return fetched
-        loop = asyncio.get_running_loop()
-        until = loop.time() + LONGEST_LEASE.total_seconds()
-        while loop.time() < until:
-            with contextlib.suppress(UnavailableError):
-                end = self._side.watch.find(target)
-                if end is None or not end.is_leased(self._side.clock()):
-                    return _as_fetched(attempted, end, self._side.clock())
-            await asyncio.sleep(_POLL)
-        return Fetched(outcome=Outcome.NOT_NOW, reason="not-now")
-
-
-def _as_fetched(
-    attempted: datetime | None, progress: Progress | None, now: datetime
-) -> Fetched:
-    """
-    Tell how asking went for somebody else, from when it was *attempted* before
-    and what is known now.
-    """
-    outcome = Outcome.TAKEN
-    if progress is None or progress.attempted == attempted:
-        return Fetched(outcome=Outcome.NOT_NOW, reason="not-now")
-    if progress.is_absent(now):
-        outcome = Outcome.ABSENT
-    elif progress.failures:
-        outcome = Outcome.FAILED
-    return Fetched(
-        outcome=outcome, reason=progress.reason, detail=progress.detail
-    )
 
 
 def _check_progress(target: Target, progress: Progress, now: datetime) -> None:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thim.collateral.platforms import PlatformId
-    from thim.collateral.targets import Target
-    from thim.services.outcome import Fetched
-    from thim.services.side import VendorSide
     from thim.services.vendors import VendorSettings
     from thim.store.pck import PckReader
     from thim.x509.chain import TrustAnchors
@@ -34,7 +31,6 @@ _ABREAST: Final = 8
 #: So many failures are named.
 _NAMED: Final = 5
 _WELL: Final = frozenset({Outcome.TAKEN, Outcome.ABSENT})
-_POLL: Final = 0.05
 
 
 async def refresh_collateral(
@@ -58,26 +54,11 @@ async def refresh_collateral(
             side, lambda: list_promises(side.replica, side.settings)
         ):
             asked += 1
-            reason = await _find_trouble(side, target, fetched)
-            if reason is not None:
-                failed.append(f"{target} ({reason})")
+            if fetched.outcome not in _WELL:
+                failed.append(f"{target} ({fetched.reason})")
     if failed:
         raise _failure(asked, "documents", failed)
     return f"{asked} documents"
-
-
-async def _find_trouble(
-    side: VendorSide, target: Target, fetched: Fetched
-) -> str | None:
-    if fetched.outcome is not Outcome.ELSEWHERE:
-        return None if fetched.outcome in _WELL else fetched.reason
-    # Somebody else is asking: what comes of that counts.
-    while True:
-        progress = side.watch.find(target)
-        if progress is None or not progress.is_leased(side.clock()):
-            break
-        await asyncio.sleep(_POLL)
-    return progress.reason if progress and progress.failures else None
 
 
 def list_askable(

@@ -23,6 +23,7 @@ from thim.services.amd_door import AmdDoor
 from thim.services.door import Door
 from thim.services.outcome import Fetched, Outcome
 from thim.services.promise import list_promises
+from thim.services.together import fetch_together
 from thim.upstream.asking import write_request
 from thim.upstream.pcs import read_answer
 from thim.upstream.status import OK
@@ -108,7 +109,7 @@ async def _patiently(
     async with gate:
         until = loop.time() + _PATIENCE
         while True:
-            fetched = await side.fetcher.fetch(target, is_refresh=False)
+            fetched = await fetch_together(side, target)
             is_in_vain = loop.time() > until or not _is_soon(side, fetched)
             if fetched.outcome is not Outcome.NOT_NOW or is_in_vain:
                 return target, fetched

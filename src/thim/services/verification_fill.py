@@ -29,6 +29,7 @@ from thim.services.once import refresh_once
 from thim.services.outcome import Fetched, Outcome
 from thim.services.serve import find_answer
 from thim.services.snp_verification import list_names
+from thim.services.together import fetch_together
 from thim.services.verification import EvidenceDesk, list_queries
 from thim.store.endorsement_view import EndorsementView
 
@@ -114,7 +115,7 @@ async def _fetch(
         held = answer.held
         target = Target(key=held.key, number=held.evaluation_number)
         # Who does not answer now need not be waited for: there is a document.
-        fetched = await side.fetcher.fetch(target, is_refresh=False)
+        fetched = await fetch_together(side, target)
         errors.extend(_list_failures(target, fetched))
     return None
 
