@@ -235,6 +235,27 @@ class TestRefresh:
         assert held is not None
         assert 1 == vendor.requests.total
 
+    @pytest.mark.parametrize(
+        ("is_frozen", "outcome"),
+        [(False, Outcome.TAKEN), (True, Outcome.NOT_NOW)],
+    )
+    def test_after_the_dead(self, run, vendor, is_frozen, outcome):
+        """
+        Whoever died while asking is waited for until their lease ends, and no
+        longer, even where time stands still.
+        """
+        vendor.clock.run()
+
+        async def work(side):
+            now = side.clock()
+            until = now + timedelta(seconds=1)
+            side.ledger.agenda.claim(PLATFORM, "dead", now=now, until=until)
+            if is_frozen:
+                vendor.clock.freeze()
+            return await refreshing(lambda _: [PLATFORM])(side)
+
+        assert {outcome} == outcomes(run(work))
+
     def test_left(self, run, vendor):
         """
         Who has seen enough leaves, and nobody asks any more by then.

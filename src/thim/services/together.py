@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from thim.collateral.targets import LONGEST_LEASE
 from thim.errors import UnavailableError
 from thim.services.outcome import NOT_NOW, Fetched, Outcome
 from thim.store.agenda import Since
@@ -27,6 +27,10 @@ _POLL: Final = 0.05
 #: Between two tries of our own, or a replica that is behind would have the
 #: ledger asked without a pause.
 _PAUSE: Final = 0.25
+#: For whom we do not see: the replica may be behind.
+_UNSEEN: Final = timedelta(minutes=1)
+#: Who was waited for to the end of the lease, in vain, is followed by us.
+_SLACK: Final = timedelta(seconds=1)
 
 
 async def fetch_together(
@@ -36,14 +40,14 @@ async def fetch_together(
     Ask for *target*, or wait for what comes of it if somebody else is asking:
     the outcome is never ELSEWHERE.
 
-    Whoever has leased it and went without having asked, or died, is waited for
-    until the lease ends; then it is our turn.
+    Whoever has leased it is waited for until the lease ends.  If that was
+    without an answer it is our turn: they have given it up, or died.
     """
     loop = asyncio.get_running_loop()
-    until = loop.time() + LONGEST_LEASE.total_seconds()
     begin = side.watch.find(target)
     attempted = begin.attempted if begin else None
-    while loop.time() < until:
+    until: float | None = None
+    while until is None or loop.time() < until:
         fetched = await side.fetcher.fetch(
             target,
             is_refresh=False,
@@ -52,11 +56,31 @@ async def fetch_together(
         )
         if fetched.outcome is not Outcome.ELSEWHERE:
             return fetched
+        if until is None:
+            until = loop.time() + _lasts(side, target).total_seconds()
         end = await _wait(side, target, until)
         if end is not None and end.attempted != attempted:
             return _as_fetched(end, side.clock())
         await asyncio.sleep(_PAUSE)
     return Fetched(outcome=Outcome.NOT_NOW, reason=NOT_NOW)
+
+
+def _find(side: VendorSide, target: Target) -> Progress | None:
+    with contextlib.suppress(UnavailableError):
+        return side.watch.find(target)
+    return None
+
+
+def _lasts(side: VendorSide, target: Target) -> timedelta:
+    """
+    Tell how long to wait: until the lease has ended, by a clock that goes on
+    even if ours stands still.
+    """
+    now, progress = side.clock(), _find(side, target)
+    if progress is None or not progress.is_leased(now):
+        return _UNSEEN
+    until = progress.leased_until
+    return _UNSEEN if until is None else until - now + _SLACK
 
 
 async def _wait(
