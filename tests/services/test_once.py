@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import threading
 
 from datetime import timedelta
 
@@ -33,6 +34,7 @@ from thim.services.once import choose_due, probe, refresh_once
 from thim.services.outcome import Outcome
 from thim.services.promise import list_core, list_promises
 from thim.services.side import facing_vendors
+from thim.services.together import fetch_together
 from thim.simulate.broken import Down, Slow, Status
 from thim.simulate.clock import Clock
 from thim.simulate.forged import (
@@ -43,6 +45,7 @@ from thim.simulate.forged import (
     WrongTcb,
 )
 from thim.simulate.server import simulating
+from thim.store.agenda import Settlement
 
 
 PLATFORM = Target(key=pck_crl_key(PckCa.PLATFORM))
@@ -234,6 +237,28 @@ class TestRefresh:
         assert {Outcome.TAKEN} == outcomes(found)
         assert held is not None
         assert 1 == vendor.requests.total
+
+    def test_done_meanwhile(self, run, vendor):
+        """
+        Who comes to the ledger when somebody else has just asked finds it
+        done.
+        """
+
+        async def work(side):
+            gate, agenda, now = threading.Event(), side.ledger.agenda, NOW
+            held = asyncio.create_task(side.fetcher.run(gate.wait, 10))
+            late = asyncio.create_task(fetch_together(side, PLATFORM))
+            # It has looked, and waits for the ledger's thread.
+            await asyncio.sleep(0)
+            agenda.claim(PLATFORM, "other", now=now, until=now + DAY / 24)
+            done = Settlement(due=now + DAY, answered=True)
+            agenda.settle(PLATFORM, "other", done, now=now)
+            gate.set()
+            await held
+            return {PLATFORM: await late}
+
+        assert {Outcome.TAKEN} == outcomes(run(work))
+        assert 0 == vendor.requests.total
 
     @pytest.mark.parametrize(
         ("is_frozen", "outcome"),
